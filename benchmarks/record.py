@@ -1,0 +1,60 @@
+"""Writes figures to `results.json` and draws the table `RESULTS.md` from it.
+
+A figure is identified by its name; recording it again replaces it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results.json"
+TABLE = HERE / "RESULTS.md"
+
+
+def record(figure: str, value: float, unit: str, goal: str, reached: bool, command: str, note: str = "") -> None:
+    """Keep one figure: what was measured, the goal as text (`>= 0.25`), whether it was reached, and how."""
+    rows = {row["figure"]: row for row in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
+    rows[figure] = {
+        "figure": figure,
+        "value": None if math.isnan(value) else round(value, 6),
+        "unit": unit,
+        "goal": goal,
+        "reached": reached,
+        "command": command,
+        "commit": _commit(),
+        "note": note,
+    }
+    RESULTS.write_text(json.dumps([rows[name] for name in sorted(rows)], indent=1, ensure_ascii=False) + "\n")
+    TABLE.write_text(_table(list(rows.values())))
+
+
+def _commit() -> str:
+    sha = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True)
+    dirty = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=no", "--", "../services", "../pipeline", "../protos"],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return sha.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
+
+
+def _table(rows: list[dict[str, object]]) -> str:
+    lines = [
+        "# Results",
+        "",
+        "Made from `results.json`; each row is printed by its command. Ratios are taken within one run.",
+        "",
+        "| figure | value | unit | goal | reached | command | commit | note |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda row: str(row["figure"])):
+        cells = [row["figure"], row["value"], row["unit"], row["goal"], "yes" if row["reached"] else "**no**"]
+        cells += [f"`{row['command']}`", row["commit"], row["note"]]
+        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,67 @@
+"""The port of the event log: append-only topics with partitions and offsets.
+
+Every adapter passes `tests/contract/bus`. Calls block and are safe from any thread; async callers go through
+`GroupCommitter`, which also turns many concurrent appends into one durable write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+REQUESTS = "thumbwheel.requests"
+FEEDBACK = "thumbwheel.feedback"
+TOPICS = (REQUESTS, FEEDBACK)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to append. Records with the same `key` share a partition, in order."""
+
+    topic: str
+    key: str
+    payload: bytes
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as read back. Offsets start at 0 and grow; there may be gaps."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    payload: bytes
+    headers: Mapping[str, bytes]
+    time_us: int
+
+
+class EventLog(Protocol):
+    """Append-only, durable, ordered within a partition."""
+
+    def append(self, records: Sequence[NewRecord]) -> None:
+        """Append all of `records` or none. Returns only when they are durable.
+
+        Raises:
+            LogUnavailable: nothing was appended (disk full, read-only, bound reached); carries a retry hint.
+        """
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[StoredRecord]:
+        """Read at most `limit` records of a partition from `offset` on, in order; empty at the end."""
+
+    def partitions(self, topic: str) -> Sequence[int]:
+        """Return the partitions of a topic."""
+
+    def end_offset(self, topic: str, partition: int) -> int:
+        """Return the offset that the next appended record will have, at least."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when something may have been appended since the last call, or after `timeout_s` seconds."""
+
+    def erase(self, keys: Sequence[str], before_us: int | None = None) -> int:
+        """Remove the payloads of records with these keys for good, and return how many there were."""
+
+    def close(self) -> None:
+        """Release files and threads; appends in flight finish first."""

@@ -1,0 +1,206 @@
+"""Every setting, each with a unit, a range and a sentence. Values come from a file, the environment and flags.
+
+Names of environment variables: `THUMBWHEEL_` + the path in capitals joined by two underscores, for example
+`THUMBWHEEL_CLASSIFY__PROBABILITY_FLOOR=0.05`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Serve(_Section):
+    """Addresses and limits of the service's doors."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Loopback unless you say otherwise.")
+    port: Port = Field(7070, description="gRPC port for clients; 0 takes a free one.")
+    admin_port: Port = Field(7071, description="gRPC port for operators; 0 takes a free one.")
+    web_port: Port = Field(7072, description="HTTP port of the pages, /metrics and /healthz; 0 takes a free one.")
+    max_message_bytes: int = Field(
+        4 << 20, ge=1 << 16, le=64 << 20, description="Largest gRPC message taken, in bytes."
+    )
+    drain_s: float = Field(
+        20.0, ge=0, le=600, description="Seconds given to requests in flight after SIGTERM before they are cut off."
+    )
+    reconcile_s: float = Field(
+        1.0, gt=0, le=60, description="Seconds between looks at the registry for a moved channel."
+    )
+    torch_threads: int = Field(
+        0, ge=0, le=256, description="Threads for torch; 0: cores available minus one, at least one."
+    )
+
+
+class Generate(_Section):
+    """Serving of `generate` policies."""
+
+    max_input_chars: int = Field(16_000, ge=1, le=1_000_000, description="Longest prompt or conversation, characters.")
+    default_new_tokens: int = Field(64, ge=1, le=4096, description="New tokens when a request does not say.")
+    max_new_tokens: int = Field(256, ge=1, le=4096, description="Most new tokens a request may ask for.")
+    max_candidates: int = Field(8, ge=1, le=8, description="Most candidates (n) a request may ask for.")
+    concurrent: int = Field(32, ge=1, le=1024, description="Sequences decoded at the same time.")
+    queue_limit: int = Field(
+        128, ge=1, le=100_000, description="Sequences in decoding and waiting; more are refused with a retry hint."
+    )
+    kv_blocks: int = Field(256, ge=16, le=1_000_000, description="Blocks of the key-value cache.")
+
+
+class Classify(_Section):
+    """Serving of `classify` policies."""
+
+    max_input_chars: int = Field(8_000, ge=1, le=1_000_000, description="Longest text, characters.")
+    probability_floor: float = Field(
+        0.02,
+        ge=0.0,
+        le=0.5,
+        description="Share of probability spread evenly over all labels, so that every label can be learned about.",
+    )
+    mode: Literal["sample", "argmax"] = Field(
+        "sample", description="`argmax` serves the likeliest label; its votes teach nothing, since nothing was sampled."
+    )
+    max_batch: int = Field(32, ge=1, le=1024, description="Texts computed together at most.")
+    max_wait_ms: float = Field(1.0, ge=0, le=100, description="Milliseconds a text waits for others to join it.")
+    queue_limit: int = Field(512, ge=1, le=100_000, description="Texts waiting; more are refused with a retry hint.")
+
+
+class Log(_Section):
+    """The embedded event log."""
+
+    max_bytes: int = Field(
+        2 << 30, ge=1 << 20, description="Size at which the log refuses feedback and requests go unlogged, bytes."
+    )
+    max_batch: int = Field(512, ge=1, le=10_000, description="Records written by one fsync at most.")
+
+
+class Ingest(_Section):
+    """From the log into the store."""
+
+    batch: int = Field(500, ge=1, le=10_000, description="Records a transaction at most.")
+    orphan_max_age_s: float = Field(
+        86_400.0, ge=1, description="Seconds a vote waits for its response before it becomes a dead letter."
+    )
+
+
+class Feedback(_Section):
+    """Votes and the right to give them."""
+
+    token_ttl_s: float = Field(
+        30 * 86_400.0, ge=60, le=366 * 86_400, description="Seconds for which an answer can be rated."
+    )
+    max_per_rater_per_minute: int = Field(
+        120, ge=1, le=100_000, description="Votes one rater may give in a minute; more are refused with a retry hint."
+    )
+
+
+class Schedule(_Section):
+    """When a run starts by itself. With both empty, runs start only when asked for."""
+
+    cron: str = Field("", description="Cron expression of five fields, UTC, for example `0 3 * * *`; empty: none.")
+    min_new_votes: int = Field(0, ge=0, description="Start when this many new votes are in; 0: not by votes.")
+    check_s: float = Field(2.0, gt=0, le=3600, description="Seconds between looks at the schedule.")
+
+
+class Data(_Section):
+    """What a snapshot takes."""
+
+    held_out: Fraction = Field(0.2, description="Share of users whose votes are only used to judge.")
+    max_votes_per_rater: int = Field(
+        200, ge=1, description="Votes of one rater that count towards training; the newest are kept."
+    )
+    min_votes_generate: int = Field(2_000, ge=10, description="Votes below which a `generate` run says no.")
+    min_votes_classify: int = Field(200, ge=10, description="Votes below which a `classify` run says no.")
+
+
+class Learn(_Section):
+    """Reward model and PPO. The defaults are the ones the benchmarks were run with."""
+
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of a run; recorded in its folder.")
+    threads: int = Field(1, ge=1, le=256, description="Threads for torch in a run.")
+    niceness: int = Field(10, ge=0, le=19, description="How far a run steps back for the service (nice).")
+    ppo_iterations: int = Field(20, ge=1, le=10_000, description="`generate`: rollout-and-update rounds.")
+    ppo_batch: int = Field(128, ge=8, le=65_536, description="`generate`: episodes a round.")
+    kl_target: float = Field(
+        1.5, gt=0, le=50, description="`generate`: KL to the reference that beta aims at, nats a reply."
+    )
+    classify_epochs: int = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes.")
+
+
+class Gates(_Section):
+    """What a candidate must show before users meet it."""
+
+    max_rater_share: Fraction = Field(0.2, description="Largest share of training votes by one rater.")
+    min_reward_auc: Fraction = Field(0.6, description="`generate`: least held-out AUC of the reward model.")
+    max_reward_ece: Fraction = Field(0.15, description="`generate`: largest calibration error of the reward model.")
+    max_kl: float = Field(3.0, gt=0, le=100, description="`generate`: most KL to the champion, nats a reply.")
+    min_win_rate: Fraction = Field(0.5, description="`generate`: the win rate's lower bound must lie above this.")
+    max_perplexity_ratio: float = Field(
+        1.05, gt=1.0, le=10, description="`generate`: most growth of perplexity on text worth keeping."
+    )
+    min_effective_samples: int = Field(
+        100, ge=1, description="`classify`: least effective sample size of the off-policy estimate."
+    )
+    max_latency_ratio: float = Field(1.5, ge=1.0, le=100, description="Candidate's median latency over the champion's.")
+    blocked_words: Path | None = Field(None, description="File of blocked words, one a line; empty: the small list.")
+    confidence: float = Field(0.95, gt=0.5, lt=1.0, description="Confidence of every interval.")
+
+
+class Telemetry(_Section):
+    """Logs and metrics."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is written.")
+    log_format: Literal["console", "json"] = Field("console", description="For people, or for machines.")
+    log_user_text: bool = Field(False, description="Write users' texts into the process log. Off protects them.")
+
+
+class Settings(_Section):
+    """The whole configuration of a process."""
+
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".thumbwheel",
+        description="Folder for all that the service keeps.",
+    )
+    serve: Serve = Serve()
+    generate: Generate = Generate()
+    classify: Classify = Classify()
+    log: Log = Log()
+    ingest: Ingest = Ingest()
+    feedback: Feedback = Feedback()
+    schedule: Schedule = Schedule()
+    data: Data = Data()
+    learn: Learn = Learn()
+    gates: Gates = Gates()
+    telemetry: Telemetry = Telemetry()
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the store and the registry."""
+        return f"sqlite:///{self.home / 'store.sqlite'}"
+
+    @property
+    def log_path(self) -> Path:
+        """File of the embedded event log."""
+        return self.home / "log.sqlite"
+
+    @property
+    def versions_dir(self) -> Path:
+        """Folder of the registry's versions."""
+        return self.home / "versions"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Folder of the runs, one sub-folder each."""
+        return self.home / "runs"
+
+    @property
+    def keys_path(self) -> Path:
+        """File of the secret keys, mode 600, made on first start."""
+        return self.home / "keys.json"

@@ -1,0 +1,295 @@
+"""The domain's records: frozen, standard library only, the same in every part.
+
+Times are integers, microseconds since the Unix epoch, UTC (`..._us`). Log-probabilities are in nats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class PolicyKind(StrEnum):
+    """What a policy does."""
+
+    GENERATE = "generate"
+    CLASSIFY = "classify"
+    TAG = "tag"
+
+
+class Channel(StrEnum):
+    """A role a version can have in serving."""
+
+    CHAMPION = "champion"
+    CANARY = "canary"
+    SHADOW = "shadow"
+
+
+class FeedbackKind(StrEnum):
+    """The forms a vote takes. The current vote is one for each (response, rater, kind)."""
+
+    THUMB = "thumb"
+    RATING = "rating"
+    RANKING = "ranking"
+    EDIT = "edit"
+
+
+class Split(StrEnum):
+    """Which part of a snapshot a row belongs to. Held-out users never occur in the training rows."""
+
+    TRAIN = "train"
+    HELD_OUT = "held_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation. A bare prompt is a single message of role `""`."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRef:
+    """A version of a policy as stamped on every answer."""
+
+    policy: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `manifest.json` in a version's folder says of it.
+
+    `files` maps each relative file name to its SHA-256 (hex); `digest` is `sha256:` + the SHA-256 of the
+    sorted `name sha256` lines.
+    """
+
+    policy: str
+    version: str
+    kind: PolicyKind
+    parent: str
+    base: str
+    digest: str
+    files: Mapping[str, str]
+    created_us: int
+    run_id: str = ""
+    watermark: int = 0
+    verdict: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelChange:
+    """One row of the audit trail: a channel's pointer moved."""
+
+    policy: str
+    channel: Channel
+    previous: str
+    version: str
+    actor: str
+    reason: str
+    evidence_digest: str
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateAnswer:
+    """A logged text answer: what was asked, what was sampled, and how likely each token was."""
+
+    messages: tuple[Message, ...]
+    text: str
+    prompt_token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    temperature: float
+    top_p: float
+    top_k: int
+    max_new_tokens: int
+    finish_reason: str
+    candidate: int
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyAnswer:
+    """A logged label: the text, the label served, and the probability of every label as served."""
+
+    text: str
+    label_index: int
+    label: str
+    probabilities: tuple[float, ...]
+    probability_floor: float
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedResponse:
+    """An answer as the store keeps it. `not_learnable` is empty or says why PPO must not use it."""
+
+    response_id: str
+    request_id: str
+    ref: VersionRef
+    channel: Channel
+    tenant: str
+    user_hash: str
+    client_request_id: str
+    time_us: int
+    not_learnable: str
+    answer: GenerateAnswer | ClassifyAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A correction by the user; the field that fits the policy's kind is set."""
+
+    text: str = ""
+    label: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """One piece of feedback as received. Exactly the field that belongs to `kind` is set.
+
+    `sequence` is the store's ingest order (0 before it is stored).
+    """
+
+    feedback_id: str
+    response_id: str
+    rater: str
+    tenant: str
+    policy: str
+    policy_version: str
+    kind: FeedbackKind
+    time_us: int
+    thumb_up: bool | None = None
+    rating: int | None = None
+    ranking: tuple[str, ...] = ()
+    edit: Edit | None = None
+    comment: str = ""
+    reasons: tuple[str, ...] = ()
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """A vote taken back."""
+
+    feedback_id: str
+    response_id: str
+    rater: str
+    tenant: str
+    kind: FeedbackKind
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class RatedResponse:
+    """An answer with its current votes: what learning reads."""
+
+    response: LoggedResponse
+    votes: tuple[Feedback, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VoteCounts:
+    """Live feedback on one version."""
+
+    responses: int = 0
+    thumbs_up: int = 0
+    thumbs_down: int = 0
+    ratings: int = 0
+    rating_mean: float = 0.0
+    rankings: int = 0
+    edits: int = 0
+
+    @property
+    def thumbs_up_rate(self) -> float:
+        """Share of thumbs that are up, in [0, 1]; NaN when there are none."""
+        thumbs = self.thumbs_up + self.thumbs_down
+        return self.thumbs_up / thumbs if thumbs else float("nan")
+
+
+class RunState(StrEnum):
+    """Where a run stands. `promoted`, `rejected` and `failed` are final."""
+
+    RUNNING = "running"
+    PROMOTED = "promoted"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+class RunStep(StrEnum):
+    """The steps of a run, in order."""
+
+    FREEZE = "freeze"
+    FIT = "fit"
+    IMPROVE = "improve"
+    JUDGE = "judge"
+    PUBLISH = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What one gate found. `low` and `high` bound `value` (NaN where the gate has no interval)."""
+
+    name: str
+    passed: bool
+    value: float
+    threshold: float
+    low: float
+    high: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The gates' judgement of a candidate: promoted only if every gate passed."""
+
+    promote: bool
+    gates: tuple[GateResult, ...]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training run, as the store keeps it."""
+
+    run_id: str
+    policy: str
+    state: RunState
+    step: RunStep
+    parent_version: str
+    started_us: int
+    ended_us: int = 0
+    candidate_version: str = ""
+    watermark: int = 0
+    votes: int = 0
+    summary: str = ""
+    error: str = ""
+    report_path: str = ""
+    gates: tuple[GateResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record of the log that could not be used, kept with its place and its bytes."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    payload: bytes
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureReport:
+    """What was removed of a user, and which versions had learned from it."""
+
+    responses: int
+    feedback: int
+    versions_trained_on_it: Sequence[str]

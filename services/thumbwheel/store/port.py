@@ -1,0 +1,136 @@
+"""The port of the feedback store: what was served, what users said of it, and the runs that learned from it.
+
+Every adapter passes `tests/contract/store`. Calls block and are safe from any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from thumbwheel.records import (
+    DeadLetter,
+    ErasureReport,
+    Feedback,
+    FeedbackKind,
+    LoggedResponse,
+    RatedResponse,
+    Retraction,
+    Run,
+    VoteCounts,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one ingest transaction writes: rows, dead letters, and the consumer's next offset."""
+
+    consumer: str
+    topic: str
+    partition: int
+    expected_offset: int
+    next_offset: int
+    responses: Sequence[LoggedResponse] = ()
+    feedback: Sequence[Feedback | Retraction] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to run one training run of a policy. `fence` grows with every new holder."""
+
+    policy: str
+    holder: str
+    fence: int
+    expires_us: int
+
+
+class FeedbackStore(Protocol):
+    """Rows in, current votes out; one transaction a batch."""
+
+    # --- ingest ---------------------------------------------------------------------------------
+    def offset(self, consumer: str, topic: str, partition: int) -> int:
+        """Return the consumer's next offset; 0 when it never committed."""
+
+    def apply(self, batch: Batch) -> None:
+        """Write a batch and move the offset from `expected_offset` to `next_offset`, in one transaction.
+
+        Rows that are there already are left as they are. A vote replaces the rater's earlier one of that kind
+        if it is later by (time, id). Feedback for an unknown response waits as an orphan and is joined when
+        the response arrives.
+
+        Raises:
+            Fenced: the stored offset is not `expected_offset`; nothing was written.
+        """
+
+    def expire_orphans(self, older_than_us: int) -> int:
+        """Turn orphans received before this time into dead letters; return how many."""
+
+    # --- votes ----------------------------------------------------------------------------------
+    def response(self, response_id: str) -> LoggedResponse | None:
+        """Return an answer, or None."""
+
+    def current_vote(self, response_id: str, rater: str, kind: FeedbackKind) -> Feedback | None:
+        """Return the rater's current vote of a kind on an answer, or None."""
+
+    def votes_of(self, rater: str, limit: int) -> list[RatedResponse]:
+        """Return the answers a rater has current votes on, newest vote first."""
+
+    def vote_counts(self, policy: str) -> dict[str, VoteCounts]:
+        """Return live feedback by version of a policy."""
+
+    def watermark(self) -> int:
+        """Return the ingest sequence of the latest feedback row; 0 when there is none."""
+
+    def new_votes(self, policy: str, since: int) -> int:
+        """Count responses of a policy with a current vote whose sequence is above `since`."""
+
+    def rated(self, policy: str, watermark: int) -> Iterator[RatedResponse]:
+        """Stream answers of a policy with the votes that were current at `watermark`, in a fixed order.
+
+        Memory stays bounded whatever the number of rows.
+        """
+
+    # --- counters -------------------------------------------------------------------------------
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Return the newest dead letters."""
+
+    def count_dead_letters(self) -> int:
+        """Count all dead letters."""
+
+    def count_orphans(self) -> int:
+        """Count feedback that waits for its response."""
+
+    # --- runs -----------------------------------------------------------------------------------
+    def acquire_lease(self, policy: str, holder: str, ttl_s: float) -> Lease:
+        """Take the policy's run lock, or one whose holder let it expire.
+
+        Raises:
+            RunInProgress: somebody else holds it.
+        """
+
+    def renew_lease(self, lease: Lease, ttl_s: float) -> Lease:
+        """Prolong a lease. Raises Fenced if somebody else has taken over."""
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give the lock back; nothing happens if it was lost already."""
+
+    def save_run(self, run: Run, lease: Lease) -> None:
+        """Insert or update a run. Raises Fenced if the lease was lost."""
+
+    def run(self, run_id: str) -> Run | None:
+        """Return a run, or None."""
+
+    def runs(self, policy: str = "", limit: int = 20) -> list[Run]:
+        """Return runs, newest first."""
+
+    # --- erasure --------------------------------------------------------------------------------
+    def responses_of(self, user_hash: str) -> list[str]:
+        """Return the ids of all answers given to a user."""
+
+    def erase_user(self, user_hash: str) -> ErasureReport:
+        """Remove a user's answers and votes for good (no copy stays in the database's files)."""
+
+    def close(self) -> None:
+        """Release connections."""
