@@ -85,7 +85,7 @@ def load_classifier(folder: Path, device: str = "cpu") -> Classifier:
     labels = _labels(model.config.id2label)
     if len(labels) < 2:
         raise InvalidInput("id2label", f"a classifier has at least 2 labels, {folder.name} has {len(labels)}")
-    model.to(device)  # type: ignore[arg-type]  # the stub of the decorated method loses `self`
+    model.to(device)
     model.eval()
     return Classifier(model, tokenizer, labels, _max_tokens(model, tokenizer))
 
