@@ -1,0 +1,58 @@
+# `make help` lists the targets. Everything runs in .venv, made from the pinned and hashed requirements.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+UV := $(BIN)/uv
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint types imports check protos lock benchmarks wheel clean
+
+help: ## Show the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(STAMP) ## Make the environment.
+
+# uv only makes installing fast; it is itself pinned and hashed.
+$(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Thumbwheel needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt requirements/uv.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: env ## Run the whole loop with simulated users; ARGS=--exit ends it after the table.
+	$(BIN)/thumbwheel demo $(ARGS)
+
+test: env ## Run every test; ARGS go to pytest.
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: env ## Check style.
+	$(BIN)/ruff check services pipeline tests benchmarks
+	$(BIN)/ruff format --check services pipeline tests benchmarks
+
+types: env ## Check types.
+	$(BIN)/mypy services pipeline tests benchmarks
+
+imports: env ## Check which part imports which.
+	$(BIN)/lint-imports
+
+check: lint types imports ## Check style, types and imports.
+
+protos: env ## Make the Python stubs from the .proto files anew.
+	$(BIN)/python protos/generate.py
+
+lock: env ## Pin the dependencies anew.
+	$(UV) pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o requirements/dev.txt --quiet
+	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -c requirements/dev.txt -o requirements/runtime.txt --quiet
+
+benchmarks: env ## Measure every figure and write benchmarks/RESULTS.md.
+	$(BIN)/python benchmarks/all.py $(ARGS)
+
+wheel: env ## Build the wheel into dist/.
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## Remove the environment and what was built.
+	rm -rf $(VENV) dist build
