@@ -1,0 +1,98 @@
+"""The home folder: one service at a time holds it, and writes there where it can be reached."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from thumbwheel.errors import HomeInUse, Unavailable
+
+_LOCK = "service.lock"
+_ADDRESSES = "service.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running service answers; `pid` is its process."""
+
+    pid: int
+    grpc: str
+    admin: str
+    web: str
+
+
+class Home:
+    """An exclusively held home folder. Use as a context manager; the lock dies with the process."""
+
+    def __init__(self, folder: Path) -> None:
+        """Name the folder; it is made, with mode 700, when it is entered."""
+        self.folder = folder
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> Home:
+        """Take the folder.
+
+        Raises:
+            HomeInUse: another process holds it.
+            Unavailable: it can not be written.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = (self.folder / _LOCK).open("a+")
+        except OSError as error:
+            raise Unavailable(
+                f"home: {self.folder} can not be written ({error.strerror}); mend that or choose another with --home",
+                retry_after_s=5.0,
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise HomeInUse(_who_holds(self.folder)) from error
+        self._lock = lock
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the folder back."""
+        (self.folder / _ADDRESSES).unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def announce(self, addresses: Addresses) -> None:
+        """Write where the service answers, for the command line to find."""
+        path = self.folder / _ADDRESSES
+        draft = path.with_suffix(".new")
+        draft.write_text(json.dumps(asdict(addresses), indent=1) + "\n")
+        draft.replace(path)
+
+
+def announced(folder: Path) -> Addresses | None:
+    """Return where the home's service answers, or None when none runs."""
+    if not _held(folder):
+        return None
+    try:
+        return Addresses(**json.loads((folder / _ADDRESSES).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _who_holds(folder: Path) -> str:
+    holder = announced(folder)
+    who = f"process {holder.pid}" if holder else "another process"
+    return f"home: {folder} is in use by {who}; stop it, or choose another folder with --home"
+
+
+def _held(folder: Path) -> bool:
+    # Asking the lock, not the process table: a process id may have been given to somebody else since.
+    try:
+        with (folder / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,73 @@
+"""What every command shares: configuration, the way to the running service, and how to print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from thumbwheel.client import AdminClient, Client
+    from thumbwheel.config.load import Loaded
+    from thumbwheel.config.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Context:
+    """Made once from the global options; everything dear is made on first use."""
+
+    config_file: Path | None = None
+    flags: dict[str, str] = field(default_factory=dict)
+    address: str = ""
+    admin_address: str = ""
+    json: bool = False
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The configuration with the origin of each value."""
+        from thumbwheel.config.load import load_settings
+
+        return load_settings(self.config_file, self.flags)
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration."""
+        return self.loaded.settings
+
+    def client(self) -> Client:
+        """Return a client of the running service."""
+        from thumbwheel.client import Client
+
+        return Client(self.address or self._announced("grpc", self.settings.serve.port))
+
+    def admin(self) -> AdminClient:
+        """Return a client of the running service's admin port."""
+        from thumbwheel.client import AdminClient
+
+        return AdminClient(self.admin_address or self._announced("admin", self.settings.serve.admin_port))
+
+    def _announced(self, door: str, port: int) -> str:
+        from thumbwheel.app.home import announced
+
+        addresses = announced(self.settings.home)
+        return str(getattr(addresses, door)) if addresses else f"{self.settings.serve.host}:{port}"
+
+
+pass_context = click.make_pass_decorator(Context, ensure=True)
+
+
+def json_option(command: F) -> F:
+    """Give a command `--json`."""
+
+    def store(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        ctx.ensure_object(Context).json |= value
+
+    return click.option(
+        "--json", is_flag=True, expose_value=False, callback=store, help="Print JSON for scripts instead of a table."
+    )(command)

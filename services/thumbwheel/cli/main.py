@@ -1,0 +1,125 @@
+"""The command `thumbwheel`: global options, the list of commands, errors to exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from thumbwheel import errors
+from thumbwheel.cli.context import Context
+
+# command -> (module, one line for the list); a module is imported only when its command is used
+COMMANDS = {
+    "demo": ("demo", "See the whole loop: serve, vote, learn, judge, swap."),
+    "up": ("up", "Run the service on this machine."),
+    "policy": ("policy", "Make a first policy, or take an existing model."),
+    "ask": ("ask", "Ask a policy and see the answer."),
+    "vote": ("vote", "Rate an answer, or take a vote back."),
+    "status": ("status", "Show the state of the loop."),
+    "retrain": ("retrain", "Start a training run now."),
+    "runs": ("runs", "List training runs, or show one with its gates."),
+    "versions": ("versions", "List the versions of a policy."),
+    "promote": ("promote", "Make a version the champion."),
+    "rollback": ("rollback", "Return to the champion before."),
+    "simulate": ("simulate", "Let simulated users ask and vote."),
+    "erase": ("erase", "Remove a user's texts and votes."),
+    "doctor": ("doctor", "Check this installation and its home folder."),
+    "config": ("config", "Show the configuration."),
+    "completion": ("completion", "Print the shell completion script."),
+}
+
+# exit codes: 1 for a negative answer, 2 for wrong use, the rest by the kind of error (sysexits.h)
+EXIT_CODES: dict[type[errors.ThumbwheelError], int] = {
+    errors.InvalidInput: 2,
+    errors.NotFound: 3,
+    errors.Conflict: 4,
+    errors.AlreadyExists: 4,
+    errors.DamagedArtifact: 65,
+    errors.Unavailable: 69,
+    errors.DeadlineMissed: 75,
+    errors.Overloaded: 75,
+    errors.TokenMissing: 77,
+    errors.TokenRefused: 77,
+}
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are used, so that `--help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"thumbwheel.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _flags(settings: tuple[str, ...], home: Path | None) -> dict[str, str]:
+    flags = {}
+    for item in settings:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise click.BadParameter(
+                f"{item!r} is not NAME=VALUE, for example classify.mode=argmax", param_hint="--set"
+            )
+        flags[name] = value
+    if home is not None:
+        flags["home"] = str(home)
+    return flags
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="thumbwheel")
+@click.option("--home", type=click.Path(path_type=Path), help="Folder that holds everything the service keeps.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML).")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set one value, e.g. serve.port=8080.")
+@click.option("--address", default="", help="host:port of a service elsewhere.")
+@click.option("--admin-address", default="", help="host:port of its admin door.")
+@click.pass_context
+def group(
+    ctx: click.Context,
+    home: Path | None,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    address: str,
+    admin_address: str,
+) -> None:
+    """Serve a model, collect your users' thumbs, and let PPO turn them into a better model.
+
+    \b
+    The whole loop with simulated users:    thumbwheel demo
+    Your own:                               thumbwheel policy init support --kind classify --data tickets.jsonl
+                                            thumbwheel up
+                                            thumbwheel ask "Where is my parcel?"
+                                            thumbwheel vote up
+                                            thumbwheel retrain support
+    """
+    ctx.obj = Context(config_file, _flags(settings, home), address, admin_address)
+
+
+def main() -> None:
+    """Run the command line; errors meant for the user become one line and an exit code."""
+    try:
+        group.main(prog_name="thumbwheel", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except errors.ThumbwheelError as error:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
