@@ -1,4 +1,3 @@
-import os
 import stat
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def test_addresses_left_by_a_killed_service_are_not_believed(tmp_path: Path) -> 
 
 def test_home_is_private(tmp_path: Path) -> None:
     with Home(tmp_path / "home"):
-        assert stat.S_IMODE(os.stat(tmp_path / "home").st_mode) == 0o700
+        assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
 
 
 def test_home_below_a_file_says_what_to_do(tmp_path: Path) -> None:
