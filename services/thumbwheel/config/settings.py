@@ -148,6 +148,9 @@ class Gates(_Section):
     min_effective_samples: int = Field(
         100, ge=1, description="`classify`: least effective sample size of the off-policy estimate."
     )
+    max_weight_share: Fraction = Field(
+        0.05, description="`classify`: largest share of the off-policy estimate's weight on one vote."
+    )
     max_latency_ratio: float = Field(1.5, ge=1.0, le=100, description="Candidate's median latency over the champion's.")
     blocked_words: Path | None = Field(None, description="File of blocked words, one a line; empty: the small list.")
     confidence: float = Field(0.95, gt=0.5, lt=1.0, description="Confidence of every interval.")
