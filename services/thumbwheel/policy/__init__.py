@@ -1,4 +1,5 @@
-"""From text to tokens to log-probabilities: one copy of scoring, used by serving and by PPO.
+"""Policies as tensors see them: prompt -> token ids -> log-probabilities. ONE copy, used by serving and by PPO.
 
-One file a kind of policy or a step on that way; a new kind brings its scoring here.
+`prompt` and `scoring` are for causal language models, `classify` for sequence classifiers, `loading` for both.
+A new kind of policy gets one file here.
 """
