@@ -1,0 +1,148 @@
+"""The kinds of metrics the catalogue is made of, over `prometheus_client`, with bounded label values.
+
+Beyond `MAX_LABEL_VALUES` different values of one label of one metric, further ones count as "other".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+MAX_LABEL_VALUES = 64
+OTHER = "other"
+
+
+class MetricType(StrEnum):
+    """The types of Prometheus that are used."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Upper bounds of a histogram's buckets, in `unit`."""
+
+    unit: str
+    bounds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One entry of the catalogue. `unit` is of the value; a counter's full name ends in `_total`."""
+
+    name: str
+    type: MetricType
+    labels: tuple[str, ...]
+    unit: str
+    meaning: str
+    cure: str
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def help(self) -> str:
+        """The line that stands in the exposition: meaning, then cure."""
+        return f"{self.meaning} {self.cure}".strip()
+
+
+class _Family:
+    """A metric whose label values are bounded."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._seen: dict[str, set[str]] = {label: set() for label in spec.labels}
+
+    def _bounded(self, labels: dict[str, str]) -> dict[str, str]:
+        return {label: self._value(label, value) for label, value in labels.items()}
+
+    def _value(self, label: str, value: str) -> str:
+        seen = self._seen.get(label)
+        if seen is None or value in seen:
+            return value
+        if len(seen) >= MAX_LABEL_VALUES:
+            return OTHER
+        seen.add(value)
+        return value
+
+
+class CounterFamily(_Family):
+    """Counts up."""
+
+    def __init__(self, spec: Spec, registry: CollectorRegistry) -> None:
+        """Register the counter of `spec`."""
+        super().__init__(spec)
+        self._metric = Counter(spec.name, spec.help, spec.labels, registry=registry)
+
+    def inc(self, amount: float = 1.0, **labels: str) -> None:
+        """Add `amount`, at least 0. Raises ValueError when `labels` are not the catalogue's."""
+        metric = self._metric.labels(**self._bounded(labels)) if self.spec.labels else self._metric
+        metric.inc(amount)
+
+
+class GaugeFamily(_Family):
+    """A value that goes up and down."""
+
+    def __init__(self, spec: Spec, registry: CollectorRegistry) -> None:
+        """Register the gauge of `spec`."""
+        super().__init__(spec)
+        self._metric = Gauge(spec.name, spec.help, spec.labels, registry=registry)
+
+    def set(self, value: float, **labels: str) -> None:
+        """Set the value. Raises ValueError when `labels` are not the catalogue's."""
+        self._child(labels).set(value)
+
+    def add(self, amount: float, **labels: str) -> None:
+        """Add `amount`, which may be negative. Raises ValueError when `labels` are not the catalogue's."""
+        self._child(labels).inc(amount)
+
+    def clear(self) -> None:
+        """Forget every labelled value, before those that still exist are set again."""
+        self._metric.clear()
+
+    def _child(self, labels: dict[str, str]) -> Gauge:
+        return self._metric.labels(**self._bounded(labels)) if self.spec.labels else self._metric
+
+
+class HistogramFamily(_Family):
+    """A distribution."""
+
+    def __init__(self, spec: Spec, registry: CollectorRegistry) -> None:
+        """Register the histogram of `spec`."""
+        super().__init__(spec)
+        self._metric = Histogram(spec.name, spec.help, spec.labels, registry=registry, buckets=spec.buckets)
+
+    def observe(self, value: float, **labels: str) -> None:
+        """Add one observation. Raises ValueError when `labels` are not the catalogue's."""
+        metric = self._metric.labels(**self._bounded(labels)) if self.spec.labels else self._metric
+        metric.observe(value)
+
+
+class Catalogue:
+    """Makes metrics in one registry and remembers what each one is."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register metrics in `registry`."""
+        self.registry = registry
+        self.specs: list[Spec] = []
+
+    def counter(self, name: str, labels: tuple[str, ...], unit: str, meaning: str, cure: str) -> CounterFamily:
+        """Add a counter; its series are called `name` + `_total`."""
+        return CounterFamily(self._entry(Spec(name, MetricType.COUNTER, labels, unit, meaning, cure)), self.registry)
+
+    def gauge(self, name: str, labels: tuple[str, ...], unit: str, meaning: str, cure: str) -> GaugeFamily:
+        """Add a gauge."""
+        return GaugeFamily(self._entry(Spec(name, MetricType.GAUGE, labels, unit, meaning, cure)), self.registry)
+
+    def histogram(
+        self, name: str, labels: tuple[str, ...], buckets: Buckets, meaning: str, cure: str
+    ) -> HistogramFamily:
+        """Add a histogram; the unit is that of its buckets."""
+        spec = Spec(name, MetricType.HISTOGRAM, labels, buckets.unit, meaning, cure, buckets.bounds)
+        return HistogramFamily(self._entry(spec), self.registry)
+
+    def _entry(self, spec: Spec) -> Spec:
+        self.specs.append(spec)
+        return spec
