@@ -1,0 +1,181 @@
+"""Estimators and weights against sums written out by hand, and against a log whose truth is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from thumbwheel.errors import InvalidInput
+from thumbwheel.ope.estimators import (
+    clipped_ips_terms,
+    direct_method_terms,
+    doubly_robust_terms,
+    ips_terms,
+    snips,
+    snips_terms,
+)
+from thumbwheel.ope.reward_table import predict_rewards
+from thumbwheel.ope.weights import Floats, Indices, effective_sample_size, importance_weights, largest_weight
+
+LABELS = 4
+
+
+class SyntheticLog:
+    """Answers drawn from a known policy with a known reward of every label, so the truth can be summed."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.logged_BK = softmax(rng.normal(size=(size, LABELS)))
+        self.target_BK = softmax(np.log(self.logged_BK) + rng.normal(scale=0.7, size=(size, LABELS)))
+        self.mean_reward_BK = rng.uniform(size=(size, LABELS))
+        self.actions_B: Indices = np.array([rng.choice(LABELS, p=row) for row in self.logged_BK], dtype=np.int64)
+        chances_B = self.mean_reward_BK[np.arange(size), self.actions_B]
+        self.rewards_B: Floats = (rng.uniform(size=size) < chances_B).astype(np.float64)
+        self.weights_B = importance_weights(self.target_BK, self.logged_BK, self.actions_B)
+
+    @property
+    def truth(self) -> float:
+        return float((self.target_BK * self.mean_reward_BK).sum(axis=1).mean())
+
+
+def softmax(logits_BK: Floats) -> Floats:
+    exponentials = np.exp(logits_BK)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+@pytest.fixture(scope="module")
+def log() -> SyntheticLog:
+    return SyntheticLog(300, seed=1)
+
+
+def test_weights_are_the_ratio_of_the_two_policies(log: SyntheticLog) -> None:
+    for row in (0, 17, 299):
+        action = int(log.actions_B[row])
+        assert log.weights_B[row] == pytest.approx(log.target_BK[row][action] / log.logged_BK[row][action], rel=1e-12)
+
+
+def test_a_served_label_of_logged_probability_zero_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="not above 0"):
+        importance_weights(np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]]), np.array([1]))
+
+
+def test_ips_against_a_loop(log: SyntheticLog) -> None:
+    total = 0.0
+    for weight, reward in zip(log.weights_B, log.rewards_B, strict=True):
+        total += weight * reward
+    assert ips_terms(log.weights_B, log.rewards_B).mean() == pytest.approx(total / 300, rel=1e-12)
+
+
+def test_clipped_ips_against_a_loop(log: SyntheticLog) -> None:
+    total = 0.0
+    for weight, reward in zip(log.weights_B, log.rewards_B, strict=True):
+        total += (weight if weight < 1.5 else 1.5) * reward
+    assert clipped_ips_terms(log.weights_B, log.rewards_B, 1.5).mean() == pytest.approx(total / 300, rel=1e-12)
+
+
+def test_a_truncation_that_would_drop_everything_is_refused(log: SyntheticLog) -> None:
+    with pytest.raises(InvalidInput, match="largest"):
+        clipped_ips_terms(log.weights_B, log.rewards_B, 0.0)
+
+
+def test_snips_against_a_loop_and_its_terms_average_to_it(log: SyntheticLog) -> None:
+    above = below = 0.0
+    for weight, reward in zip(log.weights_B, log.rewards_B, strict=True):
+        above += weight * reward
+        below += weight
+    assert snips(log.weights_B, log.rewards_B) == pytest.approx(above / below, rel=1e-12)
+    assert snips_terms(log.weights_B, log.rewards_B).mean() == pytest.approx(above / below, rel=1e-12)
+
+
+def test_snips_does_not_move_with_the_scale_of_the_weights(log: SyntheticLog) -> None:
+    assert snips(3 * log.weights_B, log.rewards_B) == pytest.approx(snips(log.weights_B, log.rewards_B), rel=1e-12)
+
+
+def test_snips_of_weights_that_are_all_zero_is_unknown() -> None:
+    assert math.isnan(snips(np.zeros(3), np.ones(3)))
+
+
+def test_snips_terms_spread_like_the_ratio_itself() -> None:
+    values, widths = [], []
+    for seed in range(200):
+        log = SyntheticLog(150, seed=1000 + seed)
+        values.append(snips(log.weights_B, log.rewards_B) - log.truth)
+        widths.append(snips_terms(log.weights_B, log.rewards_B).std(ddof=1) / math.sqrt(150))
+    assert np.mean(widths) == pytest.approx(np.std(values), rel=0.15)
+
+
+def test_direct_method_against_a_loop(log: SyntheticLog) -> None:
+    total = 0.0
+    for row in range(300):
+        for label in range(LABELS):
+            total += log.target_BK[row][label] * log.mean_reward_BK[row][label]
+    assert direct_method_terms(log.mean_reward_BK, log.target_BK).mean() == pytest.approx(total / 300, rel=1e-12)
+
+
+def test_doubly_robust_against_a_loop(log: SyntheticLog) -> None:
+    predicted_BK = 0.5 * log.mean_reward_BK + 0.1
+    total = 0.0
+    for row in range(300):
+        action = int(log.actions_B[row])
+        total += sum(log.target_BK[row][label] * predicted_BK[row][label] for label in range(LABELS))
+        total += log.weights_B[row] * (log.rewards_B[row] - predicted_BK[row][action])
+    terms_B = doubly_robust_terms(log.weights_B, log.rewards_B, log.actions_B, predicted_BK, log.target_BK)
+    assert terms_B.mean() == pytest.approx(total / 300, rel=1e-12)
+
+
+@pytest.mark.parametrize("wrong", ["weights", "prediction"])
+def test_doubly_robust_stands_when_one_of_its_parts_is_wrong(wrong: str) -> None:
+    log = SyntheticLog(20_000, seed=5)
+    weights_B, predicted_BK = log.weights_B, log.mean_reward_BK
+    if wrong == "weights":
+        weights_B = np.ones_like(weights_B)
+    else:
+        predicted_BK = np.full_like(predicted_BK, 0.9)
+    terms_B = doubly_robust_terms(weights_B, log.rewards_B, log.actions_B, predicted_BK, log.target_BK)
+    assert terms_B.mean() == pytest.approx(log.truth, abs=0.015)
+
+
+def test_ips_and_snips_find_the_truth_that_the_plain_mean_misses() -> None:
+    log = SyntheticLog(20_000, seed=6)
+    log.mean_reward_BK = np.tile([0.9, 0.1, 0.1, 0.1], (20_000, 1))
+    log.rewards_B = (log.actions_B == 0) * 0.8 + 0.1
+    target_BK = np.tile([0.7, 0.1, 0.1, 0.1], (20_000, 1))
+    weights_B = importance_weights(target_BK, log.logged_BK, log.actions_B)
+    truth = 0.7 * 0.9 + 0.3 * 0.1
+    assert abs(float(log.rewards_B.mean()) - truth) > 0.2
+    assert ips_terms(weights_B, log.rewards_B).mean() == pytest.approx(truth, abs=0.05)
+    assert snips(weights_B, log.rewards_B) == pytest.approx(truth, abs=0.03)
+
+
+def test_effective_sample_size_of_equal_and_of_one_sided_weights() -> None:
+    assert effective_sample_size(np.full(50, 0.3)) == pytest.approx(50)
+    assert effective_sample_size(np.array([1.0, 0.0, 0.0])) == pytest.approx(1)
+    assert effective_sample_size(np.array([1.0, 2.0, 3.0])) == pytest.approx(36 / 14)
+    assert effective_sample_size(np.zeros(3)) == 0
+
+
+def test_largest_weight() -> None:
+    assert largest_weight(np.array([0.2, 7.5, 1.0])) == 7.5
+    assert largest_weight(np.array([])) == 0
+
+
+def test_the_reward_table_learns_a_calibration_curve() -> None:
+    rng = np.random.default_rng(2)
+    logged_BK = softmax(rng.normal(scale=2.0, size=(6000, LABELS)))
+    actions_B = np.array([rng.choice(LABELS, p=row) for row in logged_BK], dtype=np.int64)
+    chosen_B = logged_BK[np.arange(6000), actions_B]
+    rewards_B = (rng.uniform(size=6000) < chosen_B).astype(np.float64)
+    predicted_BK = predict_rewards(logged_BK, actions_B, rewards_B, seed=0)
+    assert float(np.abs(predicted_BK - logged_BK).mean()) < 0.05
+
+
+def test_no_answer_sees_its_own_reward_in_the_reward_table() -> None:
+    log = SyntheticLog(200, seed=3)
+    before_BK = predict_rewards(log.logged_BK, log.actions_B, log.rewards_B, seed=4)
+    changed_B = log.rewards_B.copy()
+    changed_B[11] = 1000.0
+    after_BK = predict_rewards(log.logged_BK, log.actions_B, changed_B, seed=4)
+    assert np.array_equal(before_BK[11], after_BK[11])
+    assert not np.array_equal(before_BK, after_BK)
