@@ -1,0 +1,130 @@
+"""From a gRPC status back to the error tree of `thumbwheel.errors`.
+
+The status code chooses the branch. Details of the status (google.rpc) say more, where the service sent them:
+`ErrorInfo.reason` the class, `BadRequest` the field, `RetryInfo` the seconds to wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from thumbwheel import errors
+
+_DETAILS = "grpc-status-details-bin"
+_PUSHBACK = "grpc-retry-pushback-ms"
+_DEFAULT_RETRY_S = 1.0
+
+_Maker = Callable[[str, "Failure"], errors.ThumbwheelError]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a failed call told. `retry_after_s` is None when the service gave no hint."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str = ""
+    field: str = ""
+    retry_after_s: float | None = None
+
+    def to_error(self) -> errors.ThumbwheelError:
+        """Return the error of the tree that fits."""
+        return _MAKERS.get(self.code, _unknown)(self.message or self.code.name, self)
+
+
+def read_failure(error: grpc.RpcError) -> Failure:
+    """Read code, message and details of a failed call, blocking or asyncio."""
+    if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
+        return Failure(grpc.StatusCode.UNKNOWN, "the call failed without a status")
+    metadata = {key: value for key, value in error.trailing_metadata() or ()}
+    reason, field, retry_after_s = _read_details(metadata.get(_DETAILS, b""))
+    if retry_after_s is None and str(metadata.get(_PUSHBACK, "")).isdecimal():
+        retry_after_s = int(metadata[_PUSHBACK]) / 1000
+    return Failure(error.code(), error.details() or "", reason, field, retry_after_s)
+
+
+def _read_details(packed: str | bytes) -> tuple[str, str, float | None]:
+    reason, field, retry_after_s = "", "", None
+    for detail in _details(packed):
+        match detail:
+            case error_details_pb2.ErrorInfo():
+                reason = detail.reason
+            case error_details_pb2.BadRequest():
+                field = detail.field_violations[0].field if detail.field_violations else ""
+            case error_details_pb2.RetryInfo():
+                retry_after_s = detail.retry_delay.seconds + detail.retry_delay.nanos / 1e9
+    return reason, field, retry_after_s
+
+
+def _details(packed: str | bytes) -> Iterator[object]:
+    if not isinstance(packed, bytes):
+        return
+    kinds = (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo)
+    try:
+        status = status_pb2.Status.FromString(packed)
+        for any_detail in status.details:
+            for kind in kinds:
+                detail = kind()
+                if any_detail.Unpack(detail):
+                    yield detail
+    except DecodeError:
+        return
+
+
+def _unknown(message: str, failure: Failure) -> errors.ThumbwheelError:
+    return errors.ThumbwheelError(f"{failure.code.name}: {message}")
+
+
+def _invalid(message: str, failure: Failure) -> errors.ThumbwheelError:
+    prefix = f"{failure.field}: "
+    if failure.field and message.startswith(prefix):
+        return errors.InvalidInput(failure.field, message.removeprefix(prefix))
+    return errors.InvalidInput("", message)
+
+
+def _retryable(kind: type[errors.Unavailable] | type[errors.Overloaded]) -> _Maker:
+    def make(message: str, failure: Failure) -> errors.ThumbwheelError:
+        chosen = errors.LogUnavailable if _is(failure, errors.LogUnavailable) and kind is errors.Unavailable else kind
+        hint = failure.retry_after_s
+        return chosen(message, _DEFAULT_RETRY_S if hint is None else hint)
+
+    return make
+
+
+def _of(base: type[errors.ThumbwheelError], *narrower: type[errors.ThumbwheelError]) -> _Maker:
+    def make(message: str, failure: Failure) -> errors.ThumbwheelError:
+        return next((kind for kind in narrower if _is(failure, kind)), base)(message)
+
+    return make
+
+
+def _is(failure: Failure, kind: type[errors.ThumbwheelError]) -> bool:
+    """Compare the reason with a class name, whether written LikeThis or LIKE_THIS."""
+    return failure.reason.replace("_", "").lower() == kind.__name__.lower()
+
+
+_MAKERS: dict[grpc.StatusCode, _Maker] = {
+    grpc.StatusCode.INVALID_ARGUMENT: _invalid,
+    grpc.StatusCode.NOT_FOUND: _of(errors.NotFound, errors.UnknownPolicy, errors.UnknownVersion, errors.UnknownRun),
+    grpc.StatusCode.UNAUTHENTICATED: _of(errors.TokenMissing),
+    grpc.StatusCode.PERMISSION_DENIED: _of(errors.TokenRefused),
+    grpc.StatusCode.ALREADY_EXISTS: _of(errors.AlreadyExists),
+    grpc.StatusCode.FAILED_PRECONDITION: _of(
+        errors.Conflict,
+        errors.NothingToRetract,
+        errors.HomeInUse,
+        errors.SchemaMismatch,
+        errors.RunInProgress,
+        errors.Fenced,
+        errors.NotEnoughData,
+    ),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: _retryable(errors.Overloaded),
+    grpc.StatusCode.UNAVAILABLE: _retryable(errors.Unavailable),
+    grpc.StatusCode.DEADLINE_EXCEEDED: _of(errors.DeadlineMissed),
+    grpc.StatusCode.DATA_LOSS: _of(errors.DamagedArtifact),
+}
