@@ -1,0 +1,86 @@
+"""The judge: every gate of a kind, in order, and what follows from them.
+
+To add a gate: write it in a file of its own and add one line to the tuple of the kinds it is for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import isnan
+
+from thumbwheel.config.settings import Gates
+from thumbwheel.errors import InvalidInput
+from thumbwheel.gates.blocked_words import BlockedWords
+from thumbwheel.gates.data_sanity import DataSanity
+from thumbwheel.gates.evidence import ClassifyEvidence, Evidence, GenerateEvidence
+from thumbwheel.gates.forgetting import CustomerTexts, GoodReplies
+from thumbwheel.gates.gate import Gate
+from thumbwheel.gates.held_out_reward import HeldOutReward
+from thumbwheel.gates.kl_budget import KlBudget
+from thumbwheel.gates.latency import LatencyRatio
+from thumbwheel.gates.rater_concentration import RaterConcentration
+from thumbwheel.gates.reward_auc import RewardAuc
+from thumbwheel.gates.reward_calibration import RewardCalibration
+from thumbwheel.gates.win_rate import WinRate
+from thumbwheel.records import GateResult, PolicyKind, Verdict
+
+GENERATE: tuple[Gate[GenerateEvidence], ...] = (
+    DataSanity(),
+    RaterConcentration(),
+    RewardAuc(),
+    RewardCalibration(),
+    KlBudget(),
+    HeldOutReward(),
+    WinRate(),
+    GoodReplies(),
+    CustomerTexts(),
+    BlockedWords(),
+    LatencyRatio(),
+)
+
+CLASSIFY: tuple[Gate[ClassifyEvidence], ...] = (
+    DataSanity(),
+    RaterConcentration(),
+    LatencyRatio(),
+)
+
+
+def judge(kind: PolicyKind, evidence: Evidence, limits: Gates) -> Verdict:
+    """Hold the evidence against every gate of the kind; promote only if all pass.
+
+    Every gate is asked even when an earlier one failed, so that the report shows all. The same evidence and
+    limits give the same verdict. Raises InvalidInput when evidence and kind don't belong together, and
+    InvalidConfig when a file named in the limits can not be read.
+    """
+    if kind is PolicyKind.GENERATE and isinstance(evidence, GenerateEvidence):
+        results = [gate.check(evidence, limits) for gate in GENERATE]
+    elif kind is PolicyKind.CLASSIFY and isinstance(evidence, ClassifyEvidence):
+        results = [gate.check(evidence, limits) for gate in CLASSIFY]
+    else:
+        raise InvalidInput("kind", f"there are no gates for {kind} with {type(evidence).__name__}")
+    return _verdict(tuple(_demand_a_value(result) for result in results))
+
+
+def _demand_a_value(result: GateResult) -> GateResult:
+    """A gate that passes without a value has a defect; the candidate does not profit from it."""
+    return replace(result, passed=result.passed and not isnan(result.value))
+
+
+def _verdict(results: tuple[GateResult, ...]) -> Verdict:
+    failed = [result for result in results if not result.passed]
+    if failed:
+        return Verdict(False, results, _rejection(failed, len(results)))
+    return Verdict(True, results, f"Promote: all {len(results)} gates passed. {_gain(results).sentence}")
+
+
+def _rejection(failed: list[GateResult], asked: int) -> str:
+    """Why not, in three sentences: how many gates failed, what the first found, and the names of the others."""
+    head = f"Keep the champion: {len(failed)} of {asked} gates failed. {failed[0].name}: {failed[0].sentence}"
+    others = ", ".join(result.name for result in failed[1:])
+    return f"{head} Also failed: {others}." if others else head
+
+
+def _gain(results: tuple[GateResult, ...]) -> GateResult:
+    """The gate that tells best what users gain."""
+    gains = {HeldOutReward.name: 1, WinRate.name: 2}
+    return max(results, key=lambda result: gains.get(result.name, 0))

@@ -1,0 +1,36 @@
+"""Do a few people decide for everybody?"""
+
+from __future__ import annotations
+
+import math
+
+from thumbwheel.config.settings import Gates
+from thumbwheel.gates.evidence import Evidence
+from thumbwheel.gates.gate import Rule, refuse
+from thumbwheel.records import GateResult
+
+SHOWN = 3
+
+
+class RaterConcentration:
+    """The largest share of the training votes that comes from one rater."""
+
+    name = "rater_concentration"
+    title = "No rater dominates"
+    rule = Rule.AT_MOST
+    unit = "share of votes"
+    why = "One busy rater, or one attacker, must not steer what everybody gets."
+
+    def check(self, evidence: Evidence, limits: Gates) -> GateResult:
+        """Find the busiest raters."""
+        counts = evidence.votes.per_rater
+        total = sum(counts.values())
+        if total <= 0:
+            return refuse(self.name, limits.max_rater_share, "Nobody voted, so nobody knows who decides.")
+        busiest = sorted(counts, key=lambda rater: (-counts[rater], rater))[:SHOWN]
+        shares = ", ".join(f"{rater[:8]} {counts[rater] / total:.1%}" for rater in busiest)
+        share = counts[busiest[0]] / total
+        sentence = f"{len(counts):,} raters gave {total:,} votes, the busiest being {shares}."
+        return GateResult(
+            self.name, share <= limits.max_rater_share, share, limits.max_rater_share, math.nan, math.nan, sentence
+        )
