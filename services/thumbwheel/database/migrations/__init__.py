@@ -1,0 +1,1 @@
+"""Migrations, run from code by `thumbwheel.database.migrate`. A new one goes into `versions/`, named by its number."""

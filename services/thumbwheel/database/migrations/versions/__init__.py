@@ -1,0 +1,1 @@
+"""One file a revision, each with a way up and a way down."""

@@ -1,0 +1,221 @@
+"""Tables of the store and the registry.
+
+Times are microseconds since the Unix epoch. `payload` columns hold an encoded `events.v1.Event`, so that nothing
+of a record is lost; the columns beside it are those that queries look at. Flags and small numbers are integers,
+names are text: every type here exists in every database. What changes here needs a migration.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+# SQLite numbers rows by itself only in a column that is called INTEGER.
+_RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+# --- registry -----------------------------------------------------------------------------------------------
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("policy", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("parent", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("policy", "version"),
+    UniqueConstraint("policy", "seq"),
+    Index(None, "policy", "run_id"),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("policy", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    PrimaryKeyConstraint("policy", "channel"),
+)
+
+channel_history = Table(
+    "channel_history",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("time_us", BigInteger, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence_digest", Text, nullable=False),
+    Index(None, "policy", "id"),
+    sqlite_autoincrement=True,
+)
+
+# One row, id 1, made by the migration.
+registry_generation = Table(
+    "registry_generation",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("value", BigInteger, nullable=False),
+)
+
+# --- store: ingest ------------------------------------------------------------------------------------------
+
+consumer_offsets = Table(
+    "consumer_offsets",
+    metadata,
+    Column("consumer", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("next_offset", BigInteger, nullable=False),
+    PrimaryKeyConstraint("consumer", "topic", "partition"),
+)
+
+# One row a counter. `feedback` is the ingest sequence: raised inside the transaction that inserts the rows, so that
+# rows become visible in the order of their sequence and a watermark never gains rows later.
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+responses = Table(
+    "responses",
+    metadata,
+    Column("response_id", Text, primary_key=True),
+    Column("policy", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("user_hash", Text, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Index(None, "policy", "version"),
+    Index(None, "user_hash"),
+)
+
+feedback_events = Table(
+    "feedback_events",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False),
+    Column("rater", Text, nullable=False),
+    Column("feedback_id", Text, nullable=False),
+    Column("response_id", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    UniqueConstraint("feedback_id", "rater"),
+    # `rated()` walks this one: answers in a fixed order, each with its events.
+    Index(None, "policy", "response_id", "seq"),
+    Index(None, "response_id"),
+    Index(None, "rater"),
+)
+
+# The last event of each (response, rater, kind), retractions too: a vote that arrives after a later retraction
+# must find it.
+current_votes = Table(
+    "current_votes",
+    metadata,
+    Column("response_id", Text, nullable=False),
+    Column("rater", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    Column("feedback_id", Text, nullable=False),
+    Column("retracted", Boolean, nullable=False),
+    Column("thumb_up", Boolean),
+    Column("rating", Integer),
+    PrimaryKeyConstraint("response_id", "rater", "kind"),
+    Index(None, "rater", "time_us"),
+    Index(None, "policy", "seq"),
+    # `vote_counts()` is answered from this index alone.
+    Index("ix_current_votes_counts", "policy", "version", "kind", "retracted", "thumb_up", "rating"),
+)
+
+orphans = Table(
+    "orphans",
+    metadata,
+    Column("rater", Text, nullable=False),
+    Column("feedback_id", Text, nullable=False),
+    Column("response_id", Text, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("feedback_id", "rater"),
+    Index(None, "response_id"),
+    Index(None, "rater"),
+    Index(None, "time_us"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# --- store: runs --------------------------------------------------------------------------------------------
+
+# The row stays when the lease is given back, so that `fence` only grows.
+leases = Table(
+    "leases",
+    metadata,
+    Column("policy", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("policy", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("parent_version", Text, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger, nullable=False),
+    Column("candidate_version", Text, nullable=False),
+    Column("watermark", BigInteger, nullable=False),
+    Column("votes", BigInteger, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("report_path", Text, nullable=False),
+    Column("gates", Text, nullable=False),
+    Index(None, "policy", "started_us"),
+    Index(None, "started_us"),
+)
