@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import grpc
 
@@ -17,10 +17,14 @@ from thumbwheel.client.requests import Sampling, classify_request, generate_requ
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
 from thumbwheel.client.stream import Assembly, Delta
 from thumbwheel.feedback.v1 import feedback_pb2 as fb
-from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceAsyncStub, FeedbackServiceStub
+from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceStub
 from thumbwheel.inference.v1 import inference_pb2 as inf
-from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceAsyncStub, InferenceServiceStub
+from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
 from thumbwheel.records import Message
+
+if TYPE_CHECKING:  # the stubs' asyncio variants exist for type checkers only
+    from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceAsyncStub
+    from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceAsyncStub
 
 Answer = TypeVar("Answer")
 FeedbackId = Awaitable[str]

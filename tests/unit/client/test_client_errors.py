@@ -1,0 +1,76 @@
+"""From statuses back to the error tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from thumbwheel import errors
+from thumbwheel.client import Client
+from thumbwheel.client.errors import Failure
+from thumbwheel.client.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from tests.unit.client.conftest import Script
+
+Code = grpc.StatusCode
+
+
+@pytest.fixture
+def client(target: str) -> Iterator[Client]:
+    with Client(target, timeout_s=20, retry=RetryPolicy(attempts=1)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "kind"),
+    [
+        (Code.INVALID_ARGUMENT, {}, errors.InvalidInput),
+        (Code.NOT_FOUND, {}, errors.NotFound),
+        (Code.NOT_FOUND, {"reason": "UnknownPolicy"}, errors.UnknownPolicy),
+        (Code.NOT_FOUND, {"reason": "UNKNOWN_VERSION"}, errors.UnknownVersion),
+        (Code.NOT_FOUND, {"reason": "UnknownRun"}, errors.UnknownRun),
+        (Code.UNAUTHENTICATED, {}, errors.TokenMissing),
+        (Code.PERMISSION_DENIED, {}, errors.TokenRefused),
+        (Code.ALREADY_EXISTS, {}, errors.AlreadyExists),
+        (Code.FAILED_PRECONDITION, {}, errors.Conflict),
+        (Code.FAILED_PRECONDITION, {"reason": "NOTHING_TO_RETRACT"}, errors.NothingToRetract),
+        (Code.FAILED_PRECONDITION, {"reason": "RunInProgress"}, errors.RunInProgress),
+        (Code.FAILED_PRECONDITION, {"reason": "NotEnoughData"}, errors.NotEnoughData),
+        (Code.FAILED_PRECONDITION, {"reason": "Overloaded"}, errors.Conflict),
+        (Code.RESOURCE_EXHAUSTED, {"retry_after_ms": 250}, errors.Overloaded),
+        (Code.UNAVAILABLE, {}, errors.Unavailable),
+        (Code.UNAVAILABLE, {"reason": "LogUnavailable"}, errors.LogUnavailable),
+        (Code.DEADLINE_EXCEEDED, {}, errors.DeadlineMissed),
+        (Code.DATA_LOSS, {}, errors.DamagedArtifact),
+        (Code.INTERNAL, {}, errors.ThumbwheelError),
+        (Code.UNIMPLEMENTED, {}, errors.ThumbwheelError),
+    ],
+)
+def test_every_status_has_its_error(
+    code: Code, details: dict[str, Any], kind: type[errors.ThumbwheelError], client: Client, script: Script
+) -> None:
+    script.refuse(code, "what happened", **details)
+    with pytest.raises(errors.ThumbwheelError, match="what happened") as caught:
+        client.classify("hi")
+    assert type(caught.value) is kind
+
+
+def test_the_field_comes_back(client: Client, script: Script) -> None:
+    script.refuse(Code.INVALID_ARGUMENT, "text: is empty; send 1 to 8,000 characters", field_name="text")
+    with pytest.raises(errors.InvalidInput) as caught:
+        client.classify("")
+    assert caught.value.field == "text"
+    assert str(caught.value) == "text: is empty; send 1 to 8,000 characters"
+
+
+def test_a_missing_hint_becomes_a_second() -> None:
+    error = Failure(Code.UNAVAILABLE, "away").to_error()
+    assert isinstance(error, errors.Unavailable) and error.retry_after_s == 1.0
+
+
+def test_an_empty_message_names_the_status() -> None:
+    assert str(Failure(Code.DATA_LOSS, "").to_error()) == "DATA_LOSS"
