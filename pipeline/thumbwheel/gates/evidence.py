@@ -106,29 +106,23 @@ class GenerateEvidence(Evidence):
 class ClassifyEvidence(Evidence):
     """What is known of a `classify` candidate: N held-out votes on labels that were served by chance, K labels.
 
-    `logged_N` is the probability with which the served label was drawn, as logged; `champion_NK` and
-    `candidate_NK` are both versions' served probabilities (with the floor) of every label on the same texts;
-    `labels_N` the index of the label served and `rewards_N` the vote's reward. `predicted_NK` is the reward that
-    an outcome model, fitted on other votes, expects of every label.
+    `labels_N` is the index of the label served and `rewards_N` its vote's reward; `logged_NK` the probability of
+    every label when it was served, as logged, `champion_NK` and `candidate_NK` what both versions would serve for
+    the same texts, all with the probability floor. Votes on answers of several versions may stand together.
     """
 
     labels_N: NDArray[np.int64]
     rewards_N: Floats
-    logged_N: Floats
+    logged_NK: Floats
     champion_NK: Floats
     candidate_NK: Floats
-    predicted_NK: Floats
 
     def __post_init__(self) -> None:
-        """Refuse columns of different length."""
-        same_length(
-            labels_N=self.labels_N,
-            rewards_N=self.rewards_N,
-            logged_N=self.logged_N,
-            champion_NK=self.champion_NK[:, 0],
-            candidate_NK=self.candidate_NK[:, 0],
-            predicted_NK=self.predicted_NK[:, 0],
-        )
+        """Refuse columns of different length, and versions with different labels."""
+        shapes = {self.logged_NK.shape, self.champion_NK.shape, self.candidate_NK.shape}
+        if len(shapes) > 1:
+            raise ValueError(f"probabilities must be of one shape (votes, labels), got {sorted(shapes)}")
+        same_length(labels_N=self.labels_N, rewards_N=self.rewards_N, logged_NK=self.logged_NK[:, 0])
 
 
 def as_floats(numbers: Numbers) -> Floats:

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import Evidence
-from thumbwheel.gates.intervals import Interval
+from thumbwheel.ope.intervals import Interval
 from thumbwheel.records import GateResult
 
 EvidenceT_contra = TypeVar("EvidenceT_contra", bound=Evidence, contravariant=True)

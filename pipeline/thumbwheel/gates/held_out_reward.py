@@ -5,7 +5,7 @@ from __future__ import annotations
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import GenerateEvidence, as_floats, trouble
 from thumbwheel.gates.gate import Rule, holds, refuse
-from thumbwheel.gates.intervals import student_t
+from thumbwheel.ope.intervals import student_t_interval
 from thumbwheel.records import GateResult
 
 LEAST_PROMPTS = 30
@@ -31,7 +31,7 @@ class HeldOutReward:
         if problem:
             return refuse(self.name, NO_GAIN, problem)
         gains_P = as_floats(evidence.candidate_scores) - as_floats(evidence.champion_scores)
-        gain = student_t(gains_P, limits.confidence)
+        gain = student_t_interval(gains_P, limits.confidence)
         sentence = (
             f"On {len(gains_P):,} held-out prompts the reward changes by {gain.value:+.3g} "
             f"({gain.low:+.3g} to {gain.high:+.3g})."

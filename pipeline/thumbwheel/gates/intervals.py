@@ -1,4 +1,4 @@
-"""A value with the interval it lies in.
+"""Intervals of statistics that are no plain means; those of means are in `ope.intervals`.
 
 All intervals are two-sided at the given confidence, so that at 0.95 a lower bound is wrong in one case of forty.
 """
@@ -6,35 +6,16 @@ All intervals are two-sided at the given confidence, so that at 0.95 a lower bou
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from thumbwheel.gates.evidence import Floats
+from thumbwheel.ope.intervals import Interval
 
 RESAMPLES = 2_000
 SEED = 20_260_101
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A value and the ends of its interval; the ends are NaN where there is none."""
-
-    value: float
-    low: float = float("nan")
-    high: float = float("nan")
-
-
-def student_t(samples_N: Floats, confidence: float) -> Interval:
-    """Mean of independent samples with Student's t interval. Without spread, both ends are the mean."""
-    mean = float(samples_N.mean())
-    error = float(stats.sem(samples_N))
-    if error == 0.0:
-        return Interval(mean, mean, mean)
-    low, high = stats.t.interval(confidence, df=len(samples_N) - 1, loc=mean, scale=error)
-    return Interval(mean, float(low), float(high))
 
 
 def wilson(hits: int, trials: int, confidence: float) -> Interval:
@@ -48,7 +29,8 @@ def bootstrap(
 ) -> Interval:
     """Percentile bootstrap (Efron 1979) of a statistic that takes columns and `axis`, seeded.
 
-    Rows are drawn together when `paired`, so that entry i of every column stays with its companions.
+    Rows are drawn together when `paired`, so that entry i of every column stays with its companions. Resamples are
+    computed many at a time: the statistic sees leading axes.
     """
     found = stats.bootstrap(
         columns,

@@ -18,6 +18,8 @@ from thumbwheel.gates.gate import Gate
 from thumbwheel.gates.held_out_reward import HeldOutReward
 from thumbwheel.gates.kl_budget import KlBudget
 from thumbwheel.gates.latency import LatencyRatio
+from thumbwheel.gates.off_policy_support import EffectiveSamples, LargestWeight
+from thumbwheel.gates.off_policy_value import DoublyRobustValue, SnipsValue
 from thumbwheel.gates.rater_concentration import RaterConcentration
 from thumbwheel.gates.reward_auc import RewardAuc
 from thumbwheel.gates.reward_calibration import RewardCalibration
@@ -41,6 +43,10 @@ GENERATE: tuple[Gate[GenerateEvidence], ...] = (
 CLASSIFY: tuple[Gate[ClassifyEvidence], ...] = (
     DataSanity(),
     RaterConcentration(),
+    EffectiveSamples(),
+    LargestWeight(),
+    SnipsValue(),
+    DoublyRobustValue(),
     LatencyRatio(),
 )
 
@@ -82,5 +88,5 @@ def _rejection(failed: list[GateResult], asked: int) -> str:
 
 def _gain(results: tuple[GateResult, ...]) -> GateResult:
     """The gate that tells best what users gain."""
-    gains = {HeldOutReward.name: 1, WinRate.name: 2}
+    gains = {HeldOutReward.name: 1, WinRate.name: 2, SnipsValue.name: 2}
     return max(results, key=lambda result: gains.get(result.name, 0))

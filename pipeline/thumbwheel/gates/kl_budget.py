@@ -5,7 +5,7 @@ from __future__ import annotations
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import GenerateEvidence, as_floats, trouble
 from thumbwheel.gates.gate import Rule, holds, refuse
-from thumbwheel.gates.intervals import student_t
+from thumbwheel.ope.intervals import student_t_interval
 from thumbwheel.records import GateResult
 
 LEAST_REPLIES = 30
@@ -30,7 +30,7 @@ class KlBudget:
         problem = trouble(LEAST_REPLIES, "scored replies", evidence.kl_per_reply)
         if problem:
             return refuse(self.name, limits.max_kl, problem)
-        kl = student_t(as_floats(evidence.kl_per_reply), limits.confidence)
+        kl = student_t_interval(as_floats(evidence.kl_per_reply), limits.confidence)
         if kl.high < 0.0:
             return refuse(
                 self.name, limits.max_kl, f"The divergence came out as {kl.value:.2f}, which no divergence can be."

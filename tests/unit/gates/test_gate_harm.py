@@ -18,6 +18,10 @@ from thumbwheel.gates.latency import LatencyRatio
 FORGETTING = [(GoodReplies(), "good_replies"), (CustomerTexts(), "customer_texts")]
 
 
+def _spoil(good: GenerateEvidence, column: str, losses: TextLosses) -> GenerateEvidence:
+    return replace(good, good_replies=losses) if column == "good_replies" else replace(good, customer_texts=losses)
+
+
 def _losses(ratio: float, texts: int = 50) -> TextLosses:
     tokens = np.arange(texts) % 7 + 5.0
     return TextLosses(2.0 * tokens, (2.0 + np.log(ratio)) * tokens, tokens)
@@ -33,7 +37,7 @@ def test_perplexity_may_grow_by_a_twentieth(
     ratio: float,
     passes: bool,
 ) -> None:
-    found = gate.check(replace(good, **{column: _losses(ratio)}), limits)
+    found = gate.check(_spoil(good, column, _losses(ratio)), limits)
     assert found.passed is passes
     assert found.value == pytest.approx(ratio)
 
@@ -43,20 +47,20 @@ def test_each_looks_at_its_own_texts(
     good: GenerateEvidence, limits: Gates, gate: GoodReplies | CustomerTexts, column: str
 ) -> None:
     other = {"good_replies": "customer_texts", "customer_texts": "good_replies"}[column]
-    assert gate.check(replace(good, **{other: _losses(2.0)}), limits).passed
+    assert gate.check(_spoil(good, other, _losses(2.0)), limits).passed
 
 
 @pytest.mark.parametrize(("gate", "column"), FORGETTING)
 def test_few_or_broken_texts_fail(
     good: GenerateEvidence, limits: Gates, gate: GoodReplies | CustomerTexts, column: str
 ) -> None:
-    few = gate.check(replace(good, **{column: _losses(1.0, 19)}), limits)
+    few = gate.check(_spoil(good, column, _losses(1.0, 19)), limits)
     assert not few.passed
     assert "There are only 19" in few.sentence
     broken = TextLosses(np.ones(50), np.r_[np.ones(49), np.inf], np.ones(50))
-    assert not gate.check(replace(good, **{column: broken}), limits).passed
+    assert not gate.check(_spoil(good, column, broken), limits).passed
     empty = TextLosses(np.ones(50), np.ones(50), np.r_[np.ones(49), 0.0])
-    assert not gate.check(replace(good, **{column: empty}), limits).passed
+    assert not gate.check(_spoil(good, column, empty), limits).passed
 
 
 def test_long_texts_weigh_by_their_tokens(good: GenerateEvidence, limits: Gates) -> None:

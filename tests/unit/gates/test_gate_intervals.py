@@ -8,17 +8,13 @@ import numpy as np
 import pytest
 
 from thumbwheel.gates.gate import Rule, holds
-from thumbwheel.gates.intervals import Interval, bootstrap, delong, student_t, wilson
+from thumbwheel.gates.intervals import bootstrap, delong, wilson
+from thumbwheel.ope.intervals import Interval, student_t_interval
 
 
-def test_student_t_of_four_numbers() -> None:
-    found = student_t(np.array([1.0, 2.0, 3.0, 4.0]), 0.95)
-    # mean 2.5, standard error sqrt(5/3)/2 = 0.6455, quantile of t with 3 degrees of freedom 3.1824
-    assert (found.value, found.low, found.high) == pytest.approx((2.5, 0.44575, 4.55425), abs=1e-4)
-
-
-def test_student_t_without_spread_is_a_point() -> None:
-    assert student_t(np.full(30, 0.25), 0.95) == Interval(0.25, 0.25, 0.25)
+def _point(value: float) -> Interval:
+    """A value without an interval."""
+    return Interval(value, math.nan, math.nan)
 
 
 def test_wilson_of_none_in_a_hundred_is_not_zero() -> None:
@@ -51,7 +47,7 @@ def test_delong_covers_the_truth_as_often_as_it_says() -> None:
 def test_bootstrap_agrees_with_student_t_on_a_mean_and_is_seeded() -> None:
     sample = np.random.default_rng(2).normal(1.0, 2.0, 200)
     found, again = (bootstrap(np.mean, sample, confidence=0.95) for _ in range(2))
-    expected = student_t(sample, 0.95)
+    expected = student_t_interval(sample, 0.95)
     assert found == again
     assert (found.value, found.low, found.high) == pytest.approx(
         (expected.value, expected.low, expected.high), abs=0.04
@@ -71,18 +67,18 @@ def test_a_paired_bootstrap_keeps_rows_together() -> None:
 @pytest.mark.parametrize(
     ("rule", "measured", "threshold", "passes"),
     [
-        (Rule.AT_MOST, Interval(3.0), 3.0, True),
-        (Rule.AT_MOST, Interval(3.0001), 3.0, False),
-        (Rule.AT_LEAST, Interval(0.6), 0.6, True),
-        (Rule.AT_LEAST, Interval(0.5999), 0.6, False),
+        (Rule.AT_MOST, _point(3.0), 3.0, True),
+        (Rule.AT_MOST, _point(3.0001), 3.0, False),
+        (Rule.AT_LEAST, _point(0.6), 0.6, True),
+        (Rule.AT_LEAST, _point(0.5999), 0.6, False),
         (Rule.ABOVE, Interval(1.0, 0.5, 2.0), 0.5, False),
         (Rule.ABOVE, Interval(1.0, 0.5001, 2.0), 0.5, True),
-        (Rule.ABOVE, Interval(1.0), 0.5, False),
+        (Rule.ABOVE, _point(1.0), 0.5, False),
         (Rule.AT_MOST, Interval(math.nan, 0.0, 0.0), 3.0, False),
-        (Rule.AT_MOST, Interval(-math.inf), 3.0, False),
-        (Rule.AT_LEAST, Interval(math.inf), 3.0, False),
+        (Rule.AT_MOST, _point(-math.inf), 3.0, False),
+        (Rule.AT_LEAST, _point(math.inf), 3.0, False),
         (Rule.ABOVE, Interval(math.nan, 1.0, 2.0), 0.5, False),
-        (Rule.AT_MOST, Interval(1.0), math.nan, False),
+        (Rule.AT_MOST, _point(1.0), math.nan, False),
     ],
 )
 def test_rules_at_their_edges_and_with_numbers_that_are_none(

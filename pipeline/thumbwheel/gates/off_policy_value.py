@@ -1,0 +1,90 @@
+"""What would the candidate have earned on answers that another version gave?"""
+
+from __future__ import annotations
+
+from thumbwheel.config.settings import Gates
+from thumbwheel.gates.evidence import ClassifyEvidence, Floats
+from thumbwheel.gates.gate import Rule, holds, refuse
+from thumbwheel.gates.off_policy_support import unusable
+from thumbwheel.ope.estimators import doubly_robust_terms, snips_terms
+from thumbwheel.ope.intervals import student_t_interval
+from thumbwheel.ope.reward_table import predict_rewards
+from thumbwheel.ope.weights import importance_weights
+from thumbwheel.records import GateResult
+
+NO_GAIN = 0.0
+SEED = 20_260_101
+
+
+class SnipsValue:
+    """Gain over the champion by self-normalised importance sampling, on held-out votes.
+
+    Both versions are estimated on the same votes, and the interval is that of the paired difference of their
+    linearised terms, with Student's t.
+    """
+
+    name = "off_policy_snips"
+    title = "Earns more (SNIPS)"
+    rule = Rule.ABOVE
+    unit = "reward"
+    why = "Accuracy on what was served flatters; this asks what the candidate's own choices would have earned."
+
+    def check(self, evidence: ClassifyEvidence, limits: Gates) -> GateResult:
+        """Estimate both versions and compare."""
+        problem = unusable(evidence) or _never_served(evidence)
+        if problem:
+            return refuse(self.name, NO_GAIN, problem)
+        candidate_N, champion_N = (
+            snips_terms(_weights(evidence, target_NK), evidence.rewards_N)
+            for target_NK in (evidence.candidate_NK, evidence.champion_NK)
+        )
+        return _compare(self.name, "By weighted votes", candidate_N, champion_N, limits)
+
+
+class DoublyRobustValue:
+    """Gain over the champion by the doubly robust estimator, on held-out votes.
+
+    A table of rewards by logged probability, fitted without the vote in question, predicts the reward of labels
+    that were not served; weighted votes correct it. Right if either the weights or the table are.
+    """
+
+    name = "off_policy_doubly_robust"
+    title = "Earns more (doubly robust)"
+    rule = Rule.ABOVE
+    unit = "reward"
+    why = "A second estimate that errs in another way: a gain that only one of them sees is doubtful."
+
+    def check(self, evidence: ClassifyEvidence, limits: Gates) -> GateResult:
+        """Estimate both versions and compare."""
+        problem = unusable(evidence)
+        if problem:
+            return refuse(self.name, NO_GAIN, problem)
+        predicted_NK = predict_rewards(evidence.logged_NK, evidence.labels_N, evidence.rewards_N, SEED)
+        candidate_N, champion_N = (
+            doubly_robust_terms(
+                _weights(evidence, target_NK), evidence.rewards_N, evidence.labels_N, predicted_NK, target_NK
+            )
+            for target_NK in (evidence.candidate_NK, evidence.champion_NK)
+        )
+        return _compare(self.name, "By predicted rewards, corrected by votes", candidate_N, champion_N, limits)
+
+
+def _weights(evidence: ClassifyEvidence, target_NK: Floats) -> Floats:
+    return importance_weights(target_NK, evidence.logged_NK, evidence.labels_N)
+
+
+def _never_served(evidence: ClassifyEvidence) -> str:
+    """SNIPS divides by the sum of weights."""
+    for name, target_NK in (("candidate", evidence.candidate_NK), ("champion", evidence.champion_NK)):
+        if not _weights(evidence, target_NK).any():
+            return f"The {name} would give none of the labels that were served."
+    return ""
+
+
+def _compare(name: str, how: str, candidate_N: Floats, champion_N: Floats, limits: Gates) -> GateResult:
+    gain = student_t_interval(candidate_N - champion_N, limits.confidence)
+    sentence = (
+        f"{how}, the candidate earns {candidate_N.mean():.3f} an answer where the champion earns "
+        f"{champion_N.mean():.3f}, a change of {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})."
+    )
+    return GateResult(name, holds(Rule.ABOVE, gain, NO_GAIN), gain.value, NO_GAIN, gain.low, gain.high, sentence)
