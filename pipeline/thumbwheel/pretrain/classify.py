@@ -1,0 +1,199 @@
+"""A first `classify` policy from the user's own texts: all of them unlabelled, a few of them with their labels.
+
+The steps: deal out the few labels; learn a tokenizer and token vectors from all texts; put the vectors into a small
+ModernBERT with mean pooling; train it on the few labels; save it in `save_pretrained` form, the few labels beside it
+(`seed_labels.jsonl`), since later updates hold on to them.
+
+Shape suffixes: B texts, T tokens, V vocabulary, D dimensions.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import ModernBertConfig, ModernBertForSequenceClassification, PreTrainedTokenizerFast
+
+from thumbwheel.errors import InvalidData
+from thumbwheel.policy.classify import Classifier
+from thumbwheel.pretrain.classify_tokenizer import train_classify_tokenizer
+from thumbwheel.pretrain.corpus import LabelledText
+from thumbwheel.pretrain.minibatches import length_bucketed
+from thumbwheel.pretrain.word_vectors import token_vectors
+
+SEED_LABELS_FILE: Final = "seed_labels.jsonl"
+
+EpochDone = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyRecipe:
+    """How the first classifier is shaped and trained. The defaults are what the benchmarks ran with."""
+
+    labels_per_class: int | None = 5
+    """Labelled texts it sees of each class; None: all."""
+    vocabulary: int = 3000
+    max_tokens: int = 256
+    width: int = 128
+    feed_forward: int = 128
+    layers: int = 1
+    heads: int = 2
+    dropout: float = 0.1
+    pooled_dropout: float = 0.3
+    token_dropout: float = 0.1
+    """Share of tokens hidden behind `[MASK]` in training."""
+    learning_rate: float = 2e-3
+    batch_size: int = 32
+    least_epochs: int = 20
+    least_updates: int = 400
+    seed: int = 0
+
+    def epochs(self, rows: int) -> int:
+        """Passes over `rows` labelled texts: enough for `least_updates`, never fewer than `least_epochs`."""
+        return max(self.least_epochs, math.ceil(self.least_updates * self.batch_size / rows))
+
+
+def pretrain_classify(
+    rows: Sequence[LabelledText],
+    folder: Path,
+    recipe: ClassifyRecipe | None = None,
+    epoch_done: EpochDone = lambda epoch, epochs, loss: None,
+) -> tuple[LabelledText, ...]:
+    """Train a first classifier on `rows`, save it in `folder`, and return the labelled texts it has seen.
+
+    The same rows, recipe and number of threads give the same files. `epoch_done(epoch, epochs, loss)` is called
+    after each pass, the loss in nats. Raises InvalidData when there are fewer than two labels.
+    """
+    recipe = recipe or ClassifyRecipe()
+    labels = label_names(rows)
+    seeds = deal_seed_labels(rows, recipe.labels_per_class, recipe.seed)
+    tokenizer = train_classify_tokenizer((row.text for row in rows), recipe.vocabulary, recipe.max_tokens)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        classifier = _new_classifier(labels, tokenizer, recipe)
+        _place_vectors(classifier, [row.text for row in rows], recipe)
+        _fit(classifier, seeds, recipe, epoch_done)
+    classifier.model.eval()
+    save_classifier(classifier, seeds, folder)
+    return seeds
+
+
+def label_names(rows: Sequence[LabelledText]) -> tuple[str, ...]:
+    """The labels that occur, sorted; their order is the order of logits. Raises InvalidData for fewer than two."""
+    labels = tuple(sorted({row.label for row in rows}))
+    if len(labels) < 2:
+        raise InvalidData("label", f"a classifier wants at least 2 different labels, the data has {len(labels)}")
+    return labels
+
+
+def deal_seed_labels(rows: Sequence[LabelledText], per_class: int | None, seed: int) -> tuple[LabelledText, ...]:
+    """Choose `per_class` rows of each label at random (all of a label that has fewer; all rows for None)."""
+    if per_class is None:
+        return tuple(rows)
+    rng = Random(f"seed labels {seed}")
+    by_label: dict[str, list[LabelledText]] = {label: [] for label in sorted({row.label for row in rows})}
+    for row in rows:
+        by_label[row.label].append(row)
+    return tuple(row for members in by_label.values() for row in rng.sample(members, min(per_class, len(members))))
+
+
+def save_classifier(classifier: Classifier, seeds: Sequence[LabelledText], folder: Path) -> None:
+    """Write model, tokenizer and seed labels to `folder` as a version holds them, safetensors only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    classifier.model.save_pretrained(folder)
+    classifier.tokenizer.save_pretrained(folder)
+    lines = (json.dumps({"text": row.text, "label": row.label}, ensure_ascii=False) + "\n" for row in seeds)
+    (folder / SEED_LABELS_FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def _new_classifier(labels: tuple[str, ...], tokenizer: PreTrainedTokenizerFast, recipe: ClassifyRecipe) -> Classifier:
+    config = ModernBertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.width,
+        intermediate_size=recipe.feed_forward,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        max_position_embeddings=recipe.max_tokens,
+        global_attn_every_n_layers=1,
+        classifier_pooling="mean",
+        embedding_dropout=recipe.dropout,
+        attention_dropout=recipe.dropout,
+        mlp_dropout=recipe.dropout,
+        classifier_dropout=recipe.pooled_dropout,
+        initializer_range=0.05,
+        initializer_cutoff_factor=3.0,
+        pad_token_id=tokenizer.pad_token_id,
+        cls_token_id=tokenizer.cls_token_id,
+        sep_token_id=tokenizer.sep_token_id,
+        bos_token_id=None,
+        eos_token_id=None,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+    )
+    return Classifier(ModernBertForSequenceClassification(config), tokenizer, labels, recipe.max_tokens)
+
+
+def _place_vectors(classifier: Classifier, texts: Sequence[str], recipe: ClassifyRecipe) -> None:
+    """Start the embeddings from what the unlabelled texts tell; tokens they don't tell of stay random.
+
+    The scale (deviation 1) is large beside the learning rate: training bends the vectors, it does not replace them.
+    """
+    ids = classifier.tokenizer(list(texts), add_special_tokens=False, truncation=True)["input_ids"]
+    vectors_VD = torch.from_numpy(token_vectors(ids, len(classifier.tokenizer), recipe.width, recipe.seed))
+    told_V = vectors_VD.norm(dim=1) > 0
+    if int(told_V.sum()) < 2:
+        return
+    embeddings_VD = classifier.model.get_input_embeddings().weight
+    with torch.no_grad():
+        embeddings_VD[told_V] = vectors_VD[told_V] / vectors_VD[told_V].std()
+
+
+def _fit(classifier: Classifier, seeds: Sequence[LabelledText], recipe: ClassifyRecipe, epoch_done: EpochDone) -> None:
+    model, epochs = classifier.model, recipe.epochs(len(seeds))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
+    updates = epochs * math.ceil(len(seeds) / recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_up_then_decay(step, updates))
+    for epoch in range(epochs):
+        model.train()
+        losses = []
+        for encoded, targets_B in _labelled_batches(classifier, seeds, recipe, epoch):
+            loss = functional.cross_entropy(model(**encoded).logits.float(), targets_B)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+        epoch_done(epoch + 1, epochs, sum(losses) / len(losses))
+
+
+def _warm_up_then_decay(step: int, updates: int) -> float:
+    """Factor on the learning rate: up over the first twentieth, then linearly to 0."""
+    return min((step + 1) / max(1, updates // 20), 1.0) * max(0.0, 1.0 - step / updates)
+
+
+def _labelled_batches(
+    classifier: Classifier, seeds: Sequence[LabelledText], recipe: ClassifyRecipe, epoch: int
+) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+    """One pass: encoded texts with some tokens hidden, and their label indices (B,)."""
+    index_of = {label: index for index, label in enumerate(classifier.labels)}
+    texts = [row.text for row in seeds]
+    for batch in length_bucketed(texts, recipe.batch_size, Random(f"batches {recipe.seed} {epoch}")):
+        encoded = classifier.encode([texts[index] for index in batch])
+        encoded["input_ids"] = _hide_tokens(encoded["input_ids"], classifier.tokenizer, recipe.token_dropout)
+        yield encoded, torch.tensor([index_of[seeds[index].label] for index in batch])
+
+
+def _hide_tokens(ids_BT: Tensor, tokenizer: PreTrainedTokenizerFast, share: float) -> Tensor:
+    """Replace a random `share` of the tokens by `[MASK]`; special tokens stay."""
+    special_BT = torch.isin(ids_BT, torch.tensor(tokenizer.all_special_ids))
+    hidden_BT = (torch.rand(ids_BT.shape) < share) & ~special_BT
+    return ids_BT.masked_fill(hidden_BT, int(tokenizer.mask_token_id))
