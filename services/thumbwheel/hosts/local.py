@@ -1,0 +1,154 @@
+"""The embedded host: every gRPC door of one process on `grpc.aio` servers, with health, reflection and draining."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from thumbwheel.config.settings import Serve
+from thumbwheel.errors import InvalidConfig
+from thumbwheel.hosts.interceptors import CallInterceptor
+from thumbwheel.telemetry.metrics import RpcMetrics
+
+PUBLIC = "public"
+ADMIN = "admin"
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A service to offer: its full name, what adds its servicer to a server, and behind which door it stands."""
+
+    service: str
+    add: Callable[[grpc.aio.Server], None]
+    door: str = PUBLIC
+
+
+class _Door:
+    """One port and what stands behind it."""
+
+    def __init__(self, name: str, setting: str, port: int, services: Sequence[Registration]) -> None:
+        self.name = name
+        self.setting = setting
+        self.port = port
+        self.services = services
+        self.health = health_aio.HealthServicer()
+        self.server: grpc.aio.Server | None = None
+
+
+class LocalHost:
+    """Serves registrations until it is drained. A service starts as NOT_SERVING; see `set_serving`."""
+
+    def __init__(self, settings: Serve, registrations: Sequence[Registration], metrics: RpcMetrics) -> None:
+        """Offer `registrations` on the addresses of `settings`."""
+        self._settings = settings
+        self._metrics = metrics
+        ports = {PUBLIC: ("serve.port", settings.port), ADMIN: ("serve.admin_port", settings.admin_port)}
+        self._doors = [
+            _Door(name, setting, port, [one for one in registrations if one.door == name])
+            for name, (setting, port) in ports.items()
+        ]
+        self._doors = [door for door in self._doors if door.services]
+        self._serving = {one.service: False for one in registrations}
+        self._draining = False
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The port of each door, as bound."""
+        return {door.name: door.port for door in self._doors}
+
+    async def start(self) -> None:
+        """Open the doors.
+
+        Raises InvalidConfig, naming the port and its setting, when one is in use or may not be used.
+        """
+        try:
+            for door in self._doors:
+                await self._open(door)
+        except BaseException:
+            await self._stop_servers(grace_s=0)
+            raise
+        logger.info("listening", host=self._settings.host, **self.ports)
+
+    async def set_serving(self, service: str, serving: bool) -> None:
+        """Tell health checks whether a service can answer; a door as a whole ("") can when all behind it can."""
+        self._serving[service] = serving
+        for door in self._doors:
+            names = [one.service for one in door.services]
+            if service in names:
+                await door.health.set(service, _status(serving))
+                await door.health.set("", _status(all(self._serving[name] for name in names)))
+
+    async def drain(self) -> None:
+        """Say NOT_SERVING, take no new calls, give those in flight `drain_s` seconds, then cut them off."""
+        if self._draining:
+            return
+        self._draining = True
+        for door in self._doors:
+            await door.health.enter_graceful_shutdown()
+        logger.info("draining", drain_s=self._settings.drain_s)
+        await self._stop_servers(self._settings.drain_s)
+
+    async def wait(self) -> None:
+        """Return once the doors are closed."""
+        await asyncio.gather(*(door.server.wait_for_termination() for door in self._doors if door.server))
+
+    async def _open(self, door: _Door) -> None:
+        names = [one.service for one in door.services]
+        server = grpc.aio.server(
+            interceptors=[CallInterceptor(names, self._metrics)],
+            options=_options(self._settings),
+        )
+        for one in door.services:
+            one.add(server)
+            await door.health.set(one.service, _NOT_SERVING)
+        await door.health.set("", _NOT_SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(door.health, server)
+        health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+        reflection.enable_server_reflection([*names, health_name, reflection.SERVICE_NAME], server)
+        door.port = self._bind(server, door)
+        door.server = server
+        await server.start()
+
+    def _bind(self, server: grpc.aio.Server, door: _Door) -> int:
+        address = f"{self._settings.host}:{door.port}"
+        try:
+            port = server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise _unusable(door, address) from error
+        if port == 0:
+            raise _unusable(door, address)
+        return port
+
+    async def _stop_servers(self, grace_s: float) -> None:
+        await asyncio.gather(*(door.server.stop(grace_s) for door in self._doors if door.server))
+
+
+def _options(settings: Serve) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        # Else a second process would share the port, and half of the calls would go to it.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def _unusable(door: _Door, address: str) -> InvalidConfig:
+    return InvalidConfig(
+        door.setting,
+        f"{address} is in use or may not be used: stop the other process, or choose another port (0 takes a free one)",
+    )
+
+
+def _status(serving: bool) -> health_pb2.HealthCheckResponse.ServingStatus:
+    return _SERVING if serving else _NOT_SERVING

@@ -1,0 +1,124 @@
+"""The request log: every answer is durable in the event log before its receiver gets it.
+
+When the log can't take it the answer is served all the same, marked as not logged, without a feedback token, and
+counted: whoever asks must not suffer from a full disk, and a vote on it could never be joined to its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import time_ns
+
+import structlog
+import uuid_utils
+
+from thumbwheel.bus.port import NewRecord
+from thumbwheel.errors import LogUnavailable
+from thumbwheel.inference.ports import FeedbackTokens, Pseudonyms, RecordAppender
+from thumbwheel.inference.swap import Served
+from thumbwheel.inference.v1 import inference_pb2 as pb
+from thumbwheel.inference.validate import Asker
+from thumbwheel.records import ClassifyAnswer, GenerateAnswer, LoggedResponse
+from thumbwheel.telemetry.metrics import LogMetrics
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whom an answer is for and who makes it: what all candidates of a request share."""
+
+    request_id: str
+    asker: Asker
+    user_hash: str
+    served: Served
+    tenant: str = ""
+
+
+class RequestLog:
+    """Logs answers and stamps them."""
+
+    def __init__(
+        self,
+        appender: RecordAppender,
+        to_record: Callable[[LoggedResponse], NewRecord],
+        tokens: FeedbackTokens,
+        pseudonyms: Pseudonyms,
+        metrics: LogMetrics,
+    ) -> None:
+        """Append through `appender` what `to_record` makes of an answer; sign with `tokens`."""
+        self._appender = appender
+        self._to_record = to_record
+        self._tokens = tokens
+        self._pseudonyms = pseudonyms
+        self._metrics = metrics
+
+    def origin(self, asker: Asker, user_hash: str, served: Served) -> Origin:
+        """Begin a request: give it its id."""
+        return Origin(new_id(), asker, user_hash, served)
+
+    def user_hash(self, asker: Asker) -> str:
+        """Pseudonym of who asks; empty for an anonymous one."""
+        return self._pseudonyms.user_hash(asker.user_id)
+
+    def preliminary_stamp(self, origin: Origin, response_id: str) -> pb.Stamp:
+        """Stamp of a stream's first message: who answers. The token follows in the last, once it is logged."""
+        ref = origin.served.ref
+        return pb.Stamp(
+            response_id=response_id,
+            policy=ref.policy,
+            policy_version=ref.version,
+            checkpoint_digest=ref.digest,
+            channel=origin.served.channel.value,
+        )
+
+    async def log(self, origin: Origin, answers: Sequence[LoggedResponse]) -> list[pb.Stamp]:
+        """Make the answers durable and return their stamps, in order."""
+        logged = await self._append(answers)
+        return [self._stamp(origin, answer, logged) for answer in answers]
+
+    def response(
+        self, origin: Origin, response_id: str, answer: GenerateAnswer | ClassifyAnswer, not_learnable: str
+    ) -> LoggedResponse:
+        """Put together what is kept of an answer."""
+        return LoggedResponse(
+            response_id=response_id,
+            request_id=origin.request_id,
+            ref=origin.served.ref,
+            channel=origin.served.channel,
+            tenant=origin.tenant,
+            user_hash=origin.user_hash,
+            client_request_id=origin.asker.request_id,
+            time_us=now_us(),
+            not_learnable=not_learnable,
+            answer=answer,
+        )
+
+    async def _append(self, answers: Sequence[LoggedResponse]) -> bool:
+        try:
+            await self._appender.append([self._to_record(answer) for answer in answers])
+        except LogUnavailable as error:
+            self._metrics.unlogged.inc(len(answers), policy=answers[0].ref.policy)
+            logger.warning("served without being logged", policy=answers[0].ref.policy, problem=str(error))
+            return False
+        return True
+
+    def _stamp(self, origin: Origin, answer: LoggedResponse, logged: bool) -> pb.Stamp:
+        stamp = self.preliminary_stamp(origin, answer.response_id)
+        if logged:
+            rater = self._pseudonyms.rater(origin.asker.user_id, answer.response_id)
+            ref = answer.ref
+            stamp.feedback_token = self._tokens.sign(answer.response_id, rater, ref.policy, ref.version, answer.time_us)
+            stamp.logged = True
+        return stamp
+
+
+def new_id() -> str:
+    """Return a UUIDv7 (RFC 9562): unique, and in order of time."""
+    return str(uuid_utils.uuid7())
+
+
+def now_us() -> int:
+    """Return microseconds since the epoch, UTC."""
+    return time_ns() // 1_000

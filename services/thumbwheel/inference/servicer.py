@@ -1,0 +1,262 @@
+"""The door of inference: converts, calls the engine, logs, converts back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from grpc.aio import ServicerContext
+from structlog.contextvars import bind_contextvars
+
+from thumbwheel.config.settings import Classify, Generate
+from thumbwheel.errors import DeadlineMissed, InvalidInput, Overloaded, UnknownPolicy
+from thumbwheel.inference.engine import ClassifyEngine, EngineLimits, GenerateEngine, Labelled, Progress
+from thumbwheel.inference.request_log import Origin, RequestLog, new_id
+from thumbwheel.inference.sampling import Finish, Sampling
+from thumbwheel.inference.swap import PolicyInfo, ServedPolicies
+from thumbwheel.inference.v1 import inference_pb2 as pb
+from thumbwheel.inference.v1 import inference_pb2_grpc
+from thumbwheel.inference.validate import Asker, ClassifyQuery, GenerateQuery, check_classify, check_generate
+from thumbwheel.records import ClassifyAnswer, GenerateAnswer, LoggedResponse, PolicyKind
+from thumbwheel.telemetry.metrics import QueueMetrics
+
+SERVICE = "thumbwheel.inference.v1.InferenceService"
+
+_FINISH = {
+    Finish.STOP: pb.FINISH_REASON_STOP,
+    Finish.LENGTH: pb.FINISH_REASON_LENGTH,
+    Finish.STOP_STRING: pb.FINISH_REASON_STOP_STRING,
+}
+_KIND = {
+    PolicyKind.GENERATE: pb.POLICY_KIND_GENERATE,
+    PolicyKind.CLASSIFY: pb.POLICY_KIND_CLASSIFY,
+    PolicyKind.TAG: pb.POLICY_KIND_TAG,
+}
+
+_Context = ServicerContext[Any, Any]
+_T = TypeVar("_T")
+
+
+class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
+    """Implements `thumbwheel.inference.v1.InferenceService`."""
+
+    def __init__(
+        self,
+        policies: ServedPolicies,
+        request_log: RequestLog,
+        generate: Generate,
+        classify: Classify,
+        metrics: QueueMetrics,
+    ) -> None:
+        """Answer with what `policies` serve, within the limits of the settings."""
+        self._policies = policies
+        self._request_log = request_log
+        self._generate = generate
+        self._classify = classify
+        self._metrics = metrics
+
+    async def Generate(self, request: pb.GenerateRequest, context: _Context) -> pb.GenerateResponse:
+        """One or more candidates, each with its own stamp."""
+        query = check_generate(request, self._generate)
+        async with _deadline(context):
+            with self._origin(query.policy, PolicyKind.GENERATE, query.asker) as origin:
+                task = _GenerateTask(self._request_log, origin, query)
+                await self._counted("generate", task.run(None))
+                stamps = await task.log()
+        return pb.GenerateResponse(candidates=[task.candidate(i, stamp) for i, stamp in enumerate(stamps)])
+
+    # Messages are written, not yielded: a cancelled call is then cancelled at this very place, not when a suspended
+    # generator happens to be collected.
+    async def StreamGenerate(  # type: ignore[override]
+        self, request: pb.GenerateRequest, context: _Context
+    ) -> None:
+        """The same as it is made. A candidate's last message follows its durable log entry."""
+        query = check_generate(request, self._generate)
+        async with _deadline(context):
+            with self._origin(query.policy, PolicyKind.GENERATE, query.asker) as origin:
+                task = _GenerateTask(self._request_log, origin, query)
+                await self._counted("generate", task.run(context))
+
+    async def Classify(self, request: pb.ClassifyRequest, context: _Context) -> pb.ClassifyResponse:
+        """One label, and the probability of every label as served."""
+        query = check_classify(request, self._classify)
+        async with _deadline(context):
+            with self._origin(query.policy, PolicyKind.CLASSIFY, query.asker) as origin:
+                engine = cast(ClassifyEngine, origin.served.engine)
+                labelled = await self._counted("classify", engine.classify(query.text, query.greedy))
+                answer = _classify_answer(query, labelled, engine.limits)
+                not_learnable = "" if labelled.sampled else "greedy"
+                logged = self._request_log.response(origin, new_id(), answer, not_learnable)
+                [stamp] = await self._request_log.log(origin, [logged])
+        return _classify_response(stamp, answer)
+
+    async def Tag(self, request: pb.TagRequest, context: _Context) -> pb.TagResponse:
+        """No engine of this service tags yet."""
+        raise UnknownPolicy("policy: policies of kind tag are not served here; use Classify or Generate")
+
+    async def DescribePolicy(self, request: pb.DescribePolicyRequest, context: _Context) -> pb.DescribePolicyResponse:
+        """What is served now; with an empty name everything."""
+        infos = [info for info in self._policies.known() if request.policy in ("", info.policy)]
+        if request.policy and not infos:
+            have = ", ".join(info.policy for info in self._policies.known()) or "none"
+            raise UnknownPolicy(f"policy: {request.policy[:64]!r} does not exist; there is: {have}")
+        return pb.DescribePolicyResponse(policies=[self._describe(info) for info in infos])
+
+    @contextmanager
+    def _origin(self, name: str, kind: PolicyKind, asker: Asker) -> Iterator[Origin]:
+        """Choose who answers and keep that engine to the end of the request."""
+        policy = self._policies.resolve(name, kind)
+        user_hash = self._request_log.user_hash(asker)
+        with self._policies.choose(policy, user_hash).lease() as served:
+            bind_contextvars(policy=policy, policy_version=served.ref.version)
+            yield self._request_log.origin(asker, user_hash, served)
+
+    async def _counted(self, queue: str, work: Awaitable[_T]) -> _T:
+        self._metrics.depth.add(1, queue=queue)
+        try:
+            return await work
+        except Overloaded:
+            self._metrics.refused.inc(queue=queue)
+            raise
+        finally:
+            self._metrics.depth.add(-1, queue=queue)
+
+    def _describe(self, info: PolicyInfo) -> pb.PolicyDescription:
+        served = self._policies.served(info.policy)
+        limits = served[0].engine.limits if served else EngineLimits()
+        versions = [
+            pb.ServedVersion(
+                channel=one.channel.value, policy_version=one.ref.version, checkpoint_digest=one.ref.digest
+            )
+            for one in served
+        ]
+        return pb.PolicyDescription(
+            policy=info.policy,
+            kind=_KIND[info.kind],
+            served=versions,
+            labels=limits.labels,
+            max_input_tokens=limits.max_input_tokens,
+            max_new_tokens=limits.max_new_tokens,
+            probability_floor=limits.probability_floor,
+        )
+
+
+class _GenerateTask:
+    """One generate request on its way: candidates, their ids, and what becomes of them."""
+
+    def __init__(self, request_log: RequestLog, origin: Origin, query: GenerateQuery) -> None:
+        self._request_log = request_log
+        self._origin = origin
+        self._query = query
+        self._engine = cast(GenerateEngine, origin.served.engine)
+        self._sampling = _within(query.sampling, self._engine.limits)
+        self._prompt_ids = self._engine.encode(query.messages)
+        self._ids = [new_id() for _ in range(query.candidates)]
+        self._begun: set[int] = set()
+        self._answers: dict[int, LoggedResponse] = {}
+
+    async def run(self, out: _Context | None) -> None:
+        """Draw the candidates; with `out`, write messages as text is made and each candidate's end once logged."""
+        async with self._engine.generate(
+            self._prompt_ids, self._sampling, self._query.candidates, stream=out is not None
+        ) as progress:
+            async for step in progress:
+                if step.finished is not None:
+                    self._answers[step.candidate] = self._answer(step)
+                if out is not None:
+                    await out.write(await self._message(step))
+
+    async def log(self) -> list[pb.Stamp]:
+        """Make all candidates durable at once; their stamps in order."""
+        return await self._request_log.log(self._origin, [self._answers[i] for i in range(self._query.candidates)])
+
+    def candidate(self, index: int, stamp: pb.Stamp) -> pb.Candidate:
+        """One candidate of a unary answer."""
+        answer = self._answers[index].answer
+        assert isinstance(answer, GenerateAnswer)
+        return pb.Candidate(
+            stamp=stamp,
+            text=answer.text,
+            finish_reason=_FINISH[Finish(answer.finish_reason)],
+            prompt_tokens=len(answer.prompt_token_ids),
+            completion_tokens=len(answer.token_ids),
+        )
+
+    async def _message(self, step: Progress) -> pb.StreamGenerateResponse:
+        message = pb.StreamGenerateResponse(candidate=step.candidate, text_delta=step.delta)
+        if step.finished is not None:
+            [stamp] = await self._request_log.log(self._origin, [self._answers[step.candidate]])
+            message.stamp.CopyFrom(stamp)
+            message.finish_reason = _FINISH[step.finished.finish]
+            message.prompt_tokens = len(self._prompt_ids)
+            message.completion_tokens = len(step.finished.token_ids)
+        elif step.candidate not in self._begun:
+            message.stamp.CopyFrom(self._request_log.preliminary_stamp(self._origin, self._ids[step.candidate]))
+        self._begun.add(step.candidate)
+        return message
+
+    def _answer(self, step: Progress) -> LoggedResponse:
+        done = step.finished
+        assert done is not None
+        answer = GenerateAnswer(
+            messages=self._query.messages,
+            text=done.text,
+            prompt_token_ids=tuple(self._prompt_ids),
+            token_ids=done.token_ids,
+            logprobs=done.logprobs,
+            temperature=self._sampling.temperature,
+            top_p=self._sampling.top_p,
+            top_k=self._sampling.top_k,
+            max_new_tokens=self._sampling.max_new_tokens,
+            finish_reason=done.finish.value,
+            candidate=step.candidate,
+            candidates=self._query.candidates,
+        )
+        not_learnable = self._sampling.not_learnable(done.finish)
+        return self._request_log.response(self._origin, self._ids[step.candidate], answer, not_learnable)
+
+
+@asynccontextmanager
+async def _deadline(context: _Context) -> AsyncIterator[None]:
+    """Stop the work when the caller's deadline passes. Raises DeadlineMissed."""
+    remaining_s = context.time_remaining()
+    try:
+        async with asyncio.timeout(remaining_s):
+            yield
+    except TimeoutError as error:
+        raise DeadlineMissed("the deadline passed before the answer was there: allow more time") from error
+
+
+def _within(sampling: Sampling, limits: EngineLimits) -> Sampling:
+    """Hold the length asked for against this version's limit; the default shrinks to it."""
+    if sampling.max_new_tokens <= limits.max_new_tokens:
+        return sampling
+    if sampling.asked_length:
+        raise InvalidInput(
+            "sampling.max_new_tokens",
+            f"must lie in 1..{limits.max_new_tokens} for this policy, got {sampling.max_new_tokens}",
+        )
+    return replace(sampling, max_new_tokens=limits.max_new_tokens)
+
+
+def _classify_answer(query: ClassifyQuery, labelled: Labelled, limits: EngineLimits) -> ClassifyAnswer:
+    return ClassifyAnswer(
+        text=query.text,
+        label_index=labelled.label_index,
+        label=limits.labels[labelled.label_index],
+        probabilities=labelled.probabilities,
+        probability_floor=limits.probability_floor,
+        labels=limits.labels,
+    )
+
+
+def _classify_response(stamp: pb.Stamp, answer: ClassifyAnswer) -> pb.ClassifyResponse:
+    ranked = sorted(zip(answer.labels, answer.probabilities, strict=True), key=lambda pair: -pair[1])
+    return pb.ClassifyResponse(
+        stamp=stamp,
+        label=answer.label,
+        probabilities=[pb.LabelProbability(label=label, probability=p) for label, p in ranked],
+    )
