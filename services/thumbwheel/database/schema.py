@@ -72,6 +72,7 @@ channel_history = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("evidence_digest", Text, nullable=False),
+    Column("is_rollback", Boolean, nullable=False),
     Index(None, "policy", "id"),
     sqlite_autoincrement=True,
 )

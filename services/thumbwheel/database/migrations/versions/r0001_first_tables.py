@@ -78,6 +78,7 @@ def _registry() -> None:
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("evidence_digest", sa.Text(), nullable=False),
+        sa.Column("is_rollback", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_channel_history")),
         sqlite_autoincrement=True,
     )
