@@ -1,0 +1,133 @@
+"""The user's page and its questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from thumbwheel.client.aio import AsyncStream, FeedbackId
+from thumbwheel.client.answers import Candidate, Classification, PolicyDescription
+from thumbwheel.errors import ThumbwheelError, Unavailable
+from thumbwheel.records import Channel, PolicyKind
+from thumbwheel.web.deps import Deps
+from thumbwheel.web.guard import is_local, posted
+from thumbwheel.web.pages import NO_STORE, render
+from thumbwheel.web.problems import body_of
+from thumbwheel.web.visitor import csrf_token, remember, visitor_of
+
+MAX_POLICY_CHARS = 100
+_PAIR = 2
+_ASKABLE = (PolicyKind.CLASSIFY, PolicyKind.GENERATE)
+
+
+def routes(deps: Deps) -> list[Route]:
+    """Return the routes of asking."""
+
+    async def page(request: Request) -> Response:
+        visitor = visitor_of(request, deps.secret)
+        context = {
+            "csrf": csrf_token(visitor, deps.secret),
+            "policies": [policy_json(policy) for policy in await _policies(deps) if policy.kind in _ASKABLE],
+            "max_text_chars": deps.max_text_chars,
+            "operator_link": deps.operate_remotely or is_local(request),
+        }
+        response = render("ask.html", context)
+        remember(response, visitor, request, deps.secret)
+        return response
+
+    async def classify(request: Request) -> Response:
+        visitor, fields = await posted(request, deps)
+        fields.only("policy", "text")
+        policy = fields.text("policy", MAX_POLICY_CHARS)
+        text = fields.text("text", deps.max_text_chars)
+        return _answers([await deps.client.classify(text, policy, user=visitor.user)])
+
+    async def generate(request: Request) -> Response:
+        visitor, fields = await posted(request, deps)
+        fields.only("policy", "text", "candidates")
+        policy = fields.text("policy", MAX_POLICY_CHARS)
+        text = fields.text("text", deps.max_text_chars)
+        if fields.integer("candidates", 1, _PAIR) == 1:
+            return await _streamed(deps.client.stream(text, policy, user=visitor.user))
+        return _answers((await deps.client.generate(text, policy, n=_PAIR, user=visitor.user)).candidates)
+
+    return [
+        Route("/", page, methods=["GET"]),
+        Route("/ask/classify", classify, methods=["POST"]),
+        Route("/ask/generate", generate, methods=["POST"]),
+    ]
+
+
+async def _policies(deps: Deps) -> Sequence[PolicyDescription]:
+    """Return what can be asked; nothing while the service is away, so that the page itself still opens."""
+    try:
+        return await deps.client.describe()
+    except Unavailable:
+        return []
+
+
+def policy_json(policy: PolicyDescription) -> dict[str, Any]:
+    """Return what the page shows of a policy; `version` is the champion's."""
+    version = next((one.version for one in policy.served if one.channel == Channel.CHAMPION), "")
+    return {"name": policy.policy, "kind": policy.kind, "version": version, "labels": policy.labels}
+
+
+def answer_json(answer: Classification[FeedbackId] | Candidate[FeedbackId]) -> dict[str, Any]:
+    """Return an answer as the page's script reads it.
+
+    The feedback token goes along: it is good only together with the visitor's signed cookie, which scripts
+    can not read, and keeping it in the page keeps this server without state.
+    """
+    receipt = answer.receipt
+    shared = {
+        "response_id": receipt.response_id,
+        "feedback_token": receipt.token,
+        "policy": receipt.policy,
+        "version": receipt.version,
+        "rateable": receipt.logged,
+    }
+    if isinstance(answer, Candidate):
+        return {**shared, "text": answer.text, "finish_reason": answer.finish_reason, "probabilities": []}
+    likely = [{"label": label, "probability": p} for label, p in answer.probabilities.items()]
+    return {**shared, "text": answer.label, "finish_reason": "", "probabilities": likely}
+
+
+def _answers(answers: Sequence[Classification[FeedbackId] | Candidate[FeedbackId]]) -> Response:
+    return JSONResponse({"answers": [answer_json(answer) for answer in answers]}, headers=NO_STORE)
+
+
+async def _streamed(stream: AsyncStream) -> Response:
+    """Return a stream of JSON lines. What fails before the first line still gets a status of its own."""
+    lines = _lines(stream)
+    first = await anext(lines)
+    headers = {**NO_STORE, "X-Accel-Buffering": "no"}
+    return StreamingResponse(_from(first, lines), media_type="application/x-ndjson", headers=headers)
+
+
+async def _from(first: bytes, lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield all lines; an error on the way becomes the last one."""
+    async with aclosing(lines):
+        yield first
+        try:
+            async for line in lines:
+                yield line
+        except ThumbwheelError as error:
+            yield _line(body_of(error))
+
+
+async def _lines(stream: AsyncStream) -> AsyncGenerator[bytes, None]:
+    """Yield the text as it is made, then the whole answer. Closed early, it stops the computation."""
+    async with stream:
+        async for delta in stream:
+            yield _line({"text": delta})
+        yield _line({"answer": answer_json((await stream.generation()).first)})
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"

@@ -1,0 +1,65 @@
+"""What the web application is made of, handed in by whoever composes the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from thumbwheel.client import AdminClient, AsyncClient
+from thumbwheel.records import LoggedResponse, RatedResponse
+
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_MIN_SECRET_BYTES = 32
+
+
+class VotesOf(Protocol):
+    """The part of the store that the list of one's own votes reads. Calls block and are safe from any thread."""
+
+    def votes_of(self, rater: str, limit: int) -> list[RatedResponse]:
+        """Return the answers a rater has current votes on, newest vote first."""
+
+    def response(self, response_id: str) -> LoggedResponse | None:
+        """Return an answer, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether requests are served, and a word on each part (part name -> state)."""
+
+    serving: bool
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Everything the routes use.
+
+    `secret` (at least 32 bytes, stable over restarts) signs visitors' cookies. `rater_of` turns a user id into
+    the pseudonym the store keeps. `runs_dir` holds a folder for each run, with its `report.html`.
+    `allowed_hosts` are the host names the pages answer to, without port ("*" for any): this stops other sites
+    from reaching them by a name of their own. Only requests from this machine reach the operator's page unless
+    `operate_remotely`. `max_text_chars`, `max_body_bytes` and `body_timeout_s` bound what users send.
+    """
+
+    client: AsyncClient
+    admin: AdminClient
+    votes: VotesOf
+    rater_of: Callable[[str], str]
+    health: Callable[[], Health]
+    metrics: CollectorRegistry
+    runs_dir: Path
+    secret: bytes = field(repr=False)
+    allowed_hosts: tuple[str, ...] = LOOPBACK_NAMES
+    operate_remotely: bool = False
+    max_text_chars: int = 16_000
+    max_body_bytes: int = 256 << 10
+    body_timeout_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse a secret that can be guessed."""
+        if len(self.secret) < _MIN_SECRET_BYTES:
+            raise ValueError(f"secret: at least {_MIN_SECRET_BYTES} bytes, got {len(self.secret)}")

@@ -1,0 +1,63 @@
+"""Figures as people read them: the filters of the templates."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+_DASH = "–"
+
+
+def percent(value: float) -> str:
+    """0.7134 -> "71.3 %"; a dash for NaN."""
+    return _DASH if math.isnan(value) else f"{100 * value:.1f}\u202f%"
+
+
+def figure(value: float) -> str:
+    """A number in at most four significant digits; a dash for NaN."""
+    return _DASH if math.isnan(value) else f"{value:.4g}"
+
+
+def count(value: int) -> str:
+    """12345 -> "12,345"."""
+    return f"{value:,}"
+
+
+def iso(time_us: int) -> str:
+    """Microseconds since the epoch -> ISO 8601 in UTC, for `datetime` attributes."""
+    return _utc(time_us).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(time_us: int) -> str:
+    """Microseconds since the epoch -> "2026-11-21 03:14 UTC"."""
+    return _utc(time_us).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def duration(span_us: int) -> str:
+    """Microseconds -> "4 s", "3 min 20 s", "2 h 5 min"."""
+    seconds = max(0, span_us // 1_000_000)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def short_digest(digest: str) -> str:
+    """ "sha256:0123456789abcdef..." -> "0123456789"."""
+    return digest.rpartition(":")[2][:10]
+
+
+def _utc(time_us: int) -> datetime:
+    return datetime.fromtimestamp(time_us / 1e6, UTC)
+
+
+FILTERS = {
+    "percent": percent,
+    "figure": figure,
+    "count": count,
+    "iso": iso,
+    "moment": moment,
+    "duration": duration,
+    "short_digest": short_digest,
+}

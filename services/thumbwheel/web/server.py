@@ -1,0 +1,79 @@
+"""uvicorn inside a running event loop, which keeps its own signal handlers and its own logging."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from thumbwheel.errors import InvalidConfig
+
+_FIELD = "serve.web_port"
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the process it is part of."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Install nothing."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp, host: str, port: int, drain_s: float = 20.0) -> AsyncIterator[str]:
+    """Serve `app` while the block runs; yield its URL. Port 0 takes a free one.
+
+    On leaving, no new connection is taken, requests in flight get `drain_s` seconds, then they are cut off.
+
+    Raises InvalidConfig when the address can not be listened on.
+    """
+    listener = listen(host, port)
+    server = _Server(_config(app, drain_s))
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="web")
+    try:
+        yield url_of(listener)
+    finally:
+        server.should_exit = True
+        await task
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises InvalidConfig with what is wrong and what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        raise InvalidConfig(_FIELD, _why(error, host, port)) from error
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the URL under which a listening socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _why(error: Exception, host: str, port: int) -> str:
+    code = error.errno if isinstance(error, OSError) else None
+    if code == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; stop what uses it, or choose another (0 takes a free one)"
+    if code == errno.EACCES:
+        return f"port {port} needs more rights than this process has; choose one above 1023"
+    return f"cannot listen on {host} port {port}: {error}"
+
+
+def _config(app: ASGIApp, drain_s: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(1, round(drain_s)),
+    )

@@ -1,0 +1,284 @@
+// One question with its answer or its two candidates, and every way to rate them.
+
+import { currentOn, give, holderOf, keepToken, onChange, takeBack } from "./voting.js";
+
+const cardTemplate = document.getElementById("card-template");
+const candidateTemplate = document.getElementById("candidate-template");
+const REASONS = { up: ["correct", "helpful", "clear", "friendly"], down: ["wrong", "unhelpful", "too-long", "unfriendly"] };
+const LIKELY_SHOWN = 3;
+
+export class Card {
+  constructor(question, policy) {
+    this.question = question;
+    this.policy = policy;
+    this.element = cardTemplate.content.cloneNode(true).firstElementChild;
+    this.candidates = [];
+    this.isFinished = false;
+    this.find(".question").textContent = question;
+  }
+
+  find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  addCandidate() {
+    const candidate = new Candidate(this);
+    this.candidates.push(candidate);
+    this.find(".candidates").append(candidate.element);
+    this.element.classList.toggle("pair", this.candidates.length > 1);
+    return candidate;
+  }
+
+  stoppable(stop) {
+    const button = this.find(".stop");
+    button.hidden = false;
+    button.addEventListener("click", stop);
+  }
+
+  finished() {
+    this.isFinished = this.candidates.every((candidate) => candidate.answer);
+    this.find(".stop").hidden = true;
+    this.candidates.forEach((candidate, i) => candidate.name(this.candidates.length > 1 ? `Answer ${i + 1}` : "Answer"));
+  }
+
+  note(text, isBad = false) {
+    const note = this.find(".card-note");
+    note.hidden = false;
+    note.textContent = text;
+    note.classList.toggle("bad", isBad);
+  }
+
+  // Under which id the service keeps this card's ranking, and which candidate is first in it.
+  get holder() {
+    return holderOf(this.candidates.map(({ answer }) => answer.response_id));
+  }
+
+  get preferred() {
+    return currentOn(this.holder).find((row) => row.kind === "ranking")?.ranking[0];
+  }
+
+  async prefer(chosen) {
+    if (this.preferred === chosen.answer.response_id) {
+      await takeBack(this.holder, "ranking");
+      return;
+    }
+    const order = [chosen, ...this.candidates.filter((candidate) => candidate !== chosen)];
+    const ranking = order.map(({ answer }) => ({ response_id: answer.response_id, feedback_token: answer.feedback_token }));
+    await give(chosen.answer, this.question, { ranking });
+  }
+}
+
+class Candidate {
+  constructor(card) {
+    this.card = card;
+    this.element = candidateTemplate.content.cloneNode(true).firstElementChild;
+    this.text = this.find(".answer");
+    this.lastValue = null;
+  }
+
+  find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  name(text) {
+    this.element.setAttribute("aria-label", text);
+  }
+
+  busy(isBusy) {
+    this.text.setAttribute("aria-busy", String(isBusy));
+  }
+
+  append(text) {
+    this.text.append(text);
+  }
+
+  // The answer is whole: show who made it, and let it be rated.
+  complete(answer) {
+    this.answer = answer;
+    this.busy(false);
+    this.text.textContent = answer.text || "(an empty answer)";
+    this.text.classList.toggle("label", this.card.policy.kind === "classify");
+    this.showStamp();
+    this.showLikely();
+    if (!answer.rateable) {
+      this.note("This answer could not be logged, so it can not be rated.");
+      return;
+    }
+    keepToken(answer);
+    this.wire();
+    onChange(() => this.card.isFinished && this.show());
+  }
+
+  showStamp() {
+    const who = document.createElement("strong");
+    who.textContent = `${this.answer.policy} ${this.answer.version}`;
+    const cut = this.answer.finish_reason === "length" ? " · cut at the length limit" : "";
+    this.find(".stamp").replaceChildren("answered by ", who, cut);
+    this.find(".stamp").hidden = false;
+  }
+
+  showLikely() {
+    const likely = this.find(".likely");
+    likely.hidden = !this.answer.probabilities.length;
+    likely.replaceChildren(...this.answer.probabilities.slice(0, LIKELY_SHOWN).map(likelyRow));
+  }
+
+  wire() {
+    const isPair = this.card.candidates.length > 1;
+    this.find(".rate").hidden = isPair;
+    this.find(".better").hidden = !isPair;
+    this.find(".better").addEventListener("click", () => this.attempt(() => this.card.prefer(this)));
+    for (const button of this.element.querySelectorAll(".thumb")) {
+      button.addEventListener("click", () => this.thumb(button.dataset.thumb));
+    }
+    this.wireStars();
+    this.wireEdit();
+    this.find(".why").addEventListener("submit", (event) => this.why(event));
+  }
+
+  // What the visitor currently thinks: { thumb: row, rating: row, ... }
+  votes() {
+    return Object.fromEntries(currentOn(this.answer.response_id).map((row) => [row.kind, row]));
+  }
+
+  async thumb(direction) {
+    if (this.votes().thumb?.thumb === direction) {
+      this.find(".why").hidden = true;
+      await this.attempt(() => takeBack(this.answer.response_id, "thumb"), "Taken back.");
+    } else {
+      await this.vote({ thumb: direction }, direction);
+    }
+  }
+
+  // Arrow keys walk over the stars: only where they come to rest is a vote.
+  wireStars() {
+    let rest;
+    for (const radio of this.element.querySelectorAll(".stars input")) {
+      radio.name = `stars-${this.answer.response_id}`;
+      radio.addEventListener("change", () => {
+        clearTimeout(rest);
+        rest = setTimeout(() => this.vote({ rating: Number(radio.value) }, radio.value > 3 ? "up" : "down"), 350);
+      });
+    }
+  }
+
+  async vote(value, mood) {
+    const isDone = await this.attempt(() => give(this.answer, this.card.question, value), "Counted. Thank you!");
+    if (isDone) this.askWhy(value, mood);
+  }
+
+  askWhy(value, mood) {
+    this.lastValue = value;
+    const chips = this.find(".chips");
+    chips.querySelectorAll(".chip").forEach((chip) => chip.remove());
+    chips.append(...REASONS[mood].map(chip));
+    this.find(".comment").value = "";
+    this.find(".why").hidden = false;
+  }
+
+  async why(event) {
+    event.preventDefault();
+    const reasons = [...this.element.querySelectorAll(".chip input:checked")].map((box) => box.value);
+    const comment = this.find(".comment").value.trim();
+    const send = () => give(this.answer, this.card.question, this.lastValue, { comment, reasons });
+    if (await this.attempt(send, "Added to your vote.")) this.find(".why").hidden = true;
+  }
+
+  wireEdit() {
+    const form = this.find(".edit");
+    const open = this.find(".correct");
+    const toggle = (isOpen) => {
+      form.hidden = !isOpen;
+      open.setAttribute("aria-expanded", String(isOpen));
+      (isOpen ? form.querySelector("textarea, select") : open).focus();
+    };
+    this.find(".edit-field").append(this.editField());
+    this.find(".edit-label").htmlFor = `edit-${this.answer.response_id}`;
+    open.addEventListener("click", () => toggle(form.hidden));
+    this.find(".cancel").addEventListener("click", () => toggle(false));
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const text = form.querySelector("textarea, select").value.trim();
+      const edit = this.card.policy.kind === "classify" ? { label: text } : { text };
+      const send = () => give(this.answer, this.card.question, { edit });
+      if (await this.attempt(send, "Your correction counts. Thank you!")) toggle(false);
+    });
+  }
+
+  editField() {
+    const isLabel = this.card.policy.kind === "classify";
+    const field = document.createElement(isLabel ? "select" : "textarea");
+    field.id = `edit-${this.answer.response_id}`;
+    field.required = true;
+    if (isLabel) {
+      const others = this.card.policy.labels.filter((label) => label !== this.answer.text);
+      field.append(new Option("Choose the right label", ""), ...others.map((label) => new Option(label, label)));
+    } else {
+      field.rows = 3;
+      field.maxLength = document.getElementById("question").maxLength;
+      field.value = this.answer.text;
+    }
+    return field;
+  }
+
+  show() {
+    const votes = this.votes();
+    for (const button of this.element.querySelectorAll(".thumb")) {
+      button.setAttribute("aria-pressed", String(votes.thumb?.thumb === button.dataset.thumb));
+    }
+    for (const radio of this.element.querySelectorAll(".stars input")) {
+      radio.checked = votes.rating?.rating === Number(radio.value);
+    }
+    const isBetter = this.card.preferred === this.answer.response_id;
+    this.element.classList.toggle("chosen", isBetter);
+    this.find(".better").setAttribute("aria-pressed", String(isBetter));
+    this.find(".better").textContent = isBetter ? "✓ Your pick" : "This one is better";
+  }
+
+  async attempt(action, thanks = "") {
+    try {
+      await action();
+      this.note(thanks);
+      return true;
+    } catch (error) {
+      this.note(error.message, true);
+      this.show();
+      return false;
+    }
+  }
+
+  note(text, isBad = false) {
+    const note = this.find(".candidate-note");
+    note.textContent = text;
+    note.classList.toggle("bad", isBad);
+  }
+}
+
+function likelyRow({ label, probability }) {
+  const row = document.createElement("li");
+  const name = document.createElement("span");
+  name.textContent = label;
+  const bar = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  bar.setAttribute("aria-hidden", "true");
+  const filled = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  filled.setAttribute("width", `${100 * probability}%`);
+  filled.setAttribute("height", "100%");
+  bar.append(filled);
+  const figure = document.createElement("span");
+  figure.className = "p";
+  figure.textContent = `${(100 * probability).toFixed(1)} %`;
+  row.append(name, bar, figure);
+  return row;
+}
+
+function chip(reason) {
+  const label = document.createElement("label");
+  label.className = "chip";
+  const box = document.createElement("input");
+  box.type = "checkbox";
+  box.value = reason;
+  const face = document.createElement("span");
+  face.textContent = reason.replace("-", " ");
+  label.append(box, face);
+  return label;
+}

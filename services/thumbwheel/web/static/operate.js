@@ -1,0 +1,106 @@
+// The operator's page: keeps itself fresh, and asks for a reason before anything moves.
+
+import { post } from "./api.js";
+import { refreshTimes } from "./times.js";
+
+const EVERY_MS = 3000;
+const ACTOR_KEY = "thumbwheel.actor";
+const main = document.getElementById("main");
+const panels = document.getElementById("panels");
+const fresh = document.getElementById("fresh");
+const dialog = document.getElementById("order");
+const form = document.getElementById("order-form");
+const problem = document.getElementById("order-error");
+const submit = document.getElementById("order-submit");
+const last = new Map(); // panel name -> the HTML it was last given
+let order = null;
+
+async function refresh() {
+  try {
+    const response = await fetch(`/operate/panels?policy=${encodeURIComponent(main.dataset.policy)}`);
+    if (!response.ok) throw new Error(`the service answered ${response.status}`);
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    for (const panel of page.querySelectorAll("[data-panel]")) replace(panel);
+    if (fresh.classList.contains("bad")) fresh.textContent = "";
+    fresh.classList.remove("bad");
+  } catch (error) {
+    fresh.textContent = `Not up to date: ${error.message}. Trying again.`;
+    fresh.classList.add("bad");
+  }
+  refreshTimes(panels);
+}
+
+// Only a panel that changed is replaced; what is open stays open, and the focus stays where it was.
+function replace(panel) {
+  const name = panel.dataset.panel;
+  if (last.get(name) === panel.innerHTML) return;
+  const isFirst = !last.has(name);
+  last.set(name, panel.innerHTML);
+  if (isFirst) return;
+  const old = panels.querySelector(`[data-panel="${name}"]`);
+  const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+  for (const details of old.querySelectorAll("details[data-key]")) {
+    const twin = panel.querySelector(`details[data-key="${CSS.escape(details.dataset.key)}"]`);
+    if (twin) twin.open = details.open;
+  }
+  old.replaceWith(panel);
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+async function keepFresh() {
+  if (!document.hidden) await refresh();
+  setTimeout(keepFresh, EVERY_MS);
+}
+
+const texts = {
+  promote: (policy, version) => ({
+    title: `Promote ${version}`,
+    text: `Every new request to ${policy} is answered by ${version}. Requests under way finish on the version they started on.`,
+    button: "Promote",
+  }),
+  rollback: (policy, version) => ({
+    title: `Roll back ${version}`,
+    text: `${policy} returns to the champion before ${version}. Requests under way finish on the version they started on.`,
+    button: "Roll back",
+  }),
+};
+
+function open(button) {
+  order = { kind: button.dataset.order, version: button.dataset.version };
+  const { title, text, button: label } = texts[order.kind](main.dataset.policy, order.version);
+  document.getElementById("order-title").textContent = title;
+  document.getElementById("order-text").textContent = text;
+  submit.textContent = label;
+  problem.textContent = "";
+  form.elements.actor.value ||= localStorage.getItem(ACTOR_KEY) ?? "";
+  dialog.showModal();
+  form.elements.reason.focus();
+}
+
+async function send(event) {
+  event.preventDefault();
+  const body = { policy: main.dataset.policy, reason: form.elements.reason.value, actor: form.elements.actor.value };
+  if (order.kind === "promote") body.version = order.version;
+  submit.disabled = true;
+  try {
+    const change = await (await post(`/operate/${order.kind}`, body)).json();
+    localStorage.setItem(ACTOR_KEY, body.actor);
+    form.elements.reason.value = "";
+    dialog.close();
+    fresh.textContent = `${change.channel} is now ${change.version}.`;
+    await refresh();
+  } catch (error) {
+    problem.textContent = error.message;
+  } finally {
+    submit.disabled = false;
+  }
+}
+
+panels.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-order]");
+  if (button) open(button);
+});
+form.addEventListener("submit", send);
+document.getElementById("order-cancel").addEventListener("click", () => dialog.close());
+refreshTimes(panels);
+keepFresh();
