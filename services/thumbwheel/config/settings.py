@@ -6,17 +6,41 @@ Names of environment variables: `THUMBWHEEL_` + the path in capitals joined by t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Port = Annotated[int, Field(ge=0, le=65535)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number counts; shown by `thumbwheel config show`."""
+
+    name: str
+
+
+def _local(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+Port = Annotated[int, Unit("port"), Field(ge=0, le=65535)]
+Fraction = Annotated[float, Unit("fraction"), Field(ge=0.0, le=1.0)]
+Ratio = Annotated[float, Unit("ratio")]
+Seconds = Annotated[float, Unit("seconds")]
+Milliseconds = Annotated[float, Unit("milliseconds")]
+Bytes = Annotated[int, Unit("bytes")]
+Characters = Annotated[int, Unit("characters")]
+Tokens = Annotated[int, Unit("tokens")]
+Votes = Annotated[int, Unit("votes")]
+Nats = Annotated[float, Unit("nats")]
+Count = Annotated[int, Unit("count")]
+LocalPath = Annotated[Path, AfterValidator(_local)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class Serve(_Section):
@@ -26,16 +50,16 @@ class Serve(_Section):
     port: Port = Field(7070, description="gRPC port for clients; 0 takes a free one.")
     admin_port: Port = Field(7071, description="gRPC port for operators; 0 takes a free one.")
     web_port: Port = Field(7072, description="HTTP port of the pages, /metrics and /healthz; 0 takes a free one.")
-    max_message_bytes: int = Field(
+    max_message_bytes: Bytes = Field(
         4 << 20, ge=1 << 16, le=64 << 20, description="Largest gRPC message taken, in bytes."
     )
-    drain_s: float = Field(
+    drain_s: Seconds = Field(
         20.0, ge=0, le=600, description="Seconds given to requests in flight after SIGTERM before they are cut off."
     )
-    reconcile_s: float = Field(
+    reconcile_s: Seconds = Field(
         1.0, gt=0, le=60, description="Seconds between looks at the registry for a moved channel."
     )
-    torch_threads: int = Field(
+    torch_threads: Count = Field(
         0, ge=0, le=256, description="Threads for torch; 0: cores available minus one, at least one."
     )
 
@@ -43,22 +67,30 @@ class Serve(_Section):
 class Generate(_Section):
     """Serving of `generate` policies."""
 
-    max_input_chars: int = Field(16_000, ge=1, le=1_000_000, description="Longest prompt or conversation, characters.")
-    default_new_tokens: int = Field(64, ge=1, le=4096, description="New tokens when a request does not say.")
-    max_new_tokens: int = Field(256, ge=1, le=4096, description="Most new tokens a request may ask for.")
-    max_candidates: int = Field(8, ge=1, le=8, description="Most candidates (n) a request may ask for.")
-    concurrent: int = Field(32, ge=1, le=1024, description="Sequences decoded at the same time.")
-    queue_limit: int = Field(
+    max_input_chars: Characters = Field(
+        16_000, ge=1, le=1_000_000, description="Longest prompt or conversation, characters."
+    )
+    default_new_tokens: Tokens = Field(64, ge=1, le=4096, description="New tokens when a request does not say.")
+    max_new_tokens: Tokens = Field(256, ge=1, le=4096, description="Most new tokens a request may ask for.")
+    max_candidates: Count = Field(8, ge=1, le=8, description="Most candidates (n) a request may ask for.")
+    concurrent: Count = Field(32, ge=1, le=1024, description="Sequences decoded at the same time.")
+    queue_limit: Count = Field(
         128, ge=1, le=100_000, description="Sequences in decoding and waiting; more are refused with a retry hint."
     )
-    kv_blocks: int = Field(256, ge=16, le=1_000_000, description="Blocks of the key-value cache.")
+    kv_blocks: Count = Field(256, ge=16, le=1_000_000, description="Blocks of the key-value cache.")
+
+    @model_validator(mode="after")
+    def _default_within_limit(self) -> Self:
+        if self.default_new_tokens > self.max_new_tokens:
+            raise ValueError(f"default_new_tokens must be at most max_new_tokens, {self.max_new_tokens}")
+        return self
 
 
 class Classify(_Section):
     """Serving of `classify` policies."""
 
-    max_input_chars: int = Field(8_000, ge=1, le=1_000_000, description="Longest text, characters.")
-    probability_floor: float = Field(
+    max_input_chars: Characters = Field(8_000, ge=1, le=1_000_000, description="Longest text, characters.")
+    probability_floor: Ratio = Field(
         0.02,
         ge=0.0,
         le=0.5,
@@ -67,25 +99,25 @@ class Classify(_Section):
     mode: Literal["sample", "argmax"] = Field(
         "sample", description="`argmax` serves the likeliest label; its votes teach nothing, since nothing was sampled."
     )
-    max_batch: int = Field(32, ge=1, le=1024, description="Texts computed together at most.")
-    max_wait_ms: float = Field(1.0, ge=0, le=100, description="Milliseconds a text waits for others to join it.")
-    queue_limit: int = Field(512, ge=1, le=100_000, description="Texts waiting; more are refused with a retry hint.")
+    max_batch: Count = Field(32, ge=1, le=1024, description="Texts computed together at most.")
+    max_wait_ms: Milliseconds = Field(1.0, ge=0, le=100, description="Milliseconds a text waits for others to join it.")
+    queue_limit: Count = Field(512, ge=1, le=100_000, description="Texts waiting; more are refused with a retry hint.")
 
 
 class Log(_Section):
     """The embedded event log."""
 
-    max_bytes: int = Field(
+    max_bytes: Bytes = Field(
         2 << 30, ge=1 << 20, description="Size at which the log refuses feedback and requests go unlogged, bytes."
     )
-    max_batch: int = Field(512, ge=1, le=10_000, description="Records written by one fsync at most.")
+    max_batch: Count = Field(512, ge=1, le=10_000, description="Records written by one fsync at most.")
 
 
 class Ingest(_Section):
     """From the log into the store."""
 
-    batch: int = Field(500, ge=1, le=10_000, description="Records a transaction at most.")
-    orphan_max_age_s: float = Field(
+    batch: Count = Field(500, ge=1, le=10_000, description="Records a transaction at most.")
+    orphan_max_age_s: Seconds = Field(
         86_400.0, ge=1, description="Seconds a vote waits for its response before it becomes a dead letter."
     )
 
@@ -93,10 +125,10 @@ class Ingest(_Section):
 class Feedback(_Section):
     """Votes and the right to give them."""
 
-    token_ttl_s: float = Field(
+    token_ttl_s: Seconds = Field(
         30 * 86_400.0, ge=60, le=366 * 86_400, description="Seconds for which an answer can be rated."
     )
-    max_per_rater_per_minute: int = Field(
+    max_per_rater_per_minute: Votes = Field(
         120, ge=1, le=100_000, description="Votes one rater may give in a minute; more are refused with a retry hint."
     )
 
@@ -105,33 +137,45 @@ class Schedule(_Section):
     """When a run starts by itself. With both empty, runs start only when asked for."""
 
     cron: str = Field("", description="Cron expression of five fields, UTC, for example `0 3 * * *`; empty: none.")
-    min_new_votes: int = Field(0, ge=0, description="Start when this many new votes are in; 0: not by votes.")
-    check_s: float = Field(2.0, gt=0, le=3600, description="Seconds between looks at the schedule.")
+    min_new_votes: Votes = Field(0, ge=0, description="Start when this many new votes are in; 0: not by votes.")
+    check_s: Seconds = Field(2.0, gt=0, le=3600, description="Seconds between looks at the schedule.")
+
+    @field_validator("cron")
+    @classmethod
+    def _cron_expression(cls, cron: str) -> str:
+        from cronsim import CronSim, CronSimError  # only where there is an expression to check
+
+        try:
+            if cron and (len(cron.split()) != 5 or not CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC))):
+                raise CronSimError
+        except CronSimError as error:
+            raise ValueError("must be a cron expression of five fields, for example `0 3 * * *`") from error
+        return cron
 
 
 class Data(_Section):
     """What a snapshot takes."""
 
     held_out: Fraction = Field(0.2, description="Share of users whose votes are only used to judge.")
-    max_votes_per_rater: int = Field(
+    max_votes_per_rater: Votes = Field(
         200, ge=1, description="Votes of one rater that count towards training; the newest are kept."
     )
-    min_votes_generate: int = Field(2_000, ge=10, description="Votes below which a `generate` run says no.")
-    min_votes_classify: int = Field(200, ge=10, description="Votes below which a `classify` run says no.")
+    min_votes_generate: Votes = Field(2_000, ge=10, description="Votes below which a `generate` run says no.")
+    min_votes_classify: Votes = Field(200, ge=10, description="Votes below which a `classify` run says no.")
 
 
 class Learn(_Section):
     """Reward model and PPO. The defaults are the ones the benchmarks were run with."""
 
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of a run; recorded in its folder.")
-    threads: int = Field(1, ge=1, le=256, description="Threads for torch in a run.")
-    niceness: int = Field(10, ge=0, le=19, description="How far a run steps back for the service (nice).")
-    ppo_iterations: int = Field(20, ge=1, le=10_000, description="`generate`: rollout-and-update rounds.")
-    ppo_batch: int = Field(128, ge=8, le=65_536, description="`generate`: episodes a round.")
-    kl_target: float = Field(
+    seed: Count = Field(0, ge=0, le=2**31 - 1, description="Seed of a run; recorded in its folder.")
+    threads: Count = Field(1, ge=1, le=256, description="Threads for torch in a run.")
+    niceness: Count = Field(10, ge=0, le=19, description="How far a run steps back for the service (nice).")
+    ppo_iterations: Count = Field(20, ge=1, le=10_000, description="`generate`: rollout-and-update rounds.")
+    ppo_batch: Count = Field(128, ge=8, le=65_536, description="`generate`: episodes a round.")
+    kl_target: Nats = Field(
         1.5, gt=0, le=50, description="`generate`: KL to the reference that beta aims at, nats a reply."
     )
-    classify_epochs: int = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes.")
+    classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes.")
 
 
 class Gates(_Section):
@@ -140,20 +184,27 @@ class Gates(_Section):
     max_rater_share: Fraction = Field(0.2, description="Largest share of training votes by one rater.")
     min_reward_auc: Fraction = Field(0.6, description="`generate`: least held-out AUC of the reward model.")
     max_reward_ece: Fraction = Field(0.15, description="`generate`: largest calibration error of the reward model.")
-    max_kl: float = Field(3.0, gt=0, le=100, description="`generate`: most KL to the champion, nats a reply.")
+    max_kl: Nats = Field(3.0, gt=0, le=100, description="`generate`: most KL to the champion, nats a reply.")
     min_win_rate: Fraction = Field(0.5, description="`generate`: the win rate's lower bound must lie above this.")
-    max_perplexity_ratio: float = Field(
+    max_perplexity_ratio: Ratio = Field(
         1.05, gt=1.0, le=10, description="`generate`: most growth of perplexity on text worth keeping."
     )
-    min_effective_samples: int = Field(
+    min_effective_samples: Votes = Field(
         100, ge=1, description="`classify`: least effective sample size of the off-policy estimate."
     )
     max_weight_share: Fraction = Field(
         0.05, description="`classify`: largest share of the off-policy estimate's weight on one vote."
     )
-    max_latency_ratio: float = Field(1.5, ge=1.0, le=100, description="Candidate's median latency over the champion's.")
-    blocked_words: Path | None = Field(None, description="File of blocked words, one a line; empty: the small list.")
-    confidence: float = Field(0.95, gt=0.5, lt=1.0, description="Confidence of every interval.")
+    max_latency_ratio: Ratio = Field(1.5, ge=1.0, le=100, description="Candidate's median latency over the champion's.")
+    blocked_words: LocalPath | None = Field(
+        None, description="File of blocked words, one a line; empty: the small list."
+    )
+    confidence: Ratio = Field(0.95, gt=0.5, lt=1.0, description="Confidence of every interval.")
+
+    @field_validator("blocked_words", mode="before")
+    @classmethod
+    def _empty_is_none(cls, path: object) -> object:
+        return None if path == "" else path
 
 
 class Telemetry(_Section):
@@ -167,7 +218,7 @@ class Telemetry(_Section):
 class Settings(_Section):
     """The whole configuration of a process."""
 
-    home: Path = Field(
+    home: LocalPath = Field(
         default_factory=lambda: Path.home() / ".thumbwheel",
         description="Folder for all that the service keeps.",
     )

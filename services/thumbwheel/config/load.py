@@ -1,0 +1,238 @@
+"""Where settings come from: flags over the environment over a file over the defaults.
+
+Nothing is ignored: a name that no setting has is an error, in the file and in the environment, and so is a value
+out of range.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from thumbwheel.config.settings import Settings, Unit
+from thumbwheel.errors import InvalidConfig
+
+FILE_NAME = "thumbwheel.toml"
+PREFIX = "THUMBWHEEL_"
+FILE_VARIABLE = "THUMBWHEEL_CONFIG"
+DEFAULT = "default"
+_HIDDEN = "(hidden)"
+_TYPE_NAMES: Mapping[object, str] = {bool: "true or false", Path: "path", type(None): "empty"}
+_PLAIN_UNITS = ("", "count", "fraction", "port", "ratio")
+
+# Kubernetes sets these in every pod beside a Service called "thumbwheel"; they are not meant for us.
+_SERVICE_LINK = re.compile(r"THUMBWHEEL(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_[A-Z0-9_]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and for each dotted name where its value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting as `thumbwheel config show` prints it."""
+
+    field: str
+    value: str
+    unit: str
+    range: str
+    origin: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value before it is checked. `origin` is told to people, `written` is the name as they wrote it."""
+
+    value: object
+    origin: str
+    written: str
+
+
+def load_settings(file: Path | None, flags: Mapping[str, str]) -> Loaded:
+    """Load the configuration of this process.
+
+    `flags` maps dotted names (`classify.mode`) to texts. Without `file`, the environment's THUMBWHEEL_CONFIG
+    names one; else `thumbwheel.toml` in the working folder or in the home folder is read, if there is one.
+    Raises InvalidConfig: a name is unknown, a value out of range, or the file unreadable.
+    """
+    names = dict(walk(Settings))
+    given = _from_environment(names) | _from_flags(names, flags)
+    path = _choose_file(file, given)
+    merged = (_from_file(names, path) if path else {}) | given
+    settings = _validate(merged, names)
+    origins = {name: merged[name].origin if name in merged else DEFAULT for name in names}
+    return Loaded(settings, origins)
+
+
+def describe(loaded: Loaded) -> list[Row]:
+    """Return every setting with its value, unit, range, origin and description; secrets are hidden."""
+    return [
+        Row(
+            field=name,
+            value=_shown(_value_of(loaded.settings, name)),
+            unit=_unit(field),
+            range=allowed(field),
+            origin=loaded.origins[name],
+            description=field.description or "",
+        )
+        for name, field in walk(type(loaded.settings))
+    ]
+
+
+def walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield every setting of a model with its dotted name."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from walk(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def allowed(field: FieldInfo) -> str:
+    """Return the values that a field allows, for people: "0 to 65535", "sample or argmax", "more than 0"."""
+    if choices := getattr(field.annotation, "__args__", ()):
+        return " or ".join(choice if isinstance(choice, str) else _type_name(choice) for choice in choices)
+    low, high = _bound(field, "ge", "gt"), _bound(field, "le", "lt")
+    if low and high:
+        return f"{low} to {high}"
+    if low or high:
+        return f"from {low}" if low else f"up to {high}"
+    return _type_name(field.annotation)
+
+
+def _bound(field: FieldInfo, inclusive: str, exclusive: str) -> str:
+    for limit in field.metadata:
+        if (value := getattr(limit, inclusive, None)) is not None:
+            return f"{value:,}"
+        if (value := getattr(limit, exclusive, None)) is not None:
+            return f"{'above' if exclusive == 'gt' else 'below'} {value:,}"
+    return ""
+
+
+def _type_name(kind: object) -> str:
+    """Name a type for people, whether bare or `Annotated`."""
+    return _TYPE_NAMES.get(getattr(kind, "__origin__", kind), "text")
+
+
+def _unit(field: FieldInfo) -> str:
+    return next((entry.name for entry in field.metadata if isinstance(entry, Unit)), "")
+
+
+def _value_of(settings: BaseModel, name: str) -> object:
+    value: object = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return _HIDDEN if value.get_secret_value() else ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _from_flags(names: Iterable[str], flags: Mapping[str, str]) -> dict[str, _Value]:
+    for name in flags:
+        _demand_known(name, name, names)
+    return {name: _Value(text, "flag", name) for name, text in flags.items()}
+
+
+def _from_environment(names: Iterable[str]) -> dict[str, _Value]:
+    variables = {PREFIX + name.replace(".", "__").upper(): name for name in names}
+    values = {}
+    for variable, text in os.environ.items():
+        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE or _is_service_link(variable, text):
+            continue
+        _demand_known(variable, variable, variables)
+        values[variables[variable]] = _Value(text, f"environment {variable}", variable)
+    return values
+
+
+def _is_service_link(variable: str, text: str) -> bool:
+    if _SERVICE_LINK.fullmatch(variable):
+        return True
+    return variable.endswith("_PORT") and "://" in text
+
+
+def _from_file(names: Iterable[str], path: Path) -> dict[str, _Value]:
+    values = {}
+    for name, value in _flatten(_read(path), names):
+        _demand_known(name, f"{path}: {name}", names)
+        values[name] = _Value(value, f"file {path}", f"{path}: {name}")
+    return values
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidConfig(str(path), f"the configuration file can't be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidConfig(str(path), f"is not TOML: {error}") from error
+
+
+def _flatten(table: Mapping[str, Any], names: Iterable[str], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        name = prefix + key
+        if isinstance(value, dict) and name not in names:
+            yield from _flatten(value, names, f"{name}.")
+        else:
+            yield name, value
+
+
+def _choose_file(file: Path | None, given: Mapping[str, _Value]) -> Path | None:
+    named = file or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
+    if named is not None:
+        return named.expanduser()
+    home = given["home"].value if "home" in given else Settings().home
+    places = (Path(FILE_NAME).absolute(), Path(str(home)).expanduser() / FILE_NAME)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _demand_known(name: str, written: str, names: Iterable[str]) -> None:
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    cure = f"did you mean {near[0]}?" if near else "`thumbwheel config show` lists them all"
+    raise InvalidConfig(written, f"is not a setting; {cure}")
+
+
+def _validate(merged: Mapping[str, _Value], names: Mapping[str, FieldInfo]) -> Settings:
+    tree: dict[str, Any] = {}
+    for name, value in merged.items():
+        section, _, leaf = name.rpartition(".")
+        (tree.setdefault(section, {}) if section else tree)[leaf] = value.value
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise _refusal(error, merged, names) from error
+
+
+def _refusal(error: ValidationError, merged: Mapping[str, _Value], names: Mapping[str, FieldInfo]) -> InvalidConfig:
+    """Name the first wrong field as its writer knows it, what is allowed, and what stood there."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    written = merged[name].written if name in merged else name
+    if first["type"] == "value_error" or name not in names:
+        return InvalidConfig(written, first["msg"].removeprefix("Value error, "))
+    found = _HIDDEN if names[name].annotation is SecretStr else repr(first["input"])
+    unit = _unit(names[name])
+    limit = allowed(names[name]) + ("" if unit in _PLAIN_UNITS else f" {unit}")
+    return InvalidConfig(written, f"must be {limit}, got {found}")
