@@ -122,4 +122,8 @@ def main() -> None:
         sys.exit(130)
     except errors.ThumbwheelError as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        if isinstance(error, errors.Unavailable):
+            click.echo(
+                "Is the service running? Start it with `thumbwheel up`, or name another with --address.", err=True
+            )
         sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))

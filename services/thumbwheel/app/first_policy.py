@@ -1,0 +1,84 @@
+"""A policy's first version: trained from scratch on the user's file, or taken from an existing model."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from thumbwheel.errors import InvalidInput
+from thumbwheel.records import Channel, Manifest, PolicyKind
+from thumbwheel.registry.port import NewVersion, Registry
+
+# Beside a `generate` policy's weights: chats with replies worth keeping, on which forgetting is measured.
+WORTH_KEEPING_FILE = "worth_keeping.jsonl"
+
+Progress = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a first policy comes from: exactly one of `data` (a file) and `model` (a folder or a hub id)."""
+
+    kind: PolicyKind
+    data: Path | None = None
+    model: str = ""
+    labels_per_class: int = 5
+    worth_keeping: Path | None = None
+    seed: int = 0
+
+
+def init_policy(registry: Registry, name: str, source: Source, actor: str, progress: Progress) -> Manifest:
+    """Make the first version of policy `name` and its champion; `progress(step, steps, loss)` is told the way.
+
+    Raises:
+        InvalidInput: the source is not usable, or the policy exists already.
+        InvalidData: the data file has bad lines; names them.
+    """
+    if any(policy == name for policy, _ in registry.policies()):
+        raise InvalidInput("name", f"policy {name!r} exists already; choose another name")
+    if (source.data is None) == (not source.model):
+        raise InvalidInput("data", "give either a data file to train from, or an existing model")
+    with tempfile.TemporaryDirectory(prefix="thumbwheel-init-") as scratch:
+        folder = Path(scratch) / "version"
+        base = _train(source, folder, progress) if source.data else _take(source, folder)
+        if source.worth_keeping:
+            _add_worth_keeping(source.worth_keeping, folder)
+        manifest = registry.publish(NewVersion(name, source.kind, base=base), folder)
+    registry.move(name, Channel.CHAMPION, manifest.version, actor=actor, reason="first version")
+    return manifest
+
+
+def _train(source: Source, folder: Path, progress: Progress) -> str:
+    assert source.data is not None
+    from thumbwheel.pretrain.corpus import read_chats, read_labelled
+
+    if source.kind is PolicyKind.CLASSIFY:
+        from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
+
+        recipe = ClassifyRecipe(labels_per_class=source.labels_per_class, seed=source.seed)
+        pretrain_classify(read_labelled(source.data), folder, recipe, progress)
+    elif source.kind is PolicyKind.GENERATE:
+        from thumbwheel.pretrain.generate import train_first_policy
+
+        train_first_policy(read_chats(source.data), folder, source.seed, progress=progress)
+    else:
+        raise InvalidInput("kind", f"a first policy of kind {source.kind} can not be trained; use classify or generate")
+    return f"trained from {source.data.name}"
+
+
+def _take(source: Source, folder: Path) -> str:
+    """Load an existing model and save it again: what is served is what could be loaded, and safetensors only."""
+    from thumbwheel.policy.adopt import adopt
+
+    adopt(source.kind, source.model, folder)
+    return source.model
+
+
+def _add_worth_keeping(file: Path, folder: Path) -> None:
+    from thumbwheel.pretrain.corpus import read_chats
+
+    read_chats(file)
+    shutil.copyfile(file, folder / WORTH_KEEPING_FILE)

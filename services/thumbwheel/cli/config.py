@@ -1,0 +1,51 @@
+"""`thumbwheel config`: the configuration, explained."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.output import emit, emit_json
+
+
+@click.group(name="config")
+def command() -> None:
+    """Show the configuration."""
+
+
+@command.command()
+@click.argument("section", required=False, default="")
+@json_option
+@pass_context
+def show(context: Context, section: str) -> None:
+    """Print every field with its value, unit, range, and where the value came from; secrets are hidden.
+
+    \b
+    thumbwheel config show
+    thumbwheel config show classify
+    thumbwheel --set classify.mode=argmax config show classify
+    """
+    from thumbwheel.config.load import describe
+
+    rows = [row for row in describe(context.loaded) if row.field.startswith(section)]
+    if not rows:
+        raise click.UsageError(f"no section or field begins with {section!r}")
+    if context.json:
+        emit_json([asdict(row) for row in rows])
+        return
+    emit(
+        context,
+        [
+            {
+                "field": row.field,
+                "value": row.value,
+                "unit": row.unit,
+                "range": row.range,
+                "from": row.origin,
+                "meaning": row.description,
+            }
+            for row in rows
+        ],
+    )

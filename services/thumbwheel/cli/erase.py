@@ -1,0 +1,33 @@
+"""`thumbwheel erase`."""
+
+from __future__ import annotations
+
+import click
+
+from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.output import emit_json
+from thumbwheel.cli.versions import actor
+
+
+@click.command(name="erase")
+@click.argument("user")
+@click.option("--reason", required=True, help="Why; the audit log keeps it, without the user.")
+@click.option("--yes", is_flag=True, help="Don't ask whether you are sure.")
+@json_option
+@pass_context
+def command(context: Context, user: str, reason: str, yes: bool) -> None:
+    """Remove all texts and votes of a user, for good, and list the versions that learned from them.
+
+    \b
+    thumbwheel erase alice --reason "asked by mail on 3 May"
+    """
+    if not yes:
+        click.confirm(f"Erase everything of user {user!r}? This can not be undone", abort=True)
+    with context.admin() as admin:
+        report = admin.erase_user(user, reason=reason, actor=actor())
+    versions = list(report.versions_trained_on_it)
+    if context.json:
+        emit_json({"responses": report.responses, "feedback": report.feedback, "versions": versions})
+        return
+    click.echo(f"erased: {report.responses} answers, {report.feedback} votes")
+    click.echo(f"versions that learned from them: {', '.join(versions) or 'none'}")

@@ -1,0 +1,81 @@
+"""`thumbwheel policy`: first versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.output import emit
+from thumbwheel.cli.versions import actor
+from thumbwheel.records import PolicyKind
+
+if TYPE_CHECKING:
+    from thumbwheel.app.first_policy import Source
+    from thumbwheel.records import Manifest
+
+
+@click.group(name="policy")
+def command() -> None:
+    """Make a first policy, or take an existing model."""
+
+
+@command.command()
+@click.argument("name")
+@click.option("--kind", required=True, type=click.Choice(["classify", "generate"]), help="What it does.")
+@click.option("--data", type=click.Path(path_type=Path), help="Your texts, to train a small model from scratch.")
+@click.option("--from", "model", default="", help="An existing model: a folder, or a hub id (needs the network).")
+@click.option(
+    "--labels-per-class", default=5, show_default=True, help="classify: labelled texts the first version may see."
+)
+@click.option(
+    "--worth-keeping", type=click.Path(path_type=Path), help="generate: good chats that learning must not unlearn."
+)
+@click.option("--seed", default=0, show_default=True, help="Same data and seed, same policy.")
+@json_option
+@pass_context
+def init(
+    context: Context,
+    name: str,
+    kind: str,
+    data: Path | None,
+    model: str,
+    labels_per_class: int,
+    worth_keeping: Path | None,
+    seed: int,
+) -> None:
+    """Make the first version of a policy, and its champion. A running service serves it within a second.
+
+    \b
+    From your own labelled texts, one JSON object a line: {"text": "...", "label": "..."}
+      thumbwheel policy init support --kind classify --data tickets.jsonl
+    From chats, {"messages": [{"role": "user", "content": "..."}, ...]} a line, or from plain text:
+      thumbwheel policy init reply --kind generate --data chats.jsonl
+    From an existing model:
+      thumbwheel policy init reply --kind generate --from ./my-model
+    """
+    from thumbwheel.app.first_policy import Source
+
+    source = Source(PolicyKind(kind), data, model, labels_per_class, worth_keeping, seed)
+    manifest = _with_progress(context, name, source)
+    row = {"policy": manifest.policy, "version": manifest.version, "kind": manifest.kind, "base": manifest.base}
+    emit(context, [{**row, "digest": manifest.digest}])
+
+
+def _with_progress(context: Context, name: str, source: Source) -> Manifest:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from thumbwheel.app.first_policy import init_policy
+    from thumbwheel.app.storage import open_registry
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("loss {task.fields[loss]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"training {name}", total=None, loss="-")
+
+        def advance(step: int, steps: int, loss: float) -> None:
+            bar.update(task, completed=step, total=steps, loss=f"{loss:.3f}")
+
+        return init_policy(open_registry(context.settings), name, source, actor(), advance)

@@ -1,0 +1,69 @@
+"""`thumbwheel runs`: what was learned, and what the gates said."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.output import emit, emit_json, when
+
+if TYPE_CHECKING:
+    from thumbwheel.records import Run
+
+
+@click.command(name="runs")
+@click.argument("run_id", required=False, default="")
+@click.option("--policy", default="", help="Only runs of this policy.")
+@click.option("--limit", default=20, show_default=True, help="How many, newest first.")
+@json_option
+@pass_context
+def command(context: Context, run_id: str, policy: str, limit: int) -> None:
+    """List training runs, or show one with its gates.
+
+    \b
+    thumbwheel runs
+    thumbwheel runs 0193f2c4-8f1e-7d31-9d52-4bb0a2a7c1de
+    """
+    with context.admin() as admin:
+        if not run_id:
+            emit(context, [_row(run) for run in admin.runs(policy, limit)], empty="no runs yet")
+            return
+        run = admin.run(run_id)
+    if context.json:
+        emit_json(asdict(run))
+        return
+    click.echo(f"{run.policy}: {run.state} at {run.step}, {run.votes} votes, {run.parent_version} as the start")
+    click.echo(run.error or run.summary)
+    emit(context, [_gate_row(gate) for gate in run.gates], empty="not judged")
+    if run.report_path:
+        click.echo(f"report: {run.report_path}")
+
+
+def _row(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.run_id,
+        "policy": run.policy,
+        "state": run.state,
+        "step": run.step,
+        "votes": run.votes,
+        "from": run.parent_version,
+        "made": run.candidate_version,
+        "started": when(run.started_us),
+        "took s": (run.ended_us - run.started_us) / 1e6 if run.ended_us else float("nan"),
+        "summary": run.summary,
+    }
+
+
+def _gate_row(gate: Any) -> dict[str, Any]:
+    return {
+        "gate": gate.name,
+        "passed": gate.passed,
+        "value": gate.value,
+        "threshold": gate.threshold,
+        "low": gate.low,
+        "high": gate.high,
+        "says": gate.sentence,
+    }

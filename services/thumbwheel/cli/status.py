@@ -1,0 +1,43 @@
+"""`thumbwheel status`: where the loop stands."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.output import emit, emit_json, when
+
+
+@click.command(name="status")
+@json_option
+@pass_context
+def command(context: Context) -> None:
+    """Show the state of the loop: versions served, votes waiting, and what starts the next run."""
+    with context.admin() as admin:
+        status = admin.status()
+    if context.json:
+        emit_json(asdict(status))
+        return
+    click.echo(f"Thumbwheel {status.service_version}, up since {when(status.started_us)} UTC, home {status.home}")
+    click.echo(
+        f"{status.log_backlog_events} events on their way into the store, "
+        f"{status.orphan_votes} votes waiting for their answer, {status.dead_letters} dead letters"
+    )
+    rows = [
+        {
+            "policy": one.policy,
+            "kind": one.kind,
+            "champion": one.champion,
+            "canary": one.canary,
+            "thumbs": one.thumbs,
+            "up": one.thumbs_up_rate,
+            "new votes": one.new_votes,
+            "run at": one.votes_needed or "",
+            "next run": when(one.next_run_us),
+            "running": one.running_run_id,
+        }
+        for one in status.policies
+    ]
+    emit(context, rows, empty="no policy is served; make one with `thumbwheel policy init`")

@@ -1,0 +1,78 @@
+"""`thumbwheel versions`, and what `promote` and `rollback` share with it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.output import emit, when
+
+if TYPE_CHECKING:
+    from thumbwheel.client.admin import AdminClient, Moved, VersionSummary
+
+
+@click.command(name="versions")
+@click.argument("policy", required=False, default="")
+@click.option("--history", is_flag=True, help="Show the audit trail instead: who moved which channel, when and why.")
+@json_option
+@pass_context
+def command(context: Context, policy: str, history: bool) -> None:
+    """List the versions of a policy (of all, if none is named), newest first, with their live votes.
+
+    \b
+    thumbwheel versions
+    thumbwheel versions support --history
+    """
+    with context.admin() as admin:
+        names = [policy] if policy else [one.policy for one in admin.policies()]
+        if history:
+            emit(context, [row for name in names for row in _history(admin, name)], empty="no channel has moved yet")
+        else:
+            rows = [_row(version) for name in names for version in admin.versions(name)]
+            emit(context, rows, empty="no versions yet; make one with `thumbwheel policy init`")
+
+
+def actor() -> str:
+    """Return who is at the keyboard, for the audit trail."""
+    return getpass.getuser()
+
+
+def show_move(context: Context, moved: Moved) -> None:
+    """Print what a channel points at now."""
+    emit(
+        context,
+        [{"policy": moved.policy, "channel": moved.channel, "was": moved.previous, "is": moved.version}],
+    )
+
+
+def _row(version: VersionSummary) -> dict[str, Any]:
+    votes = version.votes
+    return {
+        "policy": version.policy,
+        "version": version.version,
+        "channel": ", ".join(version.channels),
+        "parent": version.parent,
+        "verdict": version.verdict,
+        "answers": votes.responses,
+        "thumbs": votes.thumbs_up + votes.thumbs_down,
+        "up": votes.thumbs_up_rate,
+        "made": when(version.created_us),
+        "digest": version.digest.removeprefix("sha256:")[:12],
+    }
+
+
+def _history(admin: AdminClient, policy: str) -> Iterable[dict[str, Any]]:
+    for change in admin.history(policy):
+        yield {
+            "time": when(change.time_us),
+            "policy": change.policy,
+            "channel": change.channel,
+            "was": change.previous,
+            "is": change.version,
+            "by": change.actor,
+            "reason": change.reason,
+        }

@@ -1,0 +1,73 @@
+"""`thumbwheel vote`: rate the last answer, or any answer by its id and token."""
+
+from __future__ import annotations
+
+import click
+
+from thumbwheel.cli.answers import LastAnswer, recall
+from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.output import emit_json
+
+_RETRACTABLE = click.Choice(["thumb", "rating", "edit"])
+
+
+@click.command(name="vote")
+@click.argument("vote", required=False, default="")
+@click.option("--correct", "edit", default="", help="What the answer should have been: a text, or a label.")
+@click.option("--retract", type=_RETRACTABLE, default=None, help="Take a vote of this kind back.")
+@click.option("--comment", default="", help="A remark, at most 2,000 characters.")
+@click.option("--reason", "reasons", multiple=True, help="A tag such as `too-long`; may be given several times.")
+@click.option("--response-id", default="", help="Which answer; the last one if left out.")
+@click.option("--token", default="", help="Its feedback token, needed with --response-id.", envvar="THUMBWHEEL_TOKEN")
+@click.option("--user", default="", help="Who votes: the user who asked, needed with --response-id.")
+@json_option
+@pass_context
+def command(
+    context: Context,
+    vote: str,
+    edit: str,
+    retract: str | None,
+    comment: str,
+    reasons: tuple[str, ...],
+    response_id: str,
+    token: str,
+    user: str,
+) -> None:
+    """Rate the last answer: `up`, `down`, or 1 to 5 stars. The last vote of a kind counts.
+
+    \b
+    thumbwheel vote up
+    thumbwheel vote 4 --comment "right, but slow"
+    thumbwheel vote --correct "It left our warehouse today."
+    thumbwheel vote --retract thumb
+    """
+    if sum(bool(given) for given in (vote, edit, retract)) != 1:
+        raise click.UsageError("give exactly one of: up, down, 1..5, --correct TEXT, --retract KIND")
+    last = LastAnswer(response_id, token, user, "", "") if response_id else recall(context.settings.home)
+    with context.client() as client:
+        ballot = client.ballot(last.response_id, last.token, last.user)
+        if retract:
+            feedback_id = ballot.retract(retract)
+        elif edit:
+            label = _serves_labels(context, last.policy)
+            feedback_id = ballot.correct_label(edit, comment) if label else ballot.correct_text(edit, comment)
+        elif vote in ("up", "down"):
+            give = ballot.thumbs_up if vote == "up" else ballot.thumbs_down
+            feedback_id = give(comment, reasons)
+        else:
+            feedback_id = ballot.rate(_stars(vote), comment, reasons)
+    if context.json:
+        emit_json({"feedback_id": feedback_id, "response_id": last.response_id})
+    else:
+        click.echo("taken back" if retract else "counted")
+
+
+def _stars(vote: str) -> int:
+    if not vote.isdecimal():
+        raise click.UsageError(f"{vote!r} is no vote: use up, down, or 1 to 5")
+    return int(vote)
+
+
+def _serves_labels(context: Context, policy: str) -> bool:
+    with context.client() as client:
+        return any(one.labels for one in client.describe(policy))
