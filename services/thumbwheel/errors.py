@@ -4,6 +4,7 @@
     ├── InvalidInput                     INVALID_ARGUMENT       mend the named field
     │   ├── InvalidConfig
     │   └── InvalidData                                         mend the named lines
+    │       └── PoisonRecord                                    look at it among the dead letters
     ├── NotFound                         NOT_FOUND              use a name that exists
     │   ├── UnknownPolicy
     │   ├── UnknownVersion
@@ -48,6 +49,10 @@ class InvalidConfig(InvalidInput):
 
 class InvalidData(InvalidInput):
     """A data file has bad lines; the message names the first of them by number."""
+
+
+class PoisonRecord(InvalidData):
+    """A record of the log can not be used: no event, or one that contradicts itself or what is stored."""
 
 
 class NotFound(ThumbwheelError):

@@ -63,5 +63,11 @@ class EventLog(Protocol):
     def erase(self, keys: Sequence[str], before_us: int | None = None) -> int:
         """Remove the payloads of records with these keys for good, and return how many there were."""
 
+    def trim(self, topic: str, partition: int, before: int) -> int:
+        """Forget the records of a partition below offset `before`, which are stored elsewhere; return how many."""
+
+    def fullness(self) -> float:
+        """Return the share of its bound that the log fills, in [0, 1]; 0 where it has no bound of its own."""
+
     def close(self) -> None:
         """Release files and threads; appends in flight finish first."""

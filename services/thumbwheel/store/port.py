@@ -24,7 +24,10 @@ from thumbwheel.records import (
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one ingest transaction writes: rows, dead letters, and the consumer's next offset."""
+    """What one ingest transaction writes: rows, dead letters, and the consumer's next offset.
+
+    `feedback_offsets` has the log offset of each of `feedback`, for the dead letters the store itself makes of them.
+    """
 
     consumer: str
     topic: str
@@ -33,6 +36,7 @@ class Batch:
     next_offset: int
     responses: Sequence[LoggedResponse] = ()
     feedback: Sequence[Feedback | Retraction] = ()
+    feedback_offsets: Sequence[int] = ()
     dead_letters: Sequence[DeadLetter] = ()
 
 

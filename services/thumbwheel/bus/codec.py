@@ -1,0 +1,35 @@
+"""Records of the domain as records of the log: topic, partition key, bytes, and a header that names the schema."""
+
+from __future__ import annotations
+
+from thumbwheel.bus.port import FEEDBACK, REQUESTS, NewRecord, StoredRecord
+from thumbwheel.errors import PoisonRecord
+from thumbwheel.events.convert import EventRecord, decode, encode
+from thumbwheel.records import LoggedResponse
+
+SCHEMA_HEADER = "thumbwheel-schema"
+SCHEMA = b"events.v1"
+TRACE_HEADER = "traceparent"
+
+
+def to_log(record: EventRecord, trace_parent: str = "") -> NewRecord:
+    """Return what to append for a record. The key is the response's id: an answer and its votes share a partition."""
+    headers = {SCHEMA_HEADER: SCHEMA}
+    if trace_parent:
+        headers[TRACE_HEADER] = trace_parent.encode()
+    topic = REQUESTS if isinstance(record, LoggedResponse) else FEEDBACK
+    return NewRecord(topic, record.response_id, encode(record, trace_parent), headers)
+
+
+def from_log(stored: StoredRecord) -> EventRecord:
+    """Return the record that was appended.
+
+    Raises:
+        PoisonRecord: it is no event of a schema that this version knows, or lies in the wrong topic.
+    """
+    if stored.headers.get(SCHEMA_HEADER) != SCHEMA:
+        raise PoisonRecord(SCHEMA_HEADER, f"must be {SCHEMA.decode()}")
+    record = decode(stored.payload)
+    if (stored.topic == REQUESTS) != isinstance(record, LoggedResponse):
+        raise PoisonRecord("payload", f"does not belong into the topic {stored.topic}")
+    return record

@@ -1,0 +1,305 @@
+"""The embedded event log: one SQLite file, every append on the disk before it returns.
+
+A record's row id is `stream << 40 | offset`, where a stream is one partition of one topic: one b-tree holds all
+streams in order, without another index, and offsets are dense until records are erased or trimmed. The size
+bound is SQLite's own `max_page_count`; pages that trimming frees are used again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from thumbwheel.bus.port import TOPICS, EventLog, NewRecord, StoredRecord
+from thumbwheel.database.sqlite_faults import fault
+from thumbwheel.errors import InvalidInput, LogUnavailable
+
+_OFFSET_BITS = 40
+_BUSY_TIMEOUT_S = 10.0
+_DELETE_CHUNK = 5_000  # rows a transaction, so that appends get in between
+_LOOK_S = 0.2  # how often `wait` looks for what other processes appended
+_WAL_PAGES = 1_000  # pages between two checkpoints: bounds the -wal file to about 4 MB
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS streams (
+  id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
+  UNIQUE (topic, partition));
+CREATE TABLE IF NOT EXISTS records (
+  id INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, key TEXT NOT NULL, headers TEXT NOT NULL, payload BLOB NOT NULL);
+"""
+
+
+def open_log(
+    path: Path,
+    *,
+    max_bytes: int = 2 << 30,
+    partitions: int = 1,
+    topics: Sequence[str] = TOPICS,
+    read_only: bool = False,
+) -> EventLog:
+    """Open the log in the file `path`, made if it is not there.
+
+    Args:
+        path: the file; `-wal` and `-shm` files lie beside it.
+        max_bytes: size of the file at which appends are refused.
+        partitions: partitions of a topic when it is first made; what the file has already stays.
+        topics: the topics.
+        read_only: for a second process that only looks on; its appends are refused.
+
+    Raises:
+        LogUnavailable: the file can not be opened or written.
+    """
+    return SqliteLog(path, max_bytes=max_bytes, partitions=partitions, topics=topics, read_only=read_only)
+
+
+class SqliteLog:
+    """An `EventLog` in one SQLite file. One connection writes, another reads, each behind its lock."""
+
+    def __init__(
+        self, path: Path, *, max_bytes: int, partitions: int, topics: Sequence[str], read_only: bool = False
+    ) -> None:
+        """See `open_log`."""
+        self._path = path
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._appended = threading.Condition()
+        self._appends = 0
+        self._seen = threading.local()
+        with _translated():
+            self._writer = _connect(path, read_only)
+            try:
+                if not read_only:
+                    _prepare(self._writer, max_bytes, partitions, topics)
+                self._reader = _connect(path, read_only)
+            except sqlite3.Error:
+                self._writer.close()
+                raise
+            self._streams = _streams(self._reader)
+
+    def append(self, records: Sequence[NewRecord]) -> None:
+        """Append all of `records` or none. Returns only when they are durable. Raises LogUnavailable."""
+        placed = [(self._stream(record.topic, record.key), record) for record in records]
+        if not placed:
+            return
+        with self._writing() as connection:
+            offsets = dict(connection.execute("SELECT id, next_offset FROM streams").fetchall())
+            connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", _rows(placed, offsets))
+            touched = {stream for stream, _ in placed}
+            connection.executemany(
+                "UPDATE streams SET next_offset = ? WHERE id = ?", [(offsets[stream], stream) for stream in touched]
+            )
+        with self._appended:
+            self._appends += 1
+            self._appended.notify_all()
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[StoredRecord]:
+        """Read at most `limit` records of a partition from `offset` on, in order; empty at the end."""
+        first, end = self._range(topic, partition)
+        rows = self._query(
+            "SELECT id, time_us, key, headers, payload FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
+            (first + offset, end, limit),
+        )
+        return [
+            StoredRecord(topic, partition, row - first, key, payload, _headers(headers), time_us)
+            for row, time_us, key, headers, payload in rows
+        ]
+
+    def partitions(self, topic: str) -> Sequence[int]:
+        """Return the partitions of a topic."""
+        return sorted(partition for name, partition in self._streams if name == topic)
+
+    def end_offset(self, topic: str, partition: int) -> int:
+        """Return the offset that the next appended record will have, at least."""
+        stream = self._stream_id(topic, partition)
+        return int(self._query("SELECT next_offset FROM streams WHERE id = ?", (stream,))[0][0])
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when something may have been appended since this thread's last call, or after `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while not self._news():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            with self._appended:
+                if self._appends == self._seen.appends:
+                    self._appended.wait(min(left, _LOOK_S))
+
+    def erase(self, keys: Sequence[str], before_us: int | None = None) -> int:
+        """Remove records with these keys (of `before_us` and earlier) for good; return how many there were.
+
+        Their offsets become gaps. No copy stays in the file or beside it.
+
+        Raises:
+            LogUnavailable: not all copies are gone; to be called again.
+        """
+        wanted = set(keys)
+        limit_us = before_us if before_us is not None else 1 << 62
+        found = [row for row, key, time_us in self._keys() if key in wanted and time_us <= limit_us]
+        erased = self._delete(found)
+        with self._write_lock, _translated():
+            _scrub(self._writer)
+        return erased
+
+    def trim(self, topic: str, partition: int, before: int) -> int:
+        """Forget the records of a partition below offset `before`; return how many."""
+        first, _ = self._range(topic, partition)
+        trimmed = 0
+        while True:
+            rows = self._query(
+                "SELECT id FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
+                (first, first + before, _DELETE_CHUNK),
+            )
+            trimmed += self._delete([row for (row,) in rows])
+            if len(rows) < _DELETE_CHUNK:
+                return trimmed
+
+    def fullness(self) -> float:
+        """Return the share of `max_bytes` that is filled, in [0, 1]."""
+        with self._write_lock, _translated():
+            pages, free, most = (
+                self._writer.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "max_page_count")
+            )
+        return min(1.0, float(pages - free) / float(most))
+
+    def close(self) -> None:
+        """Close the file; an append in flight finishes first."""
+        with self._write_lock, self._read_lock:
+            self._reader.close()
+            self._writer.close()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._write_lock, _translated(), _transaction(self._writer):
+            yield self._writer
+
+    def _query(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        with self._read_lock, _translated():
+            return self._reader.execute(sql, values).fetchall()
+
+    def _stream(self, topic: str, key: str) -> int:
+        count = len(self.partitions(topic))
+        return self._stream_id(topic, zlib.crc32(key.encode()) % max(count, 1))
+
+    def _stream_id(self, topic: str, partition: int) -> int:
+        try:
+            return self._streams[topic, partition]
+        except KeyError:
+            names = ", ".join(sorted({name for name, _ in self._streams}))
+            raise InvalidInput("topic", f"no partition {partition} of {topic!r}; there is {names}") from None
+
+    def _range(self, topic: str, partition: int) -> tuple[int, int]:
+        stream = self._stream_id(topic, partition)
+        return stream << _OFFSET_BITS, (stream + 1) << _OFFSET_BITS
+
+    def _keys(self) -> Iterator[tuple[int, str, int]]:
+        last = 0
+        while True:
+            rows = self._query(
+                "SELECT id, key, time_us FROM records WHERE id > ? ORDER BY id LIMIT ?", (last, _DELETE_CHUNK)
+            )
+            if not rows:
+                return
+            yield from rows
+            last = rows[-1][0]
+
+    def _delete(self, rows: Sequence[int]) -> int:
+        for start in range(0, len(rows), _DELETE_CHUNK):
+            with self._writing() as connection:
+                chunk = rows[start : start + _DELETE_CHUNK]
+                connection.executemany("DELETE FROM records WHERE id = ?", [(row,) for row in chunk])
+        return len(rows)
+
+    def _news(self) -> bool:
+        """Say whether this process or another has appended since this thread asked last."""
+        with self._appended:
+            appends = self._appends
+        version = self._query("PRAGMA data_version", ())[0][0]
+        before = getattr(self._seen, "appends", None), getattr(self._seen, "version", None)
+        self._seen.appends, self._seen.version = appends, version
+        return before != (appends, version)
+
+
+def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=16
+    )
+    connection.execute("PRAGMA synchronous = FULL").close()
+    connection.execute("PRAGMA secure_delete = ON").close()
+    connection.execute("PRAGMA temp_store = MEMORY").close()
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, max_bytes: int, partitions: int, topics: Sequence[str]) -> None:
+    connection.execute("PRAGMA journal_mode = WAL").close()
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}").close()
+    page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {max(max_bytes // page_size, 1)}").close()
+    with _transaction(connection):
+        for statement in _TABLES.split(";"):
+            connection.execute(statement).close()
+        known = {topic for topic, _ in _streams(connection)}
+        connection.executemany(
+            "INSERT INTO streams (topic, partition, next_offset) VALUES (?, ?, 0)",
+            [(topic, number) for topic in topics if topic not in known for number in range(partitions)],
+        )
+
+
+def _streams(connection: sqlite3.Connection) -> dict[tuple[str, int], int]:
+    rows = connection.execute("SELECT topic, partition, id FROM streams").fetchall()
+    return {(topic, partition): stream for topic, partition, stream in rows}
+
+
+def _rows(
+    placed: Sequence[tuple[int, NewRecord]], offsets: dict[int, int]
+) -> Iterator[tuple[int, int, str, str, bytes]]:
+    """Give each record its row id and move its stream's entry of `offsets` on."""
+    now_us = time.time_ns() // 1_000
+    for stream, record in placed:
+        offset = offsets[stream]
+        offsets[stream] = offset + 1
+        headers = json.dumps({name: value.decode("latin-1") for name, value in record.headers.items()})
+        yield stream << _OFFSET_BITS | offset, now_us, record.key, headers, record.payload
+
+
+def _headers(text: str) -> Mapping[str, bytes]:
+    return {name: value.encode("latin-1") for name, value in json.loads(text).items()}
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _scrub(connection: sqlite3.Connection) -> None:
+    """Empty the write-ahead log into the file: it still holds pages as they were before."""
+    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if busy:
+        raise LogUnavailable("the event log is being read: erased records are still beside it; erase again", 1.0)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        found = fault(error)
+        if found is None:
+            raise
+        raise LogUnavailable(f"the event log is unavailable: {found.problem}", found.retry_after_s) from error

@@ -1,0 +1,1 @@
+"""From the log into the store: `worker.py` runs, `steps.py` are its small steps."""

@@ -1,0 +1,59 @@
+"""The steps of ingest: read, decode, apply. Pure but for the log and the store they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from thumbwheel.bus.codec import from_log
+from thumbwheel.bus.port import StoredRecord
+from thumbwheel.errors import PoisonRecord
+from thumbwheel.records import DeadLetter, Feedback, LoggedResponse, Retraction
+from thumbwheel.store.port import Batch
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What a run of log records holds: each is in exactly one of the lists."""
+
+    responses: list[LoggedResponse] = field(default_factory=list)
+    feedback: list[Feedback | Retraction] = field(default_factory=list)
+    feedback_offsets: list[int] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+
+
+def decode(records: Sequence[StoredRecord]) -> Decoded:
+    """Decode records of the log. Poison becomes a dead letter and leaves its neighbours alone."""
+    decoded = Decoded()
+    for stored in records:
+        try:
+            record = from_log(stored)
+        except PoisonRecord as error:
+            decoded.dead_letters.append(_dead(stored, str(error)))
+            continue
+        if isinstance(record, LoggedResponse):
+            decoded.responses.append(record)
+        else:
+            decoded.feedback.append(record)
+            decoded.feedback_offsets.append(stored.offset)
+    return decoded
+
+
+def batch_of(consumer: str, expected_offset: int, records: Sequence[StoredRecord]) -> Batch:
+    """Return the transaction that writes `records`, of one partition, and moves the offset behind them."""
+    decoded = decode(records)
+    return Batch(
+        consumer=consumer,
+        topic=records[0].topic,
+        partition=records[0].partition,
+        expected_offset=expected_offset,
+        next_offset=records[-1].offset + 1,
+        responses=decoded.responses,
+        feedback=decoded.feedback,
+        feedback_offsets=decoded.feedback_offsets,
+        dead_letters=decoded.dead_letters,
+    )
+
+
+def _dead(stored: StoredRecord, reason: str) -> DeadLetter:
+    return DeadLetter(stored.topic, stored.partition, stored.offset, reason, stored.payload, stored.time_us)

@@ -1,0 +1,144 @@
+"""The ingest worker: one thread that moves the log into the store.
+
+Its offsets are in the store, moved in the transaction that writes the rows: a kill at any moment loses nothing and
+repeats nothing. Records that are stored leave the log when it is half full.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from thumbwheel.bus.port import TOPICS, EventLog
+from thumbwheel.config.settings import Ingest
+from thumbwheel.errors import Fenced, ThumbwheelError, Unavailable
+from thumbwheel.ingest.steps import batch_of
+from thumbwheel.store.port import FeedbackStore
+
+CONSUMER = "ingest"
+_IDLE_S = 1.0  # longest sleep: orphans expire and other processes' appends are seen without a nudge
+_HOUSEKEEPING_S = 30.0
+_TRIM_ABOVE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one transaction moved, for metrics. `seconds` is from the read to the commit."""
+
+    topic: str
+    partition: int
+    records: int
+    dead_letters: int
+    seconds: float
+
+
+def _no_step(_step: Step) -> None: ...
+
+
+def _no_trouble(_error: ThumbwheelError) -> None: ...
+
+
+class IngestWorker:
+    """Reads requests before feedback, so that few votes have to wait for their answer.
+
+    `on_step` hears of every transaction, `on_trouble` of every `Fenced` and `Unavailable` that `run` got over.
+    `clock` returns microseconds since the epoch. One thread at a time may call `run_once` or `run`.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        store: FeedbackStore,
+        settings: Ingest,
+        on_step: Callable[[Step], None] = _no_step,
+        on_trouble: Callable[[ThumbwheelError], None] = _no_trouble,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000,
+    ) -> None:
+        """Work from `log` into `store`; neither is closed by the worker."""
+        self._log = log
+        self._store = store
+        self._settings = settings
+        self._on_step = on_step
+        self._on_trouble = on_trouble
+        self._clock = clock
+        self._offsets: dict[tuple[str, int], int] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, finishing the transaction in hand. Waits out a store or a log that is away."""
+        next_housekeeping = 0.0
+        while not stop.is_set():
+            try:
+                moved = self.run_once()
+                if time.monotonic() >= next_housekeeping:
+                    self.housekeep()
+                    next_housekeeping = time.monotonic() + _HOUSEKEEPING_S
+            except Unavailable as error:
+                self._on_trouble(error)
+                stop.wait(error.retry_after_s)
+                continue
+            if not moved:
+                self._log.wait(_IDLE_S)
+
+    def run_once(self) -> int:
+        """Move one batch of every partition at most; return how many records were moved.
+
+        Raises:
+            Unavailable: the log or the store is away; nothing was lost, call again.
+        """
+        return sum(self._move(topic, partition) for topic, partition in self._partitions())
+
+    def drain(self) -> int:
+        """Move everything that is in the log now; return how many records. Raises Unavailable."""
+        total = 0
+        while moved := self.run_once():
+            total += moved
+        return total
+
+    def backlog(self) -> int:
+        """Return how many records of the log are not in the store yet. Safe from any thread."""
+        return sum(
+            max(0, self._log.end_offset(topic, partition) - self._store.offset(CONSUMER, topic, partition))
+            for topic, partition in self._partitions()
+        )
+
+    def housekeep(self) -> int:
+        """Give up on votes that waited too long, make room in a log that fills up; return how many were given up.
+
+        Votes are given up only when nothing is left to read: their answer may be in what is left.
+        """
+        self._trim()
+        if self.backlog():
+            return 0
+        return self._store.expire_orphans(self._clock() - int(self._settings.orphan_max_age_s * 1_000_000))
+
+    def _move(self, topic: str, partition: int) -> int:
+        started = time.monotonic()
+        offset = self._offset(topic, partition)
+        records = self._log.read(topic, partition, offset, self._settings.batch)
+        if not records:
+            return 0
+        batch = batch_of(CONSUMER, offset, records)
+        try:
+            self._store.apply(batch)
+        except Fenced as error:
+            del self._offsets[topic, partition]
+            self._on_trouble(error)
+            return 0
+        self._offsets[topic, partition] = batch.next_offset
+        self._on_step(Step(topic, partition, len(records), len(batch.dead_letters), time.monotonic() - started))
+        return len(records)
+
+    def _offset(self, topic: str, partition: int) -> int:
+        if (topic, partition) not in self._offsets:
+            self._offsets[topic, partition] = self._store.offset(CONSUMER, topic, partition)
+        return self._offsets[topic, partition]
+
+    def _trim(self) -> None:
+        if self._log.fullness() > _TRIM_ABOVE:
+            for topic, partition in self._partitions():
+                self._log.trim(topic, partition, self._store.offset(CONSUMER, topic, partition))
+
+    def _partitions(self) -> Iterator[tuple[str, int]]:
+        return ((topic, partition) for topic in TOPICS for partition in self._log.partitions(topic))

@@ -1,0 +1,60 @@
+"""Records that could not be used, with their place in the log and their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from thumbwheel.database.schema import dead_letters as table
+from thumbwheel.records import DeadLetter
+
+_CHUNK = 500
+
+
+def add(connection: Connection, letters: Sequence[DeadLetter]) -> None:
+    """Insert dead letters."""
+    if letters:
+        connection.execute(insert(table), [_row(letter) for letter in letters])
+
+
+def newest(connection: Connection, limit: int) -> list[DeadLetter]:
+    """Return the newest, by order of insertion."""
+    return [
+        DeadLetter(row.topic, row.partition, row.offset, row.reason, row.payload, row.time_us)
+        for row in connection.execute(select(table).order_by(table.c.id.desc()).limit(limit))
+    ]
+
+
+def count(connection: Connection) -> int:
+    """Count all."""
+    return connection.scalar(select(func.count()).select_from(table)) or 0
+
+
+def erase_mentions(connection: Connection, names: Iterable[str]) -> int:
+    """Delete those whose bytes hold one of `names` (pseudonyms, response ids); return how many.
+
+    Looks at every dead letter: what can not be decoded can only be searched.
+    """
+    needles = [name.encode() for name in names if name]
+    last, erased = 0, 0
+    while rows := connection.execute(
+        select(table.c.id, table.c.payload).where(table.c.id > last).order_by(table.c.id).limit(_CHUNK)
+    ).all():
+        last = rows[-1].id
+        doomed = [row.id for row in rows if any(needle in row.payload for needle in needles)]
+        if doomed:
+            connection.execute(delete(table).where(table.c.id.in_(doomed)))
+        erased += len(doomed)
+    return erased
+
+
+def _row(letter: DeadLetter) -> dict[str, object]:
+    return {
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "reason": letter.reason,
+        "payload": letter.payload,
+        "time_us": letter.time_us,
+    }

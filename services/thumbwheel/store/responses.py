@@ -1,0 +1,73 @@
+"""Answers as they were served, with their encoded events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, func, insert, select
+
+from thumbwheel.database.schema import responses as table
+from thumbwheel.errors import DamagedArtifact, PoisonRecord
+from thumbwheel.events.convert import decode, encode
+from thumbwheel.records import LoggedResponse
+
+
+def add(connection: Connection, batch: Sequence[LoggedResponse]) -> list[str]:
+    """Insert those that are not there yet; return their ids."""
+    fresh = {response.response_id: response for response in reversed(batch)}
+    for response_id in refs(connection, fresh):
+        del fresh[response_id]
+    if fresh:
+        connection.execute(insert(table), [_row(response) for response in fresh.values()])
+    return list(fresh)
+
+
+def refs(connection: Connection, response_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return (policy, version) of those of the answers that are there."""
+    wanted = list(response_ids)
+    if not wanted:
+        return {}
+    query = select(table.c.response_id, table.c.policy, table.c.version).where(table.c.response_id.in_(wanted))
+    return {row.response_id: (row.policy, row.version) for row in connection.execute(query)}
+
+
+def get(connection: Connection, response_ids: Iterable[str]) -> dict[str, LoggedResponse]:
+    """Return those of the answers that are there, by id."""
+    wanted = list(response_ids)
+    if not wanted:
+        return {}
+    query = select(table.c.response_id, table.c.payload).where(table.c.response_id.in_(wanted))
+    return {row.response_id: _decoded(row.payload) for row in connection.execute(query)}
+
+
+def count_by_version(connection: Connection, policy: str) -> dict[str, int]:
+    """Count the answers of each version of a policy."""
+    query = select(table.c.version, func.count()).where(table.c.policy == policy).group_by(table.c.version)
+    return {version: count for version, count in connection.execute(query)}
+
+
+def ids_of(connection: Connection, user_hash: str) -> list[str]:
+    """Return the ids of a user's answers, in order."""
+    query = select(table.c.response_id).where(table.c.user_hash == user_hash).order_by(table.c.response_id)
+    return list(connection.scalars(query))
+
+
+def _row(response: LoggedResponse) -> dict[str, object]:
+    return {
+        "response_id": response.response_id,
+        "policy": response.ref.policy,
+        "version": response.ref.version,
+        "user_hash": response.user_hash,
+        "time_us": response.time_us,
+        "payload": encode(response),
+    }
+
+
+def _decoded(payload: bytes) -> LoggedResponse:
+    try:
+        record = decode(payload)
+    except PoisonRecord as error:
+        raise DamagedArtifact(f"a stored answer can not be read ({error}): restore the database") from error
+    if not isinstance(record, LoggedResponse):
+        raise DamagedArtifact("a stored answer is of another kind: restore the database")
+    return record

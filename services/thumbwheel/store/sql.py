@@ -1,0 +1,208 @@
+"""The SQL store: transactions, and in each the statements of the files beside this one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from sqlalchemy import Connection, Engine
+
+from thumbwheel.database.engine import connect
+from thumbwheel.database.migrate import migrate
+from thumbwheel.database.scrub import scrub
+from thumbwheel.database.transactions import reading, writing
+from thumbwheel.records import (
+    DeadLetter,
+    ErasureReport,
+    Feedback,
+    FeedbackKind,
+    LoggedResponse,
+    RatedResponse,
+    Run,
+    VoteCounts,
+)
+from thumbwheel.store import arrivals, dead_letters, erasure, leases, offsets, orphans, responses, runs, votes
+from thumbwheel.store.arrivals import Arrival
+from thumbwheel.store.port import Batch, FeedbackStore, Lease
+
+
+def now_us() -> int:
+    """Return the time in microseconds since the Unix epoch."""
+    return time.time_ns() // 1_000
+
+
+def open_store(url: str) -> FeedbackStore:
+    """Open the store at a database URL, for example `sqlite:///store.sqlite`, and bring its schema up to date.
+
+    Raises:
+        InvalidConfig: the URL is not usable.
+        SchemaMismatch: a newer version wrote the database.
+        Unavailable: the database can not be reached or written.
+    """
+    engine = connect(url)
+    try:
+        migrate(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return SqlStore(engine)
+
+
+class SqlStore:
+    """A `FeedbackStore` on an SQL database. `clock` gives microseconds, for leases."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], int] = now_us) -> None:
+        """Work on `engine`, whose schema is up to date; `close` disposes of it."""
+        self._engine = engine
+        self._clock = clock
+
+    # --- ingest ---------------------------------------------------------------------------------
+    def offset(self, consumer: str, topic: str, partition: int) -> int:
+        """Return the consumer's next offset; 0 when it never committed."""
+        with reading(self._engine) as connection:
+            return offsets.next_offset(connection, consumer, topic, partition)
+
+    def apply(self, batch: Batch) -> None:
+        """Write a batch and move the offset, in one transaction. Raises Fenced, Unavailable."""
+        with writing(self._engine) as connection:
+            offsets.advance(connection, batch)
+            dead_letters.add(connection, batch.dead_letters)
+            added = responses.add(connection, batch.responses) if batch.responses else []
+            joined = orphans.take(connection, added)
+            _settle(connection, _arrivals(batch), joined)
+
+    def expire_orphans(self, older_than_us: int) -> int:
+        """Turn orphans received before this time into dead letters; return how many."""
+        with writing(self._engine) as connection:
+            expired = orphans.take_older(connection, older_than_us)
+            dead_letters.add(connection, [arrival.dead(arrivals.NO_RESPONSE) for arrival in expired])
+            return len(expired)
+
+    # --- votes ----------------------------------------------------------------------------------
+    def response(self, response_id: str) -> LoggedResponse | None:
+        """Return an answer, or None."""
+        with reading(self._engine) as connection:
+            return responses.get(connection, [response_id]).get(response_id)
+
+    def current_vote(self, response_id: str, rater: str, kind: FeedbackKind) -> Feedback | None:
+        """Return the rater's current vote of a kind on an answer, or None."""
+        with reading(self._engine) as connection:
+            return votes.current_vote(connection, response_id, rater, kind)
+
+    def votes_of(self, rater: str, limit: int) -> list[RatedResponse]:
+        """Return the answers a rater has current votes on, newest vote first, with that rater's votes."""
+        with reading(self._engine) as connection:
+            return votes.votes_of(connection, rater, limit)
+
+    def vote_counts(self, policy: str) -> dict[str, VoteCounts]:
+        """Return live feedback by version of a policy."""
+        with reading(self._engine) as connection:
+            return votes.counts(connection, policy)
+
+    def watermark(self) -> int:
+        """Return the ingest sequence of the latest feedback row; 0 when there never was one."""
+        with reading(self._engine) as connection:
+            return votes.watermark(connection)
+
+    def new_votes(self, policy: str, since: int) -> int:
+        """Count responses of a policy with a current vote whose sequence is above `since`."""
+        with reading(self._engine) as connection:
+            return votes.new_votes(connection, policy, since)
+
+    def rated(self, policy: str, watermark: int) -> Iterator[RatedResponse]:
+        """Stream answers of a policy with the votes that were current at `watermark`, in the order of their ids.
+
+        Each page is a transaction of its own: a slow reader holds nothing up.
+        """
+        after = ""
+        while True:
+            with reading(self._engine) as connection:
+                page, after = votes.rated_page(connection, policy, watermark, after)
+            if not after:
+                return
+            yield from page
+
+    # --- counters -------------------------------------------------------------------------------
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Return the newest dead letters."""
+        with reading(self._engine) as connection:
+            return dead_letters.newest(connection, limit)
+
+    def count_dead_letters(self) -> int:
+        """Count all dead letters."""
+        with reading(self._engine) as connection:
+            return dead_letters.count(connection)
+
+    def count_orphans(self) -> int:
+        """Count feedback that waits for its response."""
+        with reading(self._engine) as connection:
+            return orphans.count(connection)
+
+    # --- runs -----------------------------------------------------------------------------------
+    def acquire_lease(self, policy: str, holder: str, ttl_s: float) -> Lease:
+        """Take the policy's run lock; a holder may take its own again. Raises RunInProgress."""
+        with writing(self._engine) as connection:
+            return leases.acquire(connection, policy, holder, self._clock(), _us(ttl_s))
+
+    def renew_lease(self, lease: Lease, ttl_s: float) -> Lease:
+        """Prolong a lease. Raises Fenced if somebody else has taken over."""
+        with writing(self._engine) as connection:
+            return leases.renew(connection, lease, self._clock(), _us(ttl_s))
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give the lock back; nothing happens if it was lost already."""
+        with writing(self._engine) as connection:
+            leases.release(connection, lease)
+
+    def save_run(self, run: Run, lease: Lease) -> None:
+        """Insert or update a run. Raises Fenced if the lease was lost."""
+        with writing(self._engine) as connection:
+            leases.demand(connection, lease)
+            runs.save(connection, run)
+
+    def run(self, run_id: str) -> Run | None:
+        """Return a run, or None."""
+        with reading(self._engine) as connection:
+            return runs.get(connection, run_id)
+
+    def runs(self, policy: str = "", limit: int = 20) -> list[Run]:
+        """Return runs, newest first."""
+        with reading(self._engine) as connection:
+            return runs.newest(connection, policy, limit)
+
+    # --- erasure --------------------------------------------------------------------------------
+    def responses_of(self, user_hash: str) -> list[str]:
+        """Return the ids of all answers given to a user."""
+        with reading(self._engine) as connection:
+            return responses.ids_of(connection, user_hash)
+
+    def erase_user(self, user_hash: str) -> ErasureReport:
+        """Remove a user's answers and votes for good. Raises Unavailable when it is to be called again."""
+        with writing(self._engine) as connection:
+            report = erasure.erase_user(connection, user_hash)
+        scrub(self._engine)
+        return report
+
+    def close(self) -> None:
+        """Release connections."""
+        self._engine.dispose()
+
+
+def _arrivals(batch: Batch) -> list[Arrival]:
+    places = batch.feedback_offsets or [arrivals.NO_PLACE] * len(batch.feedback)
+    pairs = zip(batch.feedback, places, strict=True)
+    return [Arrival(record, batch.topic, batch.partition, offset) for record, offset in pairs]
+
+
+def _settle(connection: Connection, fresh: list[Arrival], joined: list[Arrival]) -> None:
+    """Give each piece of feedback its place: among the votes, the orphans or the dead letters."""
+    if not fresh and not joined:
+        return
+    placed = arrivals.sort(connection, fresh, joined)
+    votes.add(connection, placed.accepted)
+    orphans.add(connection, placed.waiting)
+    dead_letters.add(connection, placed.dead)
+
+
+def _us(seconds: float) -> int:
+    return int(seconds * 1_000_000)

@@ -1,0 +1,237 @@
+"""Votes: the append-only events, and the current vote of each (response, rater, kind).
+
+The current vote is the last event by (time, feedback id); if that is a retraction, there is none. The order of
+arrival does not matter. A ranking's vote belongs to the answer named in its `response_id` (the best candidate).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from thumbwheel.database.schema import counters
+from thumbwheel.database.schema import current_votes as current
+from thumbwheel.database.schema import feedback_events as events
+from thumbwheel.events.convert import encode
+from thumbwheel.records import Feedback, FeedbackKind, RatedResponse, VoteCounts
+from thumbwheel.store import responses
+from thumbwheel.store.arrivals import Arrival, FeedbackRecord, decoded
+
+_PAGE = 200  # answers read at once by `rated`
+_SEQUENCE = "feedback"
+_Key = tuple[str, str, str]
+_Ranked = tuple[int, str]
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+
+def add(connection: Connection, accepted: Sequence[tuple[Arrival, tuple[str, str]]]) -> None:
+    """Append feedback on known answers, given with their (policy, version), and bring the current votes up to date."""
+    if not accepted:
+        return
+    first = _reserve(connection, len(accepted))
+    numbered = [(first + place, arrival.record, ref) for place, (arrival, ref) in enumerate(accepted)]
+    connection.execute(insert(events), [_event_row(sequence, record, ref[0]) for sequence, record, ref in numbered])
+    latest: dict[_Key, dict[str, object]] = {}
+    for sequence, record, ref in numbered:
+        row = _current_row(sequence, record, ref)
+        earlier = latest.get(_key(record))
+        if earlier is None or _rank(earlier) < _rank(row):
+            latest[_key(record)] = row
+    _merge(connection, latest)
+
+
+def _reserve(connection: Connection, count: int) -> int:
+    """Return the first of `count` new sequence numbers. The counter's row lock keeps other writers behind."""
+    connection.execute(update(counters).where(counters.c.name == _SEQUENCE).values(value=counters.c.value + count))
+    return watermark(connection) - count + 1
+
+
+def _merge(connection: Connection, latest: dict[_Key, dict[str, object]]) -> None:
+    columns = current.c.response_id, current.c.rater, current.c.kind, current.c.time_us, current.c.feedback_id
+    query = select(*columns).where(current.c.response_id.in_({key[0] for key in latest}))
+    stored = {(row[0], row[1], row[2]): (row[3], row[4]) for row in connection.execute(query)}
+    fresh = [row for key, row in latest.items() if key not in stored]
+    newer = [row for key, row in latest.items() if key in stored and stored[key] < _rank(row)]
+    if fresh:
+        connection.execute(insert(current), fresh)
+    if newer:
+        which = [current.c[name] == bindparam(f"old_{name}") for name in _KEY_COLUMNS]
+        renamed = [{**row, **{f"old_{name}": row[name] for name in _KEY_COLUMNS}} for row in newer]
+        connection.execute(update(current).where(*which), renamed)
+
+
+_KEY_COLUMNS = ("response_id", "rater", "kind")
+
+
+def _key(record: FeedbackRecord) -> _Key:
+    return record.response_id, record.rater, record.kind.value
+
+
+def _rank(row: dict[str, object]) -> _Ranked:
+    time_us, feedback_id = row["time_us"], row["feedback_id"]
+    assert isinstance(time_us, int) and isinstance(feedback_id, str)
+    return time_us, feedback_id
+
+
+def _event_row(sequence: int, record: FeedbackRecord, policy: str) -> dict[str, object]:
+    return {
+        "seq": sequence,
+        "rater": record.rater,
+        "feedback_id": record.feedback_id,
+        "response_id": record.response_id,
+        "policy": policy,
+        "payload": encode(record),
+    }
+
+
+def _current_row(sequence: int, record: FeedbackRecord, ref: tuple[str, str]) -> dict[str, object]:
+    vote = record if isinstance(record, Feedback) else None
+    return {
+        "response_id": record.response_id,
+        "rater": record.rater,
+        "kind": record.kind.value,
+        "seq": sequence,
+        "policy": ref[0],
+        "version": ref[1],
+        "time_us": record.time_us,
+        "feedback_id": record.feedback_id,
+        "retracted": vote is None,
+        "thumb_up": vote.thumb_up if vote else None,
+        "rating": vote.rating if vote else None,
+    }
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def watermark(connection: Connection) -> int:
+    """Return the sequence of the latest feedback; 0 when there never was any."""
+    return connection.scalar(select(counters.c.value).where(counters.c.name == _SEQUENCE)) or 0
+
+
+def current_vote(connection: Connection, response_id: str, rater: str, kind: FeedbackKind) -> Feedback | None:
+    """Return a rater's current vote of a kind on an answer, or None."""
+    query = (
+        select(events.c.seq, events.c.payload)
+        .join(current, current.c.seq == events.c.seq)
+        .where(current.c.response_id == response_id, current.c.rater == rater, current.c.kind == kind.value)
+        .where(current.c.retracted.is_(False))
+    )
+    row = connection.execute(query).first()
+    return _vote(row) if row else None
+
+
+def votes_of(connection: Connection, rater: str, limit: int) -> list[RatedResponse]:
+    """Return the answers a rater has current votes on with these votes, newest vote first."""
+    mine = and_(current.c.rater == rater, current.c.retracted.is_(False))
+    newest = func.max(current.c.time_us)
+    page = (
+        select(current.c.response_id)
+        .where(mine)
+        .group_by(current.c.response_id)
+        .order_by(newest.desc(), current.c.response_id.desc())
+        .limit(limit)
+    )
+    ids = list(connection.scalars(page))
+    query = (
+        select(events.c.seq, events.c.payload, events.c.response_id)
+        .join(current, current.c.seq == events.c.seq)
+        .where(mine, current.c.response_id.in_(ids))
+        .order_by(current.c.kind)
+    )
+    votes: dict[str, list[Feedback]] = {}
+    for row in connection.execute(query) if ids else ():
+        votes.setdefault(row.response_id, []).append(_vote(row))
+    answers = responses.get(connection, ids)
+    return [RatedResponse(answers[response_id], tuple(votes[response_id])) for response_id in ids]
+
+
+def new_votes(connection: Connection, policy: str, since: int) -> int:
+    """Count answers of a policy with a current vote whose sequence is above `since`."""
+    query = select(func.count(current.c.response_id.distinct())).where(
+        current.c.policy == policy, current.c.seq > since, current.c.retracted.is_(False)
+    )
+    return connection.scalar(query) or 0
+
+
+def counts(connection: Connection, policy: str) -> dict[str, VoteCounts]:
+    """Return live feedback by version of a policy."""
+    query = (
+        select(
+            current.c.version,
+            _total(current.c.kind == "thumb", current.c.thumb_up.is_(True)),
+            _total(current.c.kind == "thumb", current.c.thumb_up.is_(False)),
+            _total(current.c.kind == "rating"),
+            func.avg(case((current.c.kind == "rating", current.c.rating))),
+            _total(current.c.kind == "ranking"),
+            _total(current.c.kind == "edit"),
+        )
+        .where(current.c.policy == policy, current.c.retracted.is_(False))
+        .group_by(current.c.version)
+    )
+    votes = {row[0]: row for row in connection.execute(query)}
+    answers = responses.count_by_version(connection, policy)
+    result = {}
+    for version in sorted(answers.keys() | votes.keys()):
+        _, up, down, ratings, mean, rankings, edits = votes.get(version, (version, 0, 0, 0, None, 0, 0))
+        result[version] = VoteCounts(answers.get(version, 0), up, down, ratings, float(mean or 0.0), rankings, edits)
+    return result
+
+
+def _total(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((and_(*conditions), 1), else_=0))
+
+
+def rated_page(connection: Connection, policy: str, watermark: int, after: str) -> tuple[list[RatedResponse], str]:
+    """Return the next answers of `rated` after id `after`, and the id to go on from; empty at the end.
+
+    A page may hold no answers although more follow: votes that were taken back leave none.
+    """
+    at_watermark = and_(events.c.policy == policy, events.c.seq <= watermark)
+    ids = list(
+        connection.scalars(
+            select(events.c.response_id)
+            .where(at_watermark, events.c.response_id > after)
+            .distinct()
+            .order_by(events.c.response_id)
+            .limit(_PAGE)
+        )
+    )
+    if not ids:
+        return [], ""
+    query = (
+        select(events.c.seq, events.c.payload, events.c.response_id)
+        .where(at_watermark, events.c.response_id.between(ids[0], ids[-1]))
+        .order_by(events.c.response_id, events.c.seq)
+    )
+    answers = responses.get(connection, ids)
+    page = []
+    for response_id, rows in groupby(connection.execute(query), key=lambda row: row.response_id):
+        votes = _last_of_each(rows)
+        if votes:
+            page.append(RatedResponse(answers[response_id], votes))
+    return page, ids[-1]
+
+
+def _last_of_each(rows: Iterable[Row[*tuple[Any, ...]]]) -> tuple[Feedback, ...]:
+    """Return the votes that are current after these events of one answer, by (rater, kind)."""
+    last: dict[_Key, FeedbackRecord] = {}
+    for row in rows:
+        record = decoded(row.payload)
+        earlier = last.get(_key(record))
+        if earlier is None or (earlier.time_us, earlier.feedback_id) < (record.time_us, record.feedback_id):
+            last[_key(record)] = replace(record, sequence=row.seq) if isinstance(record, Feedback) else record
+    return tuple(record for _, record in sorted(last.items()) if isinstance(record, Feedback))
+
+
+def _vote(row: Row[*tuple[Any, ...]]) -> Feedback:
+    record = decoded(row.payload)
+    assert isinstance(record, Feedback)
+    return replace(record, sequence=row.seq)
