@@ -12,7 +12,7 @@ class RecordAppender(Protocol):
     """Appends to the event log from the event loop."""
 
     async def append(self, records: Sequence[NewRecord]) -> None:
-        """Return when `records` are durable. Raises LogUnavailable."""
+        """Return when `records` are durable. Raises LogUnavailable, Overloaded."""
 
 
 class FeedbackTokens(Protocol):

@@ -35,6 +35,9 @@ class Loader(Protocol):
     async def load(self, kind: PolicyKind, folder: Path) -> Engine:
         """Return a warm engine. Raises DamagedArtifact."""
 
+    def close(self) -> None:
+        """Let go of what engines share, after the last engine was closed."""
+
 
 @dataclass(frozen=True, slots=True)
 class SwapInfo:

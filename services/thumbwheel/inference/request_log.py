@@ -6,15 +6,15 @@ counted: whoever asks must not suffer from a full disk, and a vote on it could n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time_ns
 
 import structlog
 import uuid_utils
 
-from thumbwheel.bus.port import NewRecord
-from thumbwheel.errors import LogUnavailable
+from thumbwheel.bus.codec import to_log
+from thumbwheel.errors import LogUnavailable, Overloaded
 from thumbwheel.inference.ports import FeedbackTokens, Pseudonyms, RecordAppender
 from thumbwheel.inference.swap import Served
 from thumbwheel.inference.v1 import inference_pb2 as pb
@@ -33,6 +33,7 @@ class Origin:
     asker: Asker
     user_hash: str
     served: Served
+    trace_parent: str = ""
     tenant: str = ""
 
 
@@ -42,21 +43,19 @@ class RequestLog:
     def __init__(
         self,
         appender: RecordAppender,
-        to_record: Callable[[LoggedResponse], NewRecord],
         tokens: FeedbackTokens,
         pseudonyms: Pseudonyms,
         metrics: LogMetrics,
     ) -> None:
-        """Append through `appender` what `to_record` makes of an answer; sign with `tokens`."""
+        """Append through `appender`; sign with `tokens`, for the raters that `pseudonyms` name."""
         self._appender = appender
-        self._to_record = to_record
         self._tokens = tokens
         self._pseudonyms = pseudonyms
         self._metrics = metrics
 
-    def origin(self, asker: Asker, user_hash: str, served: Served) -> Origin:
+    def origin(self, asker: Asker, user_hash: str, served: Served, trace_parent: str = "") -> Origin:
         """Begin a request: give it its id."""
-        return Origin(new_id(), asker, user_hash, served)
+        return Origin(new_id(), asker, user_hash, served, trace_parent)
 
     def user_hash(self, asker: Asker) -> str:
         """Pseudonym of who asks; empty for an anonymous one."""
@@ -75,7 +74,7 @@ class RequestLog:
 
     async def log(self, origin: Origin, answers: Sequence[LoggedResponse]) -> list[pb.Stamp]:
         """Make the answers durable and return their stamps, in order."""
-        logged = await self._append(answers)
+        logged = await self._append(origin, answers)
         return [self._stamp(origin, answer, logged) for answer in answers]
 
     def response(
@@ -95,10 +94,10 @@ class RequestLog:
             answer=answer,
         )
 
-    async def _append(self, answers: Sequence[LoggedResponse]) -> bool:
+    async def _append(self, origin: Origin, answers: Sequence[LoggedResponse]) -> bool:
         try:
-            await self._appender.append([self._to_record(answer) for answer in answers])
-        except LogUnavailable as error:
+            await self._appender.append([to_log(answer, origin.trace_parent) for answer in answers])
+        except (LogUnavailable, Overloaded) as error:
             self._metrics.unlogged.inc(len(answers), policy=answers[0].ref.policy)
             logger.warning("served without being logged", policy=answers[0].ref.policy, problem=str(error))
             return False

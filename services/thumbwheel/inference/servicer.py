@@ -23,6 +23,8 @@ from thumbwheel.inference.validate import Asker, ClassifyQuery, GenerateQuery, c
 from thumbwheel.records import ClassifyAnswer, GenerateAnswer, LoggedResponse, PolicyKind
 from thumbwheel.telemetry.metrics import QueueMetrics
 
+# version "00", trace id, parent id and flags, joined by "-"
+_TRACE_PARENT_CHARS = 55
 SERVICE = "thumbwheel.inference.v1.InferenceService"
 
 _FINISH = {
@@ -62,7 +64,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """One or more candidates, each with its own stamp."""
         query = check_generate(request, self._generate)
         async with _deadline(context):
-            with self._origin(query.policy, PolicyKind.GENERATE, query.asker) as origin:
+            with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
                 task = _GenerateTask(self._request_log, origin, query)
                 await self._counted("generate", task.run(None))
                 stamps = await task.log()
@@ -76,7 +78,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """The same as it is made. A candidate's last message follows its durable log entry."""
         query = check_generate(request, self._generate)
         async with _deadline(context):
-            with self._origin(query.policy, PolicyKind.GENERATE, query.asker) as origin:
+            with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
                 task = _GenerateTask(self._request_log, origin, query)
                 await self._counted("generate", task.run(context))
 
@@ -84,7 +86,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """One label, and the probability of every label as served."""
         query = check_classify(request, self._classify)
         async with _deadline(context):
-            with self._origin(query.policy, PolicyKind.CLASSIFY, query.asker) as origin:
+            with self._origin(query.policy, PolicyKind.CLASSIFY, query.asker, context) as origin:
                 engine = cast(ClassifyEngine, origin.served.engine)
                 labelled = await self._counted("classify", engine.classify(query.text, query.greedy))
                 answer = _classify_answer(query, labelled, engine.limits)
@@ -106,13 +108,13 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         return pb.DescribePolicyResponse(policies=[self._describe(info) for info in infos])
 
     @contextmanager
-    def _origin(self, name: str, kind: PolicyKind, asker: Asker) -> Iterator[Origin]:
+    def _origin(self, name: str, kind: PolicyKind, asker: Asker, context: _Context) -> Iterator[Origin]:
         """Choose who answers and keep that engine to the end of the request."""
         policy = self._policies.resolve(name, kind)
         user_hash = self._request_log.user_hash(asker)
         with self._policies.choose(policy, user_hash).lease() as served:
             bind_contextvars(policy=policy, policy_version=served.ref.version)
-            yield self._request_log.origin(asker, user_hash, served)
+            yield self._request_log.origin(asker, user_hash, served, _trace_parent(context))
 
     async def _counted(self, queue: str, work: Awaitable[_T]) -> _T:
         self._metrics.depth.add(1, queue=queue)
@@ -228,6 +230,14 @@ async def _deadline(context: _Context) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise DeadlineMissed("the deadline passed before the answer was there: allow more time") from error
+
+
+def _trace_parent(context: _Context) -> str:
+    """The caller's W3C trace context, if it sent one of the right length."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "traceparent" and isinstance(value, str) and len(value) == _TRACE_PARENT_CHARS:
+            return value
+    return ""
 
 
 def _within(sampling: Sampling, limits: EngineLimits) -> Sampling:

@@ -6,6 +6,7 @@ module imports torch only inside of the function.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 
@@ -22,10 +23,15 @@ def prepare_torch(threads: int) -> int:
     for name, value in _QUIET_OPENMP.items():
         os.environ.setdefault(name, value)
     import torch
-    import transformers.generation.continuous_batching  # noqa: F401  (imported before the freeze)
+    import transformers.generation.continuous_batching  # noqa: F401 - loaded now, before the freeze
+    from transformers.utils import logging
 
+    # Progress bars of loading belong to a terminal, not to a server's log.
+    logging.disable_progress_bar()
     count = threads or max(1, len(os.sched_getaffinity(0)) - 1)
     torch.set_num_threads(count)
     gc.collect()
     gc.freeze()
+    # At exit the collector has to see them again, or C++ extensions report them as leaked.
+    atexit.register(gc.unfreeze)
     return count
