@@ -176,7 +176,7 @@ class FeedbackMetrics:
             "thumbwheel_feedback",
             ("kind", "outcome"),
             "votes",
-            "Feedback and retractions by what became of them: accepted, invalid, refused, limited, unavailable.",
+            "Feedback by what became of it: accepted, retracted, absent, invalid, refused, limited, unavailable.",
             "Many refused: a client mixes up tokens, or someone forges them.",
         )
         self.votes = make.gauge(

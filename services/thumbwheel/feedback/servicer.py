@@ -1,0 +1,182 @@
+"""The feedback door: checks a vote, makes it durable, and only then says OK."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from grpc.aio import ServicerContext
+from structlog.contextvars import bind_contextvars
+
+from thumbwheel import errors
+from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.port import NewRecord
+from thumbwheel.feedback import validate
+from thumbwheel.feedback.limits import RaterLimits
+from thumbwheel.feedback.raters import Raters
+from thumbwheel.feedback.tokens import TokenClaims, TokenSigner
+from thumbwheel.feedback.v1 import feedback_pb2 as pb
+from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceServicer
+from thumbwheel.feedback.votes import VoteLookup
+from thumbwheel.records import Feedback, FeedbackKind, Retraction
+from thumbwheel.telemetry.metrics import FeedbackMetrics
+
+_Context = ServicerContext[Any, Any]
+_TENANT = ""
+
+_OUTCOMES: dict[type[errors.ThumbwheelError], str] = {
+    errors.InvalidInput: "invalid",
+    errors.TokenMissing: "refused",
+    errors.TokenRefused: "refused",
+    errors.Overloaded: "limited",
+    errors.Unavailable: "unavailable",
+    errors.NothingToRetract: "absent",
+}
+
+
+class DurableAppend(Protocol):
+    """Appends to the event log from the event loop."""
+
+    async def append(self, records: Sequence[NewRecord]) -> None:
+        """Return when all of `records` are durable. Raises LogUnavailable, Overloaded: nothing was promised."""
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now_us(self) -> int:
+        """Return microseconds since the epoch, later than any returned before."""
+
+
+class Voters:
+    """Who may vote: tokens, pseudonyms and the pace of each rater."""
+
+    def __init__(self, tokens: TokenSigner, raters: Raters, limits: RaterLimits) -> None:
+        """Judge by these."""
+        self._tokens = tokens
+        self._raters = raters
+        self._limits = limits
+
+    def admit(self, response_id: str, token: str, user_id: str, now_us: int) -> tuple[str, TokenClaims]:
+        """Return the rater of an answer and what the token claims. Raises TokenMissing, TokenRefused, Overloaded."""
+        rater = self._raters.rater(user_id, response_id)
+        claims = self._tokens.verify(token, response_id, rater, now_us)
+        self._limits.take(rater)
+        return rater, claims
+
+    def admit_ranking(self, ranking: pb.Ranking, user_id: str, now_us: int) -> tuple[str, str, TokenClaims]:
+        """Return the candidate under which the ranking is kept, its rater, and what its token claims.
+
+        That is the candidate of smallest id, whatever the order, so that ranking again replaces the ranking.
+        Raises what `admit` raises, and InvalidInput when different versions made the candidates.
+        """
+        claims = [self._verify(index, one, user_id, now_us) for index, one in enumerate(ranking.best_first)]
+        made_by = {(claim.policy, claim.policy_version) for claim in claims}
+        if len(made_by) > 1:
+            raise errors.InvalidInput("ranking.best_first", "must be candidates of one request, made by one version")
+        holder = min(candidate.response_id for candidate in ranking.best_first)
+        rater = self._raters.rater(user_id, holder)
+        self._limits.take(rater)
+        return holder, rater, claims[0]
+
+    def _verify(self, index: int, candidate: pb.RankedCandidate, user_id: str, now_us: int) -> TokenClaims:
+        rater = self._raters.rater(user_id, candidate.response_id)
+        try:
+            return self._tokens.verify(candidate.feedback_token, candidate.response_id, rater, now_us)
+        except (errors.TokenMissing, errors.TokenRefused) as error:
+            raise type(error)(f"ranking.best_first[{index}].{error}") from error
+
+
+class FeedbackServicer(FeedbackServiceServicer):
+    """Implements `thumbwheel.feedback.v1.FeedbackService`."""
+
+    def __init__(
+        self, voters: Voters, log: DurableAppend, lookup: VoteLookup, clock: Clock, metrics: FeedbackMetrics
+    ) -> None:
+        """Take votes of `voters` into `log`; `lookup` says whether there is one to take back."""
+        self._voters = voters
+        self._log = log
+        self._lookup = lookup
+        self._clock = clock
+        self._metrics = metrics
+
+    async def SubmitFeedback(self, request: pb.SubmitFeedbackRequest, context: _Context) -> pb.SubmitFeedbackResponse:
+        """Take one vote. The same `feedback_id` again is appended again and counted once by ingest."""
+        with self._counted(_kind_named(request), "accepted"):
+            feedback = self._feedback(request)
+            await self._log.append([to_log(feedback)])
+        return pb.SubmitFeedbackResponse(feedback_id=feedback.feedback_id)
+
+    async def RetractFeedback(
+        self, request: pb.RetractFeedbackRequest, context: _Context
+    ) -> pb.RetractFeedbackResponse:
+        """Take a vote back. Raises NothingToRetract when there is none of that kind."""
+        with self._counted(_KIND_NAMES.get(request.kind, "none"), "retracted"):
+            retraction = self._retraction(request)
+            vote = await self._lookup.current_vote(retraction.response_id, retraction.rater, retraction.kind)
+            if vote is None:
+                raise errors.NothingToRetract(_nothing(retraction.kind))
+            await self._log.append([to_log(retraction)])
+        return pb.RetractFeedbackResponse(feedback_id=retraction.feedback_id)
+
+    def _feedback(self, request: pb.SubmitFeedbackRequest) -> Feedback:
+        now_us = self._clock.now_us()
+        feedback_id = validate.feedback_id(request.feedback_id)
+        response_id = validate.response_id(request.response_id)
+        user_id = validate.user_id(request.user_id)
+        opinion = validate.read_opinion(request)
+        comment, reasons = validate.comment(request.comment), validate.reasons(request.reasons)
+        if opinion.kind is FeedbackKind.RANKING:
+            response_id, rater, claims = self._voters.admit_ranking(request.ranking, user_id, now_us)
+        else:
+            rater, claims = self._voters.admit(response_id, request.feedback_token, user_id, now_us)
+        bind_contextvars(policy=claims.policy, policy_version=claims.policy_version)
+        return Feedback(
+            feedback_id=feedback_id,
+            response_id=response_id,
+            rater=rater,
+            tenant=_TENANT,
+            policy=claims.policy,
+            policy_version=claims.policy_version,
+            kind=opinion.kind,
+            time_us=now_us,
+            thumb_up=opinion.thumb_up,
+            rating=opinion.rating,
+            ranking=tuple(one.response_id for one in request.ranking.best_first),
+            edit=opinion.edit,
+            comment=comment,
+            reasons=reasons,
+        )
+
+    def _retraction(self, request: pb.RetractFeedbackRequest) -> Retraction:
+        now_us = self._clock.now_us()
+        feedback_id = validate.feedback_id(request.feedback_id)
+        response_id = validate.response_id(request.response_id)
+        user_id = validate.user_id(request.user_id)
+        kind = validate.kind_to_retract(request.kind)
+        rater, claims = self._voters.admit(response_id, request.feedback_token, user_id, now_us)
+        bind_contextvars(policy=claims.policy, policy_version=claims.policy_version)
+        return Retraction(feedback_id, response_id, rater, _TENANT, kind, now_us)
+
+    @contextmanager
+    def _counted(self, kind: str, success: str) -> Iterator[None]:
+        try:
+            yield
+        except errors.ThumbwheelError as error:
+            outcome = next((name for base, name in _OUTCOMES.items() if isinstance(error, base)), "failed")
+            self._metrics.received.inc(kind=kind, outcome=outcome)
+            raise
+        self._metrics.received.inc(kind=kind, outcome=success)
+
+
+_KIND_NAMES = {number: name.removeprefix("FEEDBACK_KIND_").lower() for name, number in pb.FeedbackKind.items()}
+
+
+def _kind_named(request: pb.SubmitFeedbackRequest) -> str:
+    return request.WhichOneof("feedback") or "none"
+
+
+def _nothing(kind: FeedbackKind) -> str:
+    cure = "; a ranking is taken back with its candidate of smallest id" if kind is FeedbackKind.RANKING else ""
+    return f"kind: you have no current {kind} on this answer, so there is nothing to retract{cure}"

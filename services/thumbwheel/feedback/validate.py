@@ -1,0 +1,159 @@
+"""What feedback may look like. Every refusal names the field, the limit and the cure; no rule needs a database."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thumbwheel.errors import InvalidInput
+from thumbwheel.feedback.v1 import feedback_pb2 as pb
+from thumbwheel.records import Edit, FeedbackKind
+
+MAX_COMMENT_CHARS = 2_000
+MAX_EDIT_CHARS = 16_000
+MAX_TAGS = 4_096
+MAX_REASONS = 8
+MAX_USER_ID_CHARS = 256
+MIN_RANKED, MAX_RANKED = 2, 8
+
+_REASON = re.compile(r"[a-z0-9-]{1,40}")
+_ID_CHARS = 36
+_KINDS = {
+    pb.FEEDBACK_KIND_THUMB: FeedbackKind.THUMB,
+    pb.FEEDBACK_KIND_RATING: FeedbackKind.RATING,
+    pb.FEEDBACK_KIND_RANKING: FeedbackKind.RANKING,
+    pb.FEEDBACK_KIND_EDIT: FeedbackKind.EDIT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a user thinks: exactly the field that belongs to `kind` is set. `ranking` is checked with its tokens."""
+
+    kind: FeedbackKind
+    thumb_up: bool | None = None
+    rating: int | None = None
+    edit: Edit | None = None
+
+
+def read_opinion(request: pb.SubmitFeedbackRequest) -> Opinion:
+    """Return what the request says of the answer. Raises InvalidInput."""
+    match request.WhichOneof("feedback"):
+        case "thumb":
+            return Opinion(FeedbackKind.THUMB, thumb_up=_thumb_up(request.thumb))
+        case "rating":
+            return Opinion(FeedbackKind.RATING, rating=_rating(request.rating))
+        case "ranking":
+            _check_ranking(request.ranking, request.response_id)
+            return Opinion(FeedbackKind.RANKING)
+        case "edit":
+            return Opinion(FeedbackKind.EDIT, edit=_edit(request.edit))
+        case _:
+            raise InvalidInput("feedback", "is missing; set one of thumb, rating, ranking, edit")
+
+
+def feedback_id(text: str) -> str:
+    """Return the id in lower case. Raises InvalidInput when it is not a UUID."""
+    try:
+        parsed = uuid.UUID(text) if len(text) == _ID_CHARS else None
+    except ValueError:
+        parsed = None
+    if parsed is None:
+        raise InvalidInput("feedback_id", "must be a UUID of 36 characters, chosen by the client; make a new one")
+    return str(parsed)
+
+
+def kind_to_retract(kind: pb.FeedbackKind) -> FeedbackKind:
+    """Return the kind of vote to take back. Raises InvalidInput."""
+    if kind not in _KINDS:
+        raise InvalidInput("kind", f"is missing or unknown; set one of {', '.join(_KINDS.values())}")
+    return _KINDS[kind]
+
+
+def user_id(text: str) -> str:
+    """Return the user id, which may be empty. Raises InvalidInput when it is too long."""
+    _limit("user_id", text, MAX_USER_ID_CHARS)
+    return text
+
+
+def response_id(text: str) -> str:
+    """Return the answer's id. Raises InvalidInput when there is none."""
+    if not text:
+        raise InvalidInput("response_id", "is missing; send the id that came with the answer")
+    return text
+
+
+def comment(text: str) -> str:
+    """Return the comment, which may be empty. Raises InvalidInput when it is too long."""
+    _limit("comment", text, MAX_COMMENT_CHARS)
+    return text
+
+
+def reasons(tags: Sequence[str]) -> tuple[str, ...]:
+    """Return the reason tags without doubles. Raises InvalidInput for too many or ill-formed ones."""
+    if len(tags) > MAX_REASONS:
+        raise InvalidInput("reasons", f"at most {MAX_REASONS} are allowed, got {len(tags)}; send fewer")
+    for index, tag in enumerate(tags):
+        if not _REASON.fullmatch(tag):
+            raise InvalidInput(f"reasons[{index}]", "must be 1 to 40 characters of a-z, 0-9 and '-'")
+    return tuple(dict.fromkeys(tags))
+
+
+def _thumb_up(thumb: pb.Thumb) -> bool:
+    if thumb not in (pb.THUMB_UP, pb.THUMB_DOWN):
+        raise InvalidInput("thumb", "must be THUMB_UP or THUMB_DOWN")
+    return thumb == pb.THUMB_UP
+
+
+def _rating(rating: int) -> int:
+    if not 1 <= rating <= 5:
+        raise InvalidInput("rating", f"must be 1 to 5, got {rating}")
+    return rating
+
+
+def _check_ranking(ranking: pb.Ranking, named: str) -> None:
+    ids = [candidate.response_id for candidate in ranking.best_first]
+    if not MIN_RANKED <= len(ids) <= MAX_RANKED:
+        raise InvalidInput("ranking.best_first", f"must name {MIN_RANKED} to {MAX_RANKED} candidates, got {len(ids)}")
+    for index, one in enumerate(ids):
+        field = f"ranking.best_first[{index}].response_id"
+        if not one:
+            raise InvalidInput(field, "is missing; send the id that came with the candidate")
+        if one in ids[:index]:
+            raise InvalidInput(field, "is in the ranking twice; name every candidate once")
+    if named not in ids:
+        raise InvalidInput("response_id", "must be the id of one of the ranked candidates")
+
+
+def _edit(edit: pb.Edit) -> Edit:
+    match edit.WhichOneof("corrected"):
+        case "text":
+            return Edit(text=_corrected("edit.text", edit.text))
+        case "label":
+            return Edit(label=_corrected("edit.label", edit.label))
+        case "tags":
+            return Edit(tags=_tags(edit.tags.tags))
+        case _:
+            raise InvalidInput("edit", "is empty; set one of text, label, tags")
+
+
+def _tags(tags: Sequence[str]) -> tuple[str, ...]:
+    if not 1 <= len(tags) <= MAX_TAGS:
+        raise InvalidInput("edit.tags", f"must be 1 to {MAX_TAGS:,} tags, one for each token, got {len(tags)}")
+    return tuple(_corrected(f"edit.tags[{index}]", tag) for index, tag in enumerate(tags))
+
+
+def _corrected(field: str, text: str) -> str:
+    if not text.strip():
+        raise InvalidInput(field, "is empty; send what the answer should have been")
+    _limit(field, text, MAX_EDIT_CHARS)
+    return text
+
+
+def _limit(field: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise InvalidInput(field, f"at most {most:,} characters are allowed, got {len(text):,}; shorten it")
+    if "\0" in text:
+        raise InvalidInput(field, "must not contain the zero character; remove it")
