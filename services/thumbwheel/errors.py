@@ -21,7 +21,8 @@
     │   └── NotEnoughData
     ├── Overloaded                       RESOURCE_EXHAUSTED     retry after the hint
     ├── Unavailable                      UNAVAILABLE            retry after the hint
-    │   └── LogUnavailable
+    │   ├── LogUnavailable
+    │   └── Unreachable                                         start the service, or mend the address
     ├── DeadlineMissed                   DEADLINE_EXCEEDED      allow more time
     └── DamagedArtifact                  DATA_LOSS              restore the artifact or roll back
 
@@ -130,6 +131,10 @@ class Unavailable(_Retryable):
 
 class LogUnavailable(Unavailable):
     """The event log can not take the event (disk full, read-only, outbox full): nothing was acknowledged."""
+
+
+class Unreachable(Unavailable):
+    """No service answered at all; raised by clients only."""
 
 
 class DeadlineMissed(ThumbwheelError):

@@ -40,13 +40,10 @@ class Home:
             Unavailable: it can not be written.
         """
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_home(self.folder)
             lock = (self.folder / _LOCK).open("a+")
         except OSError as error:
-            raise Unavailable(
-                f"home: {self.folder} can not be written ({error.strerror}); mend that or choose another with --home",
-                retry_after_s=5.0,
-            ) from error
+            raise _unwritable(self.folder, error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -70,6 +67,14 @@ class Home:
         draft.replace(path)
 
 
+def make_home(folder: Path) -> None:
+    """Make the folder, for its owner only. Raises Unavailable when it can not be made."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
 def announced(folder: Path) -> Addresses | None:
     """Return where the home's service answers, or None when none runs."""
     if not _held(folder):
@@ -84,6 +89,11 @@ def _who_holds(folder: Path) -> str:
     holder = announced(folder)
     who = f"process {holder.pid}" if holder else "another process"
     return f"home: {folder} is in use by {who}; stop it, or choose another folder with --home"
+
+
+def _unwritable(folder: Path, error: OSError) -> Unavailable:
+    said = f"home: {folder} can not be written ({error.strerror}); mend that or choose another with --home"
+    return Unavailable(said, retry_after_s=5.0)
 
 
 def _held(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thumbwheel.app.home import make_home
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
@@ -14,6 +15,7 @@ def open_registry(settings: Settings) -> Registry:
 
     Raises SchemaMismatch when the database is of a newer release.
     """
+    make_home(settings.home)
     engine = connect(settings.database_url)
     migrate(engine)
     return SqlRegistry(engine, settings.versions_dir)

@@ -122,7 +122,7 @@ def main() -> None:
         sys.exit(130)
     except errors.ThumbwheelError as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
-        if isinstance(error, errors.Unavailable):
+        if isinstance(error, errors.Unreachable):
             click.echo(
                 "Is the service running? Start it with `thumbwheel up`, or name another with --address.", err=True
             )

@@ -67,10 +67,12 @@ def init(
 def _with_progress(context: Context, name: str, source: Source) -> Manifest:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from transformers.utils import logging as transformers_logging
 
     from thumbwheel.app.first_policy import init_policy
     from thumbwheel.app.storage import open_registry
 
+    transformers_logging.disable_progress_bar()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("loss {task.fields[loss]}"))
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"training {name}", total=None, loss="-")

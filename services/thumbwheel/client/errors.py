@@ -96,6 +96,13 @@ def _retryable(kind: type[errors.Unavailable] | type[errors.Overloaded]) -> _Mak
     return make
 
 
+def _unavailable(message: str, failure: Failure) -> errors.ThumbwheelError:
+    if failure.reason:
+        return _retryable(errors.Unavailable)(message, failure)
+    # Our services give every refusal a reason; without one it is the transport that speaks.
+    return errors.Unreachable(f"the service can't be reached: {message}", failure.retry_after_s or _DEFAULT_RETRY_S)
+
+
 def _of(base: type[errors.ThumbwheelError], *narrower: type[errors.ThumbwheelError]) -> _Maker:
     def make(message: str, failure: Failure) -> errors.ThumbwheelError:
         return next((kind for kind in narrower if _is(failure, kind)), base)(message)
@@ -124,7 +131,7 @@ _MAKERS: dict[grpc.StatusCode, _Maker] = {
         errors.NotEnoughData,
     ),
     grpc.StatusCode.RESOURCE_EXHAUSTED: _retryable(errors.Overloaded),
-    grpc.StatusCode.UNAVAILABLE: _retryable(errors.Unavailable),
+    grpc.StatusCode.UNAVAILABLE: _unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: _of(errors.DeadlineMissed),
     grpc.StatusCode.DATA_LOSS: _of(errors.DamagedArtifact),
 }
