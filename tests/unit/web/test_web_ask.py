@@ -1,0 +1,171 @@
+"""The user's page: opening it, asking, streaming."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from demo_service import World
+
+from thumbwheel.errors import (
+    AlreadyExists,
+    Conflict,
+    DamagedArtifact,
+    DeadlineMissed,
+    LogUnavailable,
+    NotEnoughData,
+    Overloaded,
+    ThumbwheelError,
+    Unavailable,
+)
+from thumbwheel.web.problems import status_of
+
+
+def lines_of(response: httpx.Response) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+def test_the_page_offers_every_policy_and_says_what_it_does(browser: Any) -> None:
+    page = browser.open()
+    assert page.status_code == 200
+    assert page.text.count('type="radio" name="policy"') == 2
+    assert "names the topic · v2" in page.text
+    assert "writes a reply · v2" in page.text
+    assert page.headers["cache-control"] == "no-store"
+
+
+def test_the_page_opens_while_the_service_is_away(browser: Any, world: World) -> None:
+    world.failures["DescribePolicy"] = Unavailable("the service restarts", 0.01)
+    page = browser.open()
+    assert page.status_code == 200
+    assert "No policy is served right now" in page.text
+
+
+def test_a_visitor_keeps_their_id_and_gets_one_cookie(browser: Any) -> None:
+    cookie = browser.http.cookies["thumbwheel_visitor"]
+    again = browser.open()
+    assert "set-cookie" not in again.headers
+    assert browser.http.cookies["thumbwheel_visitor"] == cookie
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(browser: Any) -> None:
+    fresh = httpx.get(browser.url)
+    assert {"HttpOnly", "SameSite=lax", "Path=/"} <= set(fresh.headers["set-cookie"].split("; "))
+
+
+def test_a_forged_cookie_makes_a_new_visitor(browser: Any) -> None:
+    visitor_id = browser.http.cookies["thumbwheel_visitor"].split(".")[0]
+    page = httpx.get(browser.url, headers={"Cookie": f"thumbwheel_visitor={visitor_id}.forged"})
+    assert visitor_id not in page.headers["set-cookie"]
+
+
+def test_classify_answers_with_label_version_and_probabilities(browser: Any, world: World) -> None:
+    answer = browser.ask("Where is my refund?")
+    assert (answer["text"], answer["policy"], answer["version"]) == ("refund", "topics", "v2")
+    assert answer["probabilities"][0] == {"label": "refund", "probability": pytest.approx(0.85)}
+    assert answer["rateable"] is True
+    assert world.responses[answer["response_id"]].user_hash.startswith("u")
+
+
+def test_an_answer_that_was_not_logged_is_marked(browser: Any, world: World) -> None:
+    world.logged = False
+    assert browser.ask()["rateable"] is False
+
+
+def test_generate_streams_the_text_and_ends_with_the_answer(browser: Any) -> None:
+    response = browser.post("/ask/generate", {"policy": "helpdesk", "text": "my parcel", "candidates": 1})
+    lines = lines_of(response)
+    assert response.headers["content-type"] == "application/x-ndjson"
+    assert [line["text"] for line in lines[:-1]] == ["Thank", " you", " for", " writing:", " my", " parcel"]
+    assert lines[-1]["answer"]["text"] == "Thank you for writing: my parcel"
+    assert lines[-1]["answer"]["version"] == "v2"
+
+
+def test_the_first_words_arrive_while_the_rest_is_still_made(browser: Any, world: World) -> None:
+    world.stream_gate.clear()
+    body = json.dumps({"policy": "helpdesk", "text": "my parcel", "candidates": 1})
+    headers = {"Content-Type": "application/json", "X-CSRF-Token": browser.csrf}
+    with browser.http.stream("POST", "/ask/generate", content=body, headers=headers) as response:
+        lines = response.iter_lines()
+        assert json.loads(next(lines)) == {"text": "Thank"}
+        world.stream_gate.set()
+        assert json.loads(list(lines)[-1])["answer"]["text"].endswith("my parcel")
+
+
+def test_leaving_a_stream_stops_the_computation(browser: Any, world: World) -> None:
+    world.stream_gate.clear()
+    body = json.dumps({"policy": "helpdesk", "text": "my parcel", "candidates": 1})
+    headers = {"Content-Type": "application/json", "X-CSRF-Token": browser.csrf}
+    with browser.http.stream("POST", "/ask/generate", content=body, headers=headers) as response:
+        next(response.iter_lines())
+    assert world.cancelled.wait(timeout=20)
+    world.stream_gate.set()
+
+
+def test_two_candidates_have_ids_of_their_own(browser: Any) -> None:
+    body = {"policy": "helpdesk", "text": "my parcel", "candidates": 2}
+    first, second = browser.post("/ask/generate", body).json()["answers"]
+    assert first["response_id"] != second["response_id"]
+    assert {first["text"], second["text"]} == {"Thank you for writing: my parcel", "Sorry to hear that: my parcel"}
+
+
+def test_an_error_before_the_first_word_has_a_status(browser: Any) -> None:
+    response = browser.post("/ask/generate", {"policy": "nothing", "text": "hi", "candidates": 1})
+    assert response.status_code == 404
+    assert "'nothing' is not served; there are: helpdesk" in response.json()["error"]["message"]
+
+
+def test_an_error_on_the_way_is_the_last_line(browser: Any, world: World) -> None:
+    world.failures["break"] = ThumbwheelError()
+    lines = lines_of(browser.post("/ask/generate", {"policy": "helpdesk", "text": "hi", "candidates": 1}))
+    assert lines[0] == {"text": "Thank"}
+    assert "the engine went away" in lines[-1]["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (AlreadyExists("taken"), 409),
+        (Conflict("not now"), 409),
+        (NotEnoughData("12 votes, 200 needed"), 409),
+        (Overloaded("queue full", 2.5), 429),
+        (LogUnavailable("disk full", 0.2), 503),
+        (DeadlineMissed("too slow"), 504),
+        (DamagedArtifact("v2 damaged"), 500),
+    ],
+)
+def test_each_error_of_the_service_has_its_status(error: ThumbwheelError, status: int) -> None:
+    assert status_of(error) == status
+
+
+def test_a_full_queue_says_when_to_come_back(browser: Any, world: World) -> None:
+    world.failures["Generate"] = Overloaded("the queue is full", 2.5)
+    response = browser.post("/ask/generate", {"policy": "helpdesk", "text": "hi", "candidates": 2})
+    assert response.status_code == 429
+    assert response.headers["retry-after"] == "3"
+    assert response.json()["error"] == {"message": "the queue is full", "retry_after_s": pytest.approx(2.5)}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/ask/classify", {"policy": "topics"}, "text"),
+        ("/ask/classify", {"policy": "topics", "text": "   "}, "text"),
+        ("/ask/classify", {"policy": "topics", "text": "x" * 16_001}, "text"),
+        ("/ask/classify", {"policy": "topics", "text": 7}, "text"),
+        ("/ask/classify", {"policy": "topics", "text": "\ud800"}, "text"),
+        ("/ask/classify", {"text": "hi"}, "policy"),
+        ("/ask/classify", {"policy": "p" * 101, "text": "hi"}, "policy"),
+        ("/ask/classify", {"policy": "topics", "text": "hi", "\ud800": 1}, ""),
+        ("/ask/generate", {"policy": "helpdesk", "text": "hi"}, "candidates"),
+        ("/ask/generate", {"policy": "helpdesk", "text": "hi", "candidates": 0}, "candidates"),
+        ("/ask/generate", {"policy": "helpdesk", "text": "hi", "candidates": 3}, "candidates"),
+        ("/ask/generate", {"policy": "helpdesk", "text": "hi", "candidates": True}, "candidates"),
+    ],
+)
+def test_a_wrong_field_is_named(browser: Any, path: str, body: dict[str, Any], field: str) -> None:
+    response = browser.post(path, body)
+    assert response.status_code == 422
+    assert response.json()["error"]["field"] == field
