@@ -1,0 +1,112 @@
+"""Freeze: from the live store to an immutable snapshot.
+
+The votes are read as they were current at the watermark, so the store may go on growing meanwhile. Three passes at
+most over the store, each a stream: count, rank the votes of raters above the cap, write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from thumbwheel.config.settings import Data
+from thumbwheel.dataset.manifest import Counts, Request, SnapshotManifest
+from thumbwheel.dataset.rater_cap import RaterCap
+from thumbwheel.dataset.rows import SnapshotRow
+from thumbwheel.dataset.snapshot import Snapshot, exists, remove_rows, write_manifest, write_rows
+from thumbwheel.dataset.split import TimeCut, split_of, user_of
+from thumbwheel.errors import AlreadyExists, NotEnoughData
+from thumbwheel.records import Feedback, LoggedResponse, PolicyKind, RatedResponse, Split
+from thumbwheel.store.port import FeedbackStore
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What is taken, and how it is split."""
+
+    request: Request
+    cap: RaterCap
+    time_cut_us: int
+
+    def split(self, who: str) -> Split:
+        return split_of(self.request.policy, who, self.request.held_out)
+
+
+def freeze(
+    store: FeedbackStore, policy: str, kind: PolicyKind, watermark: int, data: Data, folder: Path, seed: int
+) -> Snapshot:
+    """Write the snapshot of a policy's votes at a watermark into `folder`, or return it if it is there.
+
+    The same votes, settings and seed give the same bytes. A freeze that was killed is begun again.
+
+    Raises:
+        NotEnoughData: fewer thumbs and ratings than `data` asks for; no row is kept.
+        AlreadyExists: the folder has a snapshot of something else.
+        DamagedArtifact: the folder has a snapshot whose rows were altered.
+    """
+    request = Request.of(policy, kind, watermark, data, seed)
+    if exists(folder):
+        return _as_asked(Snapshot(folder), request)
+    rules = _survey(lambda: store.rated(policy, watermark), request)
+    counts = Counts()
+    digest = write_rows(folder, _taken(store.rated(policy, watermark), rules, counts))
+    if counts.usable < request.min_votes:
+        remove_rows(folder)
+        raise NotEnoughData(_too_few(counts, request))
+    write_manifest(folder, SnapshotManifest(request, digest, digest, rules.time_cut_us, counts))
+    return Snapshot(folder)
+
+
+def _as_asked(snapshot: Snapshot, request: Request) -> Snapshot:
+    if snapshot.manifest.request != request:
+        raise AlreadyExists(
+            f"{snapshot.folder.name} has a snapshot of {snapshot.manifest.request}; freeze into another folder"
+        )
+    return snapshot
+
+
+def _survey(rated: Callable[[], Iterator[RatedResponse]], request: Request) -> _Rules:
+    """Look before taking: the votes of each rater and the time of the newest slice."""
+    cap, times = RaterCap(request.max_votes_per_rater), TimeCut(request.seed)
+    for answer in rated():
+        cap.count(answer.votes)
+        times.add(answer.response.time_us)
+    if cap.exceeded:
+        for answer in rated():
+            cap.rank(answer.votes)
+    return _Rules(request, cap, times.cut_us())
+
+
+def _taken(rated: Iterator[RatedResponse], rules: _Rules, counts: Counts) -> Iterator[SnapshotRow]:
+    """The rows that are in, counted as they pass."""
+    for answer in rated:
+        split = rules.split(user_of(answer.response))
+        if split is Split.TRAIN and answer.response.time_us >= rules.time_cut_us:
+            counts.left_out["newest"] += len(answer.votes)
+            continue
+        votes = tuple(vote for vote in answer.votes if _keeps(vote, answer.response, rules, counts))
+        if votes:
+            row = SnapshotRow(answer.response, votes, split)
+            counts.add(row)
+            yield row
+
+
+def _keeps(vote: Feedback, response: LoggedResponse, rules: _Rules, counts: Counts) -> bool:
+    """Whether a vote is in: not above its rater's cap, and its rater on the same side as the answer's user."""
+    if not rules.cap.keeps(vote):
+        counts.left_out["rater_cap"] += 1
+        return False
+    user = response.user_hash
+    if user and vote.rater != user and rules.split(vote.rater) is not rules.split(user):
+        counts.left_out["rater_of_other_part"] += 1
+        return False
+    return True
+
+
+def _too_few(counts: Counts, request: Request) -> str:
+    left_out = ", ".join(f"{number} {why}" for why, number in sorted(counts.left_out.items())) or "none"
+    return (
+        f"{request.policy}: {counts.usable} thumbs and ratings to learn from, it takes {request.min_votes}"
+        f" (left out: {left_out}); wait for more votes, or lower data.min_votes_{request.kind}"
+    )

@@ -1,0 +1,110 @@
+"""`manifest.json` of a snapshot: what was asked for, what came of it, and the digest of the rows."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from thumbwheel.config.settings import Data
+from thumbwheel.dataset.rows import SnapshotRow
+from thumbwheel.errors import DamagedArtifact
+from thumbwheel.records import FeedbackKind, PolicyKind, Split
+
+MANIFEST_NAME = "manifest.json"
+ROWS_NAME = "rows.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a snapshot is made of; the same request on the same votes gives the same bytes."""
+
+    policy: str
+    kind: PolicyKind
+    watermark: int
+    seed: int
+    held_out: float
+    max_votes_per_rater: int
+    min_votes: int
+
+    @classmethod
+    def of(cls, policy: str, kind: PolicyKind, watermark: int, data: Data, seed: int) -> Request:
+        """The request that settings stand for."""
+        least = data.min_votes_generate if kind is PolicyKind.GENERATE else data.min_votes_classify
+        return cls(policy, kind, watermark, seed, data.held_out, data.max_votes_per_rater, least)
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many rows and votes are in, by what; and how many votes were left out, by why."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    votes: Counter[str] = field(default_factory=Counter)
+    votes_by_kind: Counter[str] = field(default_factory=Counter)
+    votes_by_version: Counter[str] = field(default_factory=Counter)
+    votes_by_rater: Counter[str] = field(default_factory=Counter)
+    not_learnable: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: SnapshotRow) -> None:
+        """Count one row that is in."""
+        self.rows[row.split.value] += 1
+        self.votes[row.split.value] += len(row.votes)
+        self.votes_by_kind.update(vote.kind.value for vote in row.votes)
+        self.votes_by_version[row.response.ref.version] += len(row.votes)
+        self.votes_by_rater.update(vote.rater for vote in row.votes)
+        if not row.learnable:
+            self.not_learnable[row.response.not_learnable] += 1
+
+    @property
+    def usable(self) -> int:
+        """Votes that say good or bad (thumbs and ratings), in both parts."""
+        return self.votes_by_kind[FeedbackKind.THUMB.value] + self.votes_by_kind[FeedbackKind.RATING.value]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotManifest:
+    """The manifest. `digest` is `sha256:` + the SHA-256 of the rows' file, `rows_name`.
+
+    `time_cut_us`: answers served from then on (us) are the newest slice, see `split.py`. `redactions` counts the
+    users whose rows were removed after the snapshot was taken; `digest_as_frozen` is the digest before that.
+    """
+
+    request: Request
+    digest: str
+    digest_as_frozen: str
+    time_cut_us: int
+    counts: Counts
+    redactions: int = 0
+    rows_name: str = ROWS_NAME
+
+    def rows(self, split: Split) -> int:
+        """Rows of a part."""
+        return self.counts.rows[split.value]
+
+    def votes(self, split: Split) -> int:
+        """Votes of a part."""
+        return self.counts.votes[split.value]
+
+
+def to_json(manifest: SnapshotManifest) -> str:
+    """The manifest as it is written; the same manifest gives the same bytes."""
+    record: dict[str, object] = {part.name: getattr(manifest, part.name) for part in fields(manifest)}
+    record["request"] = asdict(manifest.request)
+    record["counts"] = {part.name: getattr(manifest.counts, part.name) for part in fields(manifest.counts)}
+    return json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def read(folder: Path) -> SnapshotManifest:
+    """Read a snapshot's manifest. Raises DamagedArtifact when it is missing or unreadable."""
+    try:
+        record = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+        request = record["request"]
+        nested = {
+            "request": Request(**{**request, "kind": PolicyKind(request["kind"])}),
+            "counts": Counts(**{name: Counter(counted) for name, counted in record["counts"].items()}),
+        }
+        return SnapshotManifest(**{**record, **nested})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DamagedArtifact(f"{folder.name}: {MANIFEST_NAME} can not be read; freeze it again") from error

@@ -1,0 +1,45 @@
+"""No rater's voice counts without end: the newest votes of each are kept, up to a limit."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+
+from thumbwheel.records import Feedback
+
+
+class RaterCap:
+    """Decides which votes are kept. Memory: one number a rater, and `limit` entries a rater above the limit."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._counts: Counter[str] = Counter()
+        self._newest: dict[str, list[tuple[int, str, str]]] = {}
+
+    def count(self, votes: Iterable[Feedback]) -> None:
+        """First pass: how many votes each rater gave."""
+        self._counts.update(vote.rater for vote in votes)
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether a second pass is needed, because some rater is above the limit."""
+        return any(count > self._limit for count in self._counts.values())
+
+    def rank(self, votes: Iterable[Feedback]) -> None:
+        """Second pass: remember the newest votes of the raters above the limit."""
+        for vote in votes:
+            if self._counts[vote.rater] > self._limit:
+                heap = self._newest.setdefault(vote.rater, [])
+                heapq.heappush(heap, _age(vote))
+                if len(heap) > self._limit:
+                    heapq.heappop(heap)
+
+    def keeps(self, vote: Feedback) -> bool:
+        """Whether the vote is among the newest of its rater."""
+        heap = self._newest.get(vote.rater)
+        return not heap or _age(vote) >= heap[0]
+
+
+def _age(vote: Feedback) -> tuple[int, str, str]:
+    return vote.time_us, vote.feedback_id, vote.kind.value

@@ -1,0 +1,104 @@
+"""One row of a snapshot, and its line in `rows.jsonl`.
+
+Floats are written by their shortest decimal that reads back as the same double, so that the logged
+log-probabilities are exact. Numbers that are NaN or infinite stay what they are: a gate counts them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from thumbwheel.errors import DamagedArtifact
+from thumbwheel.records import (
+    Channel,
+    ClassifyAnswer,
+    Edit,
+    Feedback,
+    FeedbackKind,
+    GenerateAnswer,
+    LoggedResponse,
+    Message,
+    PolicyKind,
+    Split,
+    VersionRef,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRow:
+    """A logged answer with the votes taken of it. `weight` (> 0) is how much it counts in a loss."""
+
+    response: LoggedResponse
+    votes: tuple[Feedback, ...]
+    split: Split
+    weight: float = 1.0
+
+    @property
+    def learnable(self) -> bool:
+        """Whether the logged probabilities may enter an importance ratio."""
+        return not self.response.not_learnable
+
+
+def to_line(row: SnapshotRow) -> str:
+    """The row as one line of JSON without its line end; the same row gives the same bytes."""
+    record = {
+        "split": row.split.value,
+        "weight": row.weight,
+        "response": _plain(row.response),
+        "votes": [_plain(vote) for vote in row.votes],
+    }
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+
+
+def from_line(line: str, kind: PolicyKind) -> SnapshotRow:
+    """Read what `to_line` wrote. Raises DamagedArtifact when it is something else."""
+    try:
+        record = json.loads(line)
+        return SnapshotRow(
+            response=_response(record["response"], kind),
+            votes=tuple(_vote(vote) for vote in record["votes"]),
+            split=Split(record["split"]),
+            weight=record["weight"],
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise DamagedArtifact("a line of rows.jsonl can not be read; freeze the snapshot again") from error
+
+
+def _plain(value: Any) -> Any:
+    """A record as plain JSON values; fields of a nested record that are empty stay, so that it reads back whole."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value] if value and hasattr(value[0], "__dataclass_fields__") else list(value)
+    return value
+
+
+def _response(record: Mapping[str, Any], kind: PolicyKind) -> LoggedResponse:
+    answer = _generate(record["answer"]) if kind is PolicyKind.GENERATE else _classify(record["answer"])
+    nested = {"ref": VersionRef(**record["ref"]), "channel": Channel(record["channel"]), "answer": answer}
+    return LoggedResponse(**{**record, **nested})
+
+
+def _generate(record: Mapping[str, Any]) -> GenerateAnswer:
+    tuples = {name: tuple(record[name]) for name in ("prompt_token_ids", "token_ids", "logprobs")}
+    messages = tuple(Message(**message) for message in record["messages"])
+    return GenerateAnswer(**{**record, **tuples, "messages": messages})
+
+
+def _classify(record: Mapping[str, Any]) -> ClassifyAnswer:
+    tuples = {name: tuple(record[name]) for name in ("probabilities", "labels")}
+    return ClassifyAnswer(**{**record, **tuples})
+
+
+def _vote(record: Mapping[str, Any]) -> Feedback:
+    edit = record["edit"]
+    nested = {
+        "kind": FeedbackKind(record["kind"]),
+        "ranking": tuple(record["ranking"]),
+        "reasons": tuple(record["reasons"]),
+        "edit": Edit(**{**edit, "tags": tuple(edit["tags"])}) if edit else None,
+    }
+    return Feedback(**{**record, **nested})

@@ -1,0 +1,253 @@
+"""Freezing: what is taken, how it is split, that it is exact, repeatable and streamed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thumbwheel.config.settings import Data
+from thumbwheel.dataset import erase, snapshot
+from thumbwheel.dataset.freeze import freeze
+from thumbwheel.dataset.rows import SnapshotRow, from_line, to_line
+from thumbwheel.dataset.snapshot import Snapshot
+from thumbwheel.dataset.split import NEWEST, TimeCut, split_of
+from thumbwheel.errors import AlreadyExists, DamagedArtifact, NotEnoughData
+from thumbwheel.records import (
+    Channel,
+    ClassifyAnswer,
+    Edit,
+    Feedback,
+    FeedbackKind,
+    GenerateAnswer,
+    LoggedResponse,
+    Message,
+    PolicyKind,
+    RatedResponse,
+    Split,
+    VersionRef,
+)
+from thumbwheel.store.port import FeedbackStore
+
+DATA = Data(min_votes_classify=10, min_votes_generate=10)
+
+
+def answer(n: int, user: str, **changes: object) -> LoggedResponse:
+    logged = LoggedResponse(
+        response_id=f"r{n:05}",
+        request_id=f"q{n:05}",
+        ref=VersionRef("intent", f"v{1 + n % 2}", "sha256:1"),
+        channel=Channel.CHAMPION,
+        tenant="",
+        user_hash=user,
+        client_request_id="",
+        time_us=1_000_000 + n,
+        not_learnable="",
+        answer=ClassifyAnswer(f"text {n}", n % 3, "abc"[n % 3], (0.1, 1 / 3, 0.7), 0.02, ("a", "b", "c")),
+    )
+    return replace(logged, **changes)  # type: ignore[arg-type]
+
+
+def thumb(n: int, rater: str, **changes: object) -> Feedback:
+    vote = Feedback(
+        f"f{n:05}", f"r{n:05}", rater, "", "intent", "v1", FeedbackKind.THUMB, 2_000_000 + n, thumb_up=n % 2 == 0
+    )
+    return replace(vote, **changes)  # type: ignore[arg-type]
+
+
+class Votes:
+    """The one call of the store that freezing makes, from a list; counts how often it was made."""
+
+    def __init__(self, rated: list[RatedResponse]) -> None:
+        self.all = rated
+        self.passes = 0
+
+    def rated(self, policy: str, watermark: int) -> Iterator[RatedResponse]:
+        assert (policy, watermark) == ("intent", 7)
+        self.passes += 1
+        return iter(self.all)
+
+
+def votes_of(users: int, each: int) -> Votes:
+    return Votes([RatedResponse(answer(n, f"u{n % users}"), (thumb(n, f"u{n % users}"),)) for n in range(users * each)])
+
+
+def frozen(votes: Votes, folder: Path, data: Data = DATA, seed: int = 3) -> Snapshot:
+    return freeze(cast(FeedbackStore, votes), "intent", PolicyKind.CLASSIFY, 7, data, folder, seed)
+
+
+def test_rows_are_split_by_user_and_time(tmp_path: Path) -> None:
+    made = frozen(votes_of(100, 10), tmp_path / "s")
+    train, held_out = list(made.rows(Split.TRAIN)), list(made.rows(Split.HELD_OUT))
+    assert {r.response.user_hash for r in train}.isdisjoint(r.response.user_hash for r in held_out)
+    newest = sorted(1_000_000 + n for n in range(1000))[-round(1000 * NEWEST)]
+    assert made.manifest.time_cut_us == newest
+    assert max(r.response.time_us for r in train) < newest
+    assert max(r.response.time_us for r in held_out) >= newest
+    held_out_users = sum(split_of("intent", f"u{n}", 0.2) is Split.HELD_OUT for n in range(100))
+    assert len(held_out) == 10 * held_out_users and 8 <= held_out_users <= 32
+    assert len(train) + len(held_out) + made.manifest.counts.left_out["newest"] == 1000
+
+
+def test_a_held_out_user_stays_held_out_whatever_the_seed(tmp_path: Path) -> None:
+    parts = [
+        {
+            row.response.user_hash
+            for row in frozen(votes_of(50, 4), tmp_path / str(seed), seed=seed).rows(Split.HELD_OUT)
+        }
+        for seed in (0, 1)
+    ]
+    assert parts[0] == parts[1] != set()
+
+
+def test_the_manifest_counts_what_is_in(tmp_path: Path) -> None:
+    votes = votes_of(20, 10)
+    votes.all[0] = RatedResponse(replace(votes.all[0].response, not_learnable="argmax"), votes.all[0].votes)
+    made = frozen(votes, tmp_path / "s")
+    rows, counts = list(made.rows()), made.manifest.counts
+    assert sum(counts.rows.values()) == sum(counts.votes.values()) == len(rows)
+    assert made.manifest.rows(Split.TRAIN) == sum(row.split is Split.TRAIN for row in rows)
+    assert counts.votes_by_kind == {"thumb": len(rows)}
+    assert counts.votes_by_version["v1"] == sum(row.response.ref.version == "v1" for row in rows)
+    assert counts.votes_by_rater["u3"] == sum(row.votes[0].rater == "u3" for row in rows)
+    assert counts.not_learnable == {"argmax": 1}
+    assert [row.learnable for row in rows].count(False) == 1
+    assert made.manifest.request.watermark == 7 and made.manifest.request.seed == 3
+
+
+def test_the_same_votes_give_the_same_bytes(tmp_path: Path) -> None:
+    one, other = frozen(votes_of(30, 5), tmp_path / "a"), frozen(votes_of(30, 5), tmp_path / "b")
+    for name in ("rows.jsonl", "manifest.json"):
+        assert (one.folder / name).read_bytes() == (other.folder / name).read_bytes()
+
+
+def test_freezing_again_reads_nothing_and_returns_the_same(tmp_path: Path) -> None:
+    first = frozen(votes_of(30, 5), tmp_path / "s")
+    votes = votes_of(2, 2)
+    assert frozen(votes, tmp_path / "s").digest == first.digest
+    assert votes.passes == 0
+    with pytest.raises(AlreadyExists, match="another folder"):
+        frozen(votes_of(30, 5), tmp_path / "s", seed=4)
+
+
+@pytest.mark.parametrize("files", [["rows.jsonl.partial"], ["rows.jsonl"], ["rows.jsonl", "manifest.json.partial"]])
+def test_a_freeze_that_was_killed_is_begun_again(tmp_path: Path, files: list[str]) -> None:
+    whole = frozen(votes_of(30, 5), tmp_path / "whole")
+    (tmp_path / "s").mkdir()
+    for name in files:
+        (tmp_path / "s" / name).write_text('{"half')
+    assert not snapshot.exists(tmp_path / "s")
+    made = frozen(votes_of(30, 5), tmp_path / "s")
+    assert made.digest == whole.digest
+    assert not list(made.folder.glob("rows*.partial"))
+
+
+def test_only_the_newest_votes_of_a_rater_count(tmp_path: Path) -> None:
+    votes = votes_of(20, 10)
+    votes.all += [RatedResponse(answer(n, "spam"), (thumb(n, "spam"),)) for n in range(-60, 0)]
+    made = frozen(votes, tmp_path / "s", Data(min_votes_classify=10, max_votes_per_rater=15))
+    kept = sorted(row.votes[0].time_us for row in made.rows() if row.votes[0].rater == "spam")
+    assert kept == [2_000_000 + n for n in range(-15, 0)]
+    assert made.manifest.counts.left_out["rater_cap"] == 45
+    assert votes.passes == 3
+
+
+def test_a_vote_of_a_rater_from_the_other_part_is_left_out(tmp_path: Path) -> None:
+    teacher = next(f"u{n}" for n in range(99) if split_of("intent", f"u{n}", 0.2) is Split.TRAIN)
+    judge = next(f"u{n}" for n in range(99) if split_of("intent", f"u{n}", 0.2) is Split.HELD_OUT)
+    votes = votes_of(20, 10)
+    votes.all.insert(0, RatedResponse(answer(-1, teacher), (thumb(-1, teacher), thumb(-1, judge, feedback_id="x"))))
+    votes.all.insert(0, RatedResponse(answer(-2, ""), (thumb(-2, "a1"),)))
+    rows = {row.response.response_id: row for row in frozen(votes, tmp_path / "s").rows()}
+    assert [vote.rater for vote in rows["r-0001"].votes] == [teacher]
+    assert [vote.rater for vote in rows["r-0002"].votes] == ["a1"]
+
+
+def test_too_few_votes_are_refused_with_numbers_and_leave_nothing(tmp_path: Path) -> None:
+    usable = frozen(votes_of(10, 10), tmp_path / "enough").manifest.counts.usable
+    exact = Data(min_votes_classify=usable)
+    assert frozen(votes_of(10, 10), tmp_path / "exact", exact).manifest.counts.usable == usable
+    with pytest.raises(NotEnoughData, match=rf"{usable} thumbs.*takes {usable + 1} .*data\.min_votes_classify"):
+        frozen(votes_of(10, 10), tmp_path / "s", Data(min_votes_classify=usable + 1))
+    assert list((tmp_path / "s").iterdir()) == []
+
+
+def test_altered_rows_are_damage(tmp_path: Path) -> None:
+    made = frozen(votes_of(20, 10), tmp_path / "s")
+    path = made.folder / "rows.jsonl"
+    path.write_text(path.read_text().replace("text 7", "text 8"))
+    with pytest.raises(DamagedArtifact, match="altered"):
+        Snapshot(made.folder)
+
+
+def test_a_time_cut_is_exact_for_few_rows_and_near_for_many() -> None:
+    few, many = TimeCut(0), TimeCut(0)
+    for n in range(100):
+        few.add(n)
+    for n in range(200_000):
+        many.add(n)
+    assert few.cut_us() == 95
+    assert abs(many.cut_us() - 190_000) < 1_000
+    assert TimeCut(0).cut_us() == 0
+
+
+def test_a_redacted_snapshot_has_nothing_of_the_user(tmp_path: Path) -> None:
+    votes = votes_of(20, 10)
+    made = frozen(votes, tmp_path / "s")
+    rows = list(made.rows())
+    (made.folder / "rows-9.jsonl.partial").write_text("left by a crash: u3")
+    assert erase.contains(made, "u3") and not erase.contains(made, "nobody")
+    redacted = erase.redact(made, "u3")
+    assert list(redacted.rows()) == [row for row in rows if row.response.user_hash != "u3"]
+    assert not any('"u3"' in path.read_text() for path in made.folder.iterdir())
+    assert (redacted.manifest.redactions, redacted.manifest.digest_as_frozen) == (1, made.digest)
+    assert redacted.manifest.counts.rows.total() == len(rows) - made.manifest.counts.votes_by_rater["u3"]
+    assert erase.redact(redacted, "u3").digest == redacted.digest
+    assert erase.redact(redacted, "u4").manifest.redactions == 2
+
+
+FLOATS = st.floats(allow_nan=False)
+
+
+@given(st.lists(FLOATS, max_size=5), st.text(max_size=20), st.integers(-(2**63), 2**63 - 1))
+def test_a_line_reads_back_exactly(logprobs: list[float], text: str, time_us: int) -> None:
+    reply = GenerateAnswer(
+        (Message("user", text), Message("assistant", "")),
+        text,
+        (1, 2),
+        (3,),
+        tuple(logprobs),
+        0.7,
+        1.0,
+        0,
+        9,
+        "stop",
+        0,
+        1,
+    )
+    votes = (
+        thumb(1, "u", comment=text, reasons=("a", text)),
+        thumb(1, "u", kind=FeedbackKind.EDIT, thumb_up=None, edit=Edit(text, "", ("B", "O"))),
+        thumb(1, "u", kind=FeedbackKind.RANKING, thumb_up=None, ranking=("r1", "r2")),
+        thumb(1, "u", kind=FeedbackKind.RATING, thumb_up=None, rating=5),
+    )
+    row = SnapshotRow(answer(1, "u", answer=reply, time_us=time_us), votes, Split.TRAIN, 0.1)
+    line = to_line(row)
+    assert "\n" not in line
+    assert from_line(line, PolicyKind.GENERATE) == row
+
+
+def test_numbers_that_are_none_come_through_and_damage_is_named() -> None:
+    broken = ClassifyAnswer("text", 0, "a", (math.nan, math.inf), 0.02, ("a", "b"))
+    row = SnapshotRow(answer(1, "u", answer=broken), (), Split.TRAIN)
+    back = from_line(to_line(row), PolicyKind.CLASSIFY).response.answer
+    assert isinstance(back, ClassifyAnswer)
+    assert math.isnan(back.probabilities[0]) and math.isinf(back.probabilities[1])
+    with pytest.raises(DamagedArtifact, match=r"rows\.jsonl"):
+        from_line('{"split": "train"}', PolicyKind.CLASSIFY)
