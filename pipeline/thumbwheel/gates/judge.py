@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import isnan
+from typing import Any
 
 from thumbwheel.config.settings import Gates
 from thumbwheel.errors import InvalidInput
@@ -65,6 +66,12 @@ def judge(kind: PolicyKind, evidence: Evidence, limits: Gates) -> Verdict:
     else:
         raise InvalidInput("kind", f"there are no gates for {kind} with {type(evidence).__name__}")
     return _verdict(tuple(_demand_a_value(result) for result in results))
+
+
+def find_gate(name: str) -> Gate[Any] | None:
+    """The gate of that name, with its title, rule, unit and reason; None when there is no such gate (any more)."""
+    gates: tuple[Gate[Any], ...] = (*GENERATE, *CLASSIFY)
+    return next((gate for gate in gates if gate.name == name), None)
 
 
 def _demand_a_value(result: GateResult) -> GateResult:

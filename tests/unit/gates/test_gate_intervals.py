@@ -78,6 +78,7 @@ def test_a_paired_bootstrap_keeps_rows_together() -> None:
         (Rule.AT_MOST, _point(-math.inf), 3.0, False),
         (Rule.AT_LEAST, _point(math.inf), 3.0, False),
         (Rule.ABOVE, Interval(math.nan, 1.0, 2.0), 0.5, False),
+        (Rule.ABOVE, Interval(1.0, math.inf, math.inf), 0.5, False),
         (Rule.AT_MOST, _point(1.0), math.nan, False),
     ],
 )

@@ -1,0 +1,173 @@
+"""From a run's data to `report.html`: one file, no script, nothing fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import groupby
+from math import isfinite
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from thumbwheel.gates.judge import find_gate
+from thumbwheel.gates.rater_concentration import RaterConcentration
+from thumbwheel.records import GateResult
+from thumbwheel.retrain.report import numbers, plots
+from thumbwheel.retrain.report.data import ReportData, Sample
+from thumbwheel.retrain.report.gate_bar import gate_bar
+
+MOST_SAMPLES = 20
+
+
+def write_report(path: Path, data: ReportData) -> None:
+    """Write the report to `path`, whole or not at all. Raises OSError when the file can not be written."""
+    page = render(data)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(page, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def render(data: ReportData) -> str:
+    """The page as HTML. Every text of users and models is escaped; the same data give the same page."""
+    return (
+        _environment()
+        .from_string(_package_text("report.html.j2"))
+        .render(
+            data=data,
+            css=Markup(_package_text("report.css")),
+            facts=_facts(data),
+            gates=[_gate_row(result) for result in data.verdict.gates] if data.verdict else [],
+            samples=_grouped(data.samples[:MOST_SAMPLES]),
+            plots=[section for section in (_course(data), _reward_model(data), _raters(data)) if section],
+            tables=_tables(data),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """A gate as the table shows it."""
+
+    result: GateResult
+    title: str
+    rule: str
+    unit: str
+    why: str
+    bar: Markup
+
+    @property
+    def unit_text(self) -> str:
+        """The unit in words; percent says the share already."""
+        return self.unit.removeprefix("share ") if self.unit.startswith("share") else self.unit
+
+    @property
+    def interval(self) -> str:
+        """`low to high`, or nothing."""
+        low, high = self.result.low, self.result.high
+        if not (isfinite(low) and isfinite(high)):
+            return ""
+        return f"{numbers.measure(low, self.unit)} to {numbers.measure(high, self.unit)}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlotSection:
+    """A heading with plots below it."""
+
+    title: str
+    figures: Sequence[tuple[str, Markup]]
+    text: str = ""
+
+
+def _environment() -> Environment:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    filters: list[Callable[..., str]] = [
+        numbers.measure,
+        numbers.change,
+        numbers.judged,
+        numbers.score,
+        numbers.shorten,
+        numbers.moment,
+    ]
+    environment.filters.update({function.__name__: function for function in filters})
+    return environment
+
+
+def _package_text(name: str) -> str:
+    return (resources.files("thumbwheel.retrain.report") / name).read_text(encoding="utf-8")
+
+
+def _drawn(svg: str) -> Markup:
+    """Our own drawing, whose texts are escaped already."""
+    return Markup(svg)
+
+
+def _facts(data: ReportData) -> list[tuple[str, str]]:
+    facts = []
+    if data.verdict and data.verdict.gates:
+        passed = sum(result.passed for result in data.verdict.gates)
+        facts.append(("Gates passed", f"{passed} of {len(data.verdict.gates)}"))
+    votes = data.votes_up + data.votes_down
+    if votes:
+        facts += [("Votes", f"{votes:,}"), ("Thumbs up", f"{data.votes_up / votes:.0%}")]
+    if data.per_rater:
+        facts.append(("Raters", f"{len(data.per_rater):,}"))
+    if data.started_us and data.ended_us:
+        facts.append(("Took", numbers.duration(data.started_us, data.ended_us)))
+    return facts
+
+
+def _gate_row(result: GateResult) -> GateRow:
+    """The result with what its gate says of itself; a gate that is no more shows its name only."""
+    gate = find_gate(result.name)
+    bar = _drawn(gate_bar(result, gate.rule if gate else None))
+    if gate is None:
+        return GateRow(result, result.name, "threshold", "", "", bar)
+    return GateRow(result, gate.title, gate.rule.value, gate.unit, gate.why, bar)
+
+
+def _grouped(samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
+    return [(group, list(shown)) for group, shown in groupby(samples, key=lambda sample: sample.group)]
+
+
+def _course(data: ReportData) -> PlotSection | None:
+    drawn = [(curve.title, _drawn(plots.curve_plot(curve))) for curve in data.curves if plots.has_values(curve.lines)]
+    return PlotSection("How it learned", drawn) if drawn else None
+
+
+def _reward_model(data: ReportData) -> PlotSection | None:
+    fit = data.reward_model
+    if fit is None:
+        return None
+    figures = []
+    if len(fit.thumbs_up):
+        figures.append(("When it says 80 %, do 80 % vote up?", _drawn(plots.calibration_plot(fit))))
+    aucs = {name: auc for name, auc in {"reward model": fit.auc, **fit.baselines}.items() if isfinite(auc)}
+    if aucs:
+        figures.append(("Does it see more than simpler models?", _drawn(plots.auc_plot(aucs))))
+    text = f"On {len(fit.thumbs_up):,} votes of users who were not learned from."
+    return PlotSection("The reward model", figures, text) if figures else None
+
+
+def _raters(data: ReportData) -> PlotSection | None:
+    total = sum(data.per_rater.values())
+    if total <= 0:
+        return None
+    gates = data.verdict.gates if data.verdict else ()
+    limit = next((result.threshold for result in gates if result.name == RaterConcentration.name), None)
+    tenth = max(1, len(data.per_rater) // 10)
+    share = sum(sorted(data.per_rater.values(), reverse=True)[:tenth]) / total
+    text = f"The busiest {tenth:,} of {len(data.per_rater):,} raters gave {share:.0%} of {total:,} votes."
+    figure = ("The busiest raters", _drawn(plots.raters_plot(data.per_rater, limit)))
+    return PlotSection("Who voted", [figure], text)
+
+
+def _tables(data: ReportData) -> list[tuple[str, list[tuple[str, object]]]]:
+    tables: list[tuple[str, list[tuple[str, object]]]] = [
+        ("Where it comes from", list(data.lineage.items())),
+        ("Seeds", list(data.seeds.items())),
+        ("Configuration", list(data.config.items())),
+    ]
+    return [(title, pairs) for title, pairs in tables if pairs]
