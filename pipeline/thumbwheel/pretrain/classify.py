@@ -25,8 +25,9 @@ from transformers import ModernBertConfig, ModernBertForSequenceClassification, 
 from thumbwheel.errors import InvalidData
 from thumbwheel.policy.classify import Classifier
 from thumbwheel.pretrain.classify_tokenizer import train_classify_tokenizer
-from thumbwheel.pretrain.corpus import LabelledText
+from thumbwheel.pretrain.corpus import LabelledText, read_labelled
 from thumbwheel.pretrain.minibatches import length_bucketed
+from thumbwheel.pretrain.token_dropout import hide_tokens
 from thumbwheel.pretrain.word_vectors import token_vectors
 
 SEED_LABELS_FILE: Final = "seed_labels.jsonl"
@@ -114,6 +115,12 @@ def save_classifier(classifier: Classifier, seeds: Sequence[LabelledText], folde
     (folder / SEED_LABELS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
+def read_seed_labels(folder: Path) -> tuple[LabelledText, ...]:
+    """The labelled texts a version holds on to; none when its folder has no `seed_labels.jsonl`."""
+    path = folder / SEED_LABELS_FILE
+    return tuple(read_labelled(path)) if path.is_file() else ()
+
+
 def _new_classifier(labels: tuple[str, ...], tokenizer: PreTrainedTokenizerFast, recipe: ClassifyRecipe) -> Classifier:
     config = ModernBertConfig(
         vocab_size=len(tokenizer),
@@ -188,12 +195,5 @@ def _labelled_batches(
     texts = [row.text for row in seeds]
     for batch in length_bucketed(texts, recipe.batch_size, Random(f"batches {recipe.seed} {epoch}")):
         encoded = classifier.encode([texts[index] for index in batch])
-        encoded["input_ids"] = _hide_tokens(encoded["input_ids"], classifier.tokenizer, recipe.token_dropout)
+        encoded["input_ids"] = hide_tokens(encoded["input_ids"], classifier.tokenizer, recipe.token_dropout)
         yield encoded, torch.tensor([index_of[seeds[index].label] for index in batch])
-
-
-def _hide_tokens(ids_BT: Tensor, tokenizer: PreTrainedTokenizerFast, share: float) -> Tensor:
-    """Replace a random `share` of the tokens by `[MASK]`; special tokens stay."""
-    special_BT = torch.isin(ids_BT, torch.tensor(tokenizer.all_special_ids))
-    hidden_BT = (torch.rand(ids_BT.shape) < share) & ~special_BT
-    return ids_BT.masked_fill(hidden_BT, int(tokenizer.mask_token_id))

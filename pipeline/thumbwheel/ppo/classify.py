@@ -1,0 +1,147 @@
+"""PPO for `classify` on logged votes: the action is the served label, the reward is its thumb.
+
+The importance ratio is (probability of the label under the new policy, floor mixed in as in serving) over (the
+logged probability). Nothing is sampled here: the log is all there is.
+
+Votes may come from older versions. Then the clip is put around the champion (the proximal policy), and what lies
+between the champion and the version that served is a truncated weight: the decoupled objective of Hilton, Cobbe and
+Schulman (2021), "Batch size-invariance for policy optimization", eq. 4, truncated as in Espeholt et al. (2018),
+"IMPALA". For votes on the champion's own answers that weight is 1, and this is plain PPO (Schulman et al. (2017),
+"Proximal policy optimization algorithms", eq. 7).
+
+Shape suffixes: N votes, B votes of a minibatch, K labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from thumbwheel.policy.classify import Classifier, load_classifier, served_probabilities
+from thumbwheel.ppo.classify_votes import ClassifyVote, VoteColumns, vote_columns
+from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
+from thumbwheel.ppo.vote_training import EpochDone, Metrics, VoteLoss, VoteTrainer, VoteTrainingSettings
+from thumbwheel.pretrain.classify import read_seed_labels, save_classifier
+
+# Texts scored together where no gradient is needed.
+_SCORING_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyPpoSettings:
+    """The objective of PPO on votes. The defaults are what the benchmarks ran with."""
+
+    probability_floor: float = 0.02
+    """The floor the new policy will be served with."""
+    clip: float = 0.2
+    largest_anchor_weight: float = 5.0
+    """Where champion / logged is truncated."""
+    training: VoteTrainingSettings = field(default_factory=VoteTrainingSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyImprovement:
+    """What an update did. `largest_initial_logratio`: the largest |ln(champion / logged)| before it, in nats.
+
+    It is 0 up to rounding when every vote is on an answer of the champion, served with the same floor: anything
+    else there means that the logged numbers are not what was served.
+    """
+
+    votes: int
+    seed_labels: int
+    largest_initial_logratio: float
+    history: list[dict[str, float]]
+    """Each epoch's means: policy_loss, seed_loss, approx_kl, clip_fraction, ratio, entropy, learning_rate, ..."""
+
+
+def improve_classify(
+    champion: Path,
+    votes: Sequence[ClassifyVote],
+    candidate: Path,
+    checkpoint: Path,
+    settings: ClassifyPpoSettings | None = None,
+    epoch_done: EpochDone = lambda epoch, epochs, figures: None,
+) -> ClassifyImprovement:
+    """Update the classifier in `champion` on `votes` and save it in `candidate`, seed labels handed on.
+
+    After each epoch the state goes to the file `checkpoint`: a job that was killed and is called again with the same
+    arguments goes on from there to the same weights; the file is removed at the end. The same arguments and number
+    of threads give the same weights. Raises NotEnoughData without votes, InvalidData for rows of another policy.
+    """
+    settings = settings or ClassifyPpoSettings()
+    classifier = load_classifier(champion)
+    seeds = read_seed_labels(champion)
+    columns = vote_columns(votes, len(classifier.labels))
+    texts = [vote.text for vote in votes]
+    proximal_N = _log_probabilities(classifier, texts, columns.labels_N, settings.probability_floor)
+    loss = ppo_vote_loss(columns, proximal_N, settings)
+    trainer = VoteTrainer(classifier, texts, seeds, loss, settings.training)
+    saved = EpochCheckpoint(checkpoint, job_fingerprint(champion, votes, settings))
+    history = trainer.train(saved, epoch_done)
+    save_classifier(classifier, seeds, candidate)
+    saved.clear()
+    return ClassifyImprovement(
+        votes=len(votes),
+        seed_labels=len(seeds),
+        largest_initial_logratio=float((proximal_N - columns.logged_N).abs().max()),
+        history=history,
+    )
+
+
+def ppo_vote_loss(columns: VoteColumns, proximal_N: Tensor, settings: ClassifyPpoSettings) -> VoteLoss:
+    """The clipped objective on these votes as a function of new logits; `proximal_N`: the champion's log p(label)."""
+    anchor_N = (proximal_N - columns.logged_N).exp().clamp(max=settings.largest_anchor_weight)
+    weights_N = columns.weights_N * anchor_N
+
+    def loss(logits_BK: Tensor, rows_B: Tensor) -> tuple[Tensor, Metrics]:
+        probs_BK = served_probabilities(logits_BK, settings.probability_floor)
+        log_probs_BK = probs_BK.log()
+        new_B = log_probs_BK.gather(1, columns.labels_N[rows_B, None]).squeeze(1)
+        logratio_B = new_B - proximal_N[rows_B]
+        value = clipped_policy_loss(logratio_B, columns.advantages_N[rows_B], weights_N[rows_B], settings.clip)
+        with torch.no_grad():
+            figures = ratio_figures(logratio_B, settings.clip)
+            figures["entropy"] = float(-(probs_BK * log_probs_BK).sum(1).mean())
+        return value, figures
+
+    return loss
+
+
+def clipped_policy_loss(logratio_B: Tensor, advantage_B: Tensor, weight_B: Tensor, clip: float) -> Tensor:
+    """Weighted mean of -min(r A, clip(r, 1 - c, 1 + c) A), r = exp(logratio). Schulman et al. (2017), eq. 7."""
+    ratio_B = logratio_B.clamp(-20, 20).exp()
+    objective_B = torch.minimum(ratio_B * advantage_B, ratio_B.clamp(1 - clip, 1 + clip) * advantage_B)
+    return -(weight_B * objective_B).mean()
+
+
+def ratio_figures(logratio_B: Tensor, clip: float) -> dict[str, float]:
+    """Mean ratio, share outside of the clip range, and the KL estimate mean(r - 1 - ln r) in nats (Schulman's k3)."""
+    ratio_B = logratio_B.exp()
+    return {
+        "ratio": float(ratio_B.mean()),
+        "clip_fraction": float(((ratio_B - 1).abs() > clip).float().mean()),
+        "approx_kl": float((ratio_B - 1 - logratio_B).mean()),
+    }
+
+
+def job_fingerprint(champion: Path, votes: Sequence[ClassifyVote], settings: object) -> str:
+    """SHA-256 over everything that decides the result: the champion's weights, the votes, the settings."""
+    digest = hashlib.sha256((champion / "model.safetensors").read_bytes())
+    digest.update(repr(settings).encode())
+    for vote in votes:
+        digest.update(repr(vote).encode())
+    return digest.hexdigest()
+
+
+def _log_probabilities(classifier: Classifier, texts: Sequence[str], labels_N: Tensor, floor: float) -> Tensor:
+    """ln of the probability each served label has now, dropout off, floor mixed in: (N,)."""
+    probs = [
+        classifier.probabilities(texts[start : start + _SCORING_BATCH], floor)
+        for start in range(0, len(texts), _SCORING_BATCH)
+    ]
+    return torch.cat(probs).clone().gather(1, labels_N[:, None]).squeeze(1).log()

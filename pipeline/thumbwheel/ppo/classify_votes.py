@@ -1,0 +1,67 @@
+"""Votes on served labels, as rows and as the columns that losses read.
+
+Shape suffixes: N votes, K labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thumbwheel.errors import InvalidData, NotEnoughData
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyVote:
+    """A label that was served, how likely every label was then, and the thumb it got.
+
+    `label` indexes the policy's labels and `probabilities` follows their order. `weight` scales the vote's share in
+    the loss (for example 1 / P(rated), clipped, or a rater's trust); 1 is a plain vote.
+    """
+
+    text: str
+    label: int
+    probabilities: tuple[float, ...]
+    thumb_up: bool
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VoteColumns:
+    """Votes as tensors: served labels, log of their logged probability, +1 or -1 for the thumb, and weights, (N,)."""
+
+    labels_N: Tensor
+    logged_N: Tensor
+    advantages_N: Tensor
+    weights_N: Tensor
+
+
+def vote_columns(votes: Sequence[ClassifyVote], labels: int) -> VoteColumns:
+    """Check the votes against a policy of `labels` labels and lay them out.
+
+    The advantage is the raw +1 or -1: centring or whitening it costs accuracy. Raises NotEnoughData without votes,
+    InvalidData for a row that can not be of this policy.
+    """
+    if not votes:
+        raise NotEnoughData("there are no votes to learn from; collect some first")
+    for row, vote in enumerate(votes):
+        _check(row, vote, labels)
+    return VoteColumns(
+        labels_N=torch.tensor([vote.label for vote in votes]),
+        logged_N=torch.tensor([math.log(vote.probabilities[vote.label]) for vote in votes]),
+        advantages_N=torch.tensor([1.0 if vote.thumb_up else -1.0 for vote in votes]),
+        weights_N=torch.tensor([vote.weight for vote in votes]),
+    )
+
+
+def _check(row: int, vote: ClassifyVote, labels: int) -> None:
+    if len(vote.probabilities) != labels or not 0 <= vote.label < labels:
+        raise InvalidData(f"votes[{row}]", f"it is not of this policy of {labels} labels; leave it out")
+    if not 0 < vote.probabilities[vote.label] <= 1 + 1e-6:
+        raise InvalidData(f"votes[{row}].probabilities", "the served label's must lie in (0, 1]; leave the vote out")
+    if not (vote.weight >= 0 and math.isfinite(vote.weight)):
+        raise InvalidData(f"votes[{row}].weight", "must be finite and at least 0")

@@ -1,0 +1,134 @@
+"""The update loop over logged votes, the same for every loss on them: epochs of minibatches, resumable.
+
+Beside the votes every update sees some of the labelled texts the first policy was trained on (seed labels).
+Each epoch seeds its own random numbers, so a job that goes on after epoch e does what it would have done.
+
+Shape suffixes: B votes of a minibatch, K labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from statistics import fmean
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from thumbwheel.policy.classify import Classifier
+from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
+from thumbwheel.pretrain.corpus import LabelledText
+from thumbwheel.pretrain.minibatches import length_bucketed
+from thumbwheel.pretrain.token_dropout import hide_tokens
+
+Metrics = Mapping[str, float]
+VoteLoss = Callable[[Tensor, Tensor], tuple[Tensor, Metrics]]
+"""(logits_BK, indices_B of the votes) -> the loss, and figures to report."""
+EpochDone = Callable[[int, int, Metrics], None]
+"""Called with (epoch, epochs, the epoch's mean figures)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoteTrainingSettings:
+    """How to update a classifier on votes. The defaults are what the benchmarks ran with."""
+
+    learning_rate: float = 1e-3
+    """At the start; falls linearly to 0."""
+    epochs: int = 20
+    batch_size: int = 128
+    seed_label_weight: float = 0.1
+    """Factor on the cross-entropy of the seed labels."""
+    token_dropout: float = 0.1
+    weight_decay: float = 0.01
+    largest_gradient: float = 1.0
+    """Norm to which gradients are clipped."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VoteTrainer:
+    """One job: a classifier, the texts of the votes, the seed labels, a loss, and how."""
+
+    classifier: Classifier
+    texts: Sequence[str]
+    seeds: Sequence[LabelledText]
+    loss: VoteLoss
+    settings: VoteTrainingSettings
+
+    def train(self, checkpoint: EpochCheckpoint, epoch_done: EpochDone) -> list[dict[str, float]]:
+        """Update the classifier in place, dropout on, and return every epoch's figures; goes on from a checkpoint.
+
+        The classifier must be as the job first found it: the checkpoint's weights replace its own.
+        """
+        model, settings = self.classifier.model, self.settings
+        optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        history: list[dict[str, float]] = []
+        if (saved := checkpoint.load()) is not None:
+            model.load_state_dict(saved["model"])
+            optimizer.load_state_dict(saved["optimizer"])
+            history = saved["history"]
+        for epoch in range(len(history), settings.epochs):
+            history.append(self._epoch(epoch, optimizer))
+            checkpoint.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": history})
+            epoch_done(epoch + 1, settings.epochs, history[-1])
+        model.eval()
+        return history
+
+    def _epoch(self, epoch: int, optimizer: torch.optim.Optimizer) -> dict[str, float]:
+        """One pass over the votes; returns the means of its figures."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed * 10_007 + epoch)
+            rng = Random(f"votes {self.settings.seed} {epoch}")
+            self.classifier.model.train()
+            batches = length_bucketed(self.texts, self.settings.batch_size, rng)
+            seed_batches = self._seed_batches(rng)
+            figures = []
+            for index, batch in enumerate(batches):
+                rate = self._learning_rate(epoch + index / len(batches))
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                figures.append({**self._update(batch, next(seed_batches), optimizer), "learning_rate": rate})
+        return {name: fmean(row[name] for row in figures) for name in figures[0]}
+
+    def _update(
+        self, batch: Sequence[int], seeds: Sequence[LabelledText], optimizer: torch.optim.Optimizer
+    ) -> dict[str, float]:
+        """One optimiser step on a minibatch of votes and one of seed labels."""
+        model = self.classifier.model
+        logits_BK = self._logits([self.texts[index] for index in batch])
+        policy_loss, figures = self.loss(logits_BK, torch.tensor(batch, device=logits_BK.device))
+        seed_loss = self._seed_loss(seeds)
+        optimizer.zero_grad()
+        torch.autograd.backward(policy_loss + self.settings.seed_label_weight * seed_loss)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), self.settings.largest_gradient)
+        optimizer.step()
+        losses = {"policy_loss": policy_loss, "seed_loss": seed_loss, "gradient_norm": norm}
+        return {**figures, **{name: float(value.detach()) for name, value in losses.items()}}
+
+    def _logits(self, texts: Sequence[str]) -> Tensor:
+        encoded = self.classifier.encode(texts)
+        ids_BT = hide_tokens(encoded["input_ids"], self.classifier.tokenizer, self.settings.token_dropout)
+        logits_BK: Tensor = self.classifier.model(**{**encoded, "input_ids": ids_BT}).logits
+        return logits_BK.float()
+
+    def _seed_loss(self, seeds: Sequence[LabelledText]) -> Tensor:
+        """Cross-entropy of some seed labels, nats; 0 when there are none."""
+        if not seeds or self.settings.seed_label_weight == 0:
+            return torch.zeros((), device=self.classifier.model.device)
+        logits_BK = self._logits([row.text for row in seeds])
+        targets_B = torch.tensor([self.classifier.labels.index(row.label) for row in seeds], device=logits_BK.device)
+        return functional.cross_entropy(logits_BK, targets_B)
+
+    def _seed_batches(self, rng: Random) -> Iterator[list[LabelledText]]:
+        """Endless batches of seed labels, half as large as those of votes; empty ones when there are none."""
+        while not self.seeds:
+            yield []
+        texts = [row.text for row in self.seeds]
+        while True:
+            for batch in length_bucketed(texts, max(1, self.settings.batch_size // 2), rng):
+                yield [self.seeds[index] for index in batch]
+
+    def _learning_rate(self, epochs_done: float) -> float:
+        return self.settings.learning_rate * (1 - epochs_done / self.settings.epochs)

@@ -1,0 +1,302 @@
+"""PPO on logged votes: the loss by hand, that it learns, and that a killed job ends where it would have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+
+from thumbwheel.errors import InvalidData, NotEnoughData
+from thumbwheel.policy.classify import load_classifier, sample_labels, served_probabilities
+from thumbwheel.ppo.classify import (
+    ClassifyPpoSettings,
+    clipped_policy_loss,
+    improve_classify,
+    ppo_vote_loss,
+    ratio_figures,
+)
+from thumbwheel.ppo.classify_baseline import supervise_on_thumbs_up
+from thumbwheel.ppo.classify_votes import ClassifyVote, vote_columns
+from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
+from thumbwheel.ppo.vote_training import VoteTrainingSettings
+from thumbwheel.pretrain.classify import SEED_LABELS_FILE, ClassifyRecipe, pretrain_classify
+from thumbwheel.pretrain.corpus import LabelledText
+
+TOPICS = {
+    "parcel": ["parcel", "courier", "van", "doorstep", "tracking", "shipment", "letterbox", "depot"],
+    "refund": ["refund", "money", "account", "bank", "repaid", "credit", "return", "reimburse"],
+    "login": ["password", "login", "screen", "reset", "locked", "username", "browser", "code"],
+}
+FLOOR = 0.1
+QUICK = ClassifyPpoSettings(
+    probability_floor=FLOOR,
+    training=VoteTrainingSettings(epochs=6, batch_size=64, learning_rate=3e-3),
+)
+
+
+def _text(label: str, rng: Random) -> str:
+    return f"please {rng.choice(TOPICS[label])} and {rng.choice(TOPICS[label])} now"
+
+
+def _rows(count: int, seed: int) -> list[LabelledText]:
+    rng = Random(seed)
+    labels = [rng.choice(sorted(TOPICS)) for _ in range(count)]
+    return [LabelledText(_text(label, rng), label) for label in labels]
+
+
+@pytest.fixture(scope="module")
+def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weak first policy: one labelled text a class, little training."""
+    folder = tmp_path_factory.mktemp("champion") / "v1"
+    recipe = ClassifyRecipe(
+        labels_per_class=1, vocabulary=400, width=16, feed_forward=16, least_epochs=4, least_updates=4, seed=1
+    )
+    pretrain_classify(_rows(60, seed=0), folder, recipe)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def votes(champion: Path) -> list[ClassifyVote]:
+    """Honest thumbs on labels the champion sampled, with the probabilities it served them with."""
+    classifier, rows = load_classifier(champion), _rows(400, seed=5)
+    probs_BK = classifier.probabilities([row.text for row in rows], FLOOR)
+    drawn = sample_labels(probs_BK, torch.Generator().manual_seed(0)).tolist()
+    return [
+        ClassifyVote(row.text, label, tuple(probs), classifier.labels[label] == row.label)
+        for row, label, probs in zip(rows, drawn, probs_BK.tolist(), strict=True)
+    ]
+
+
+def _accuracy(folder: Path) -> float:
+    classifier, rows = load_classifier(folder), _rows(300, seed=9)
+    best: list[int] = classifier.probabilities([row.text for row in rows], 0.0).argmax(-1).tolist()
+    return sum(classifier.labels[index] == row.label for index, row in zip(best, rows, strict=True)) / len(rows)
+
+
+def _weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_the_clipped_loss_by_hand() -> None:
+    # Ratios 1.5 and .5 under both signs, clip .2: min(1.5, 1.2) = 1.2; min(-1.5, -1.2) = -1.5;
+    # min(.5, .8) = .5; min(-.5, -.8) = -.8. The weights are 1, 1, 1, 2.
+    logratio_B = torch.tensor([1.5, 1.5, 0.5, 0.5]).log()
+    loss = clipped_policy_loss(
+        logratio_B, torch.tensor([1.0, -1.0, 1.0, -1.0]), torch.tensor([1.0, 1.0, 1.0, 2.0]), clip=0.2
+    )
+    assert float(loss) == pytest.approx(-(1.2 - 1.5 + 0.5 - 1.6) / 4, rel=1e-6)
+
+
+def test_no_gradient_flows_where_the_clip_binds() -> None:
+    logratio_B = torch.tensor([math.log(1.5), math.log(0.5), math.log(1.1)], requires_grad=True)
+    torch.autograd.backward(clipped_policy_loss(logratio_B, torch.tensor([1.0, -1.0, 1.0]), torch.ones(3), clip=0.2))
+    assert logratio_B.grad is not None
+    assert logratio_B.grad.tolist() == pytest.approx([0.0, 0.0, -1.1 / 3], rel=1e-5)
+
+
+def test_ratio_figures_by_hand() -> None:
+    figures = ratio_figures(torch.tensor([math.log(2.0), 0.0]), clip=0.2)
+    assert figures["ratio"] == pytest.approx(1.5)
+    assert figures["clip_fraction"] == pytest.approx(0.5)
+    assert figures["approx_kl"] == pytest.approx((1 - math.log(2.0)) / 2, rel=1e-5)
+
+
+def test_the_ratio_is_floor_mixed_new_over_logged() -> None:
+    logits_BK = torch.tensor([[0.0, 1.0, 2.0]])
+    vote = ClassifyVote("x", 1, (0.5, 0.3, 0.2), thumb_up=True)
+    columns = vote_columns([vote], labels=3)
+    loss = ppo_vote_loss(columns, columns.logged_N, ClassifyPpoSettings(probability_floor=0.06, clip=0.2))
+    value, figures = loss(logits_BK, torch.tensor([0]))
+    new = 0.94 * math.exp(1) / (1 + math.exp(1) + math.exp(2)) + 0.02
+    assert figures["ratio"] == pytest.approx(new / 0.3, rel=1e-5)
+    assert float(value) == pytest.approx(-min(new / 0.3, 1.2), rel=1e-5)
+
+
+def test_a_vote_on_an_older_version_is_weighted_by_champion_over_logged_truncated() -> None:
+    votes = [
+        ClassifyVote("x", 0, (0.25, 0.75), thumb_up=True, weight=0.5),
+        ClassifyVote("y", 0, (0.01, 0.99), thumb_up=False),
+    ]
+    columns = vote_columns(votes, labels=2)
+    proximal_N = torch.tensor([0.5, 0.5]).log()
+    loss = ppo_vote_loss(columns, proximal_N, ClassifyPpoSettings(probability_floor=0.0))
+    value, figures = loss(torch.zeros(2, 2), torch.tensor([0, 1]))
+    assert figures["ratio"] == pytest.approx(1.0)  # new / champion, not new / logged
+    assert float(value) == pytest.approx(-(0.5 * 2.0 - 5.0) / 2, rel=1e-5)
+
+
+def test_votes_of_the_champion_start_at_ratio_one(champion: Path, votes: list[ClassifyVote], tmp_path: Path) -> None:
+    still = replace(QUICK, training=replace(QUICK.training, epochs=1))
+    report = improve_classify(champion, votes, tmp_path / "v2", tmp_path / "ckpt", still)
+    assert report.largest_initial_logratio < 1e-5
+    bare = [replace(vote, probabilities=(1.0, 1.0, 1.0)) for vote in votes]
+    wrong = improve_classify(champion, bare, tmp_path / "v3", tmp_path / "ckpt", still)
+    assert wrong.largest_initial_logratio > 0.5
+
+
+def test_honest_thumbs_raise_accuracy(champion: Path, votes: list[ClassifyVote], tmp_path: Path) -> None:
+    report = improve_classify(champion, votes, tmp_path / "v2", tmp_path / "ckpt", QUICK)
+    assert _accuracy(tmp_path / "v2") >= _accuracy(champion) + 0.15
+    assert report.votes == 400
+    assert report.seed_labels == 3
+    assert len(report.history) == 6
+
+
+def test_inverted_thumbs_lower_accuracy(champion: Path, votes: list[ClassifyVote], tmp_path: Path) -> None:
+    inverted = [replace(vote, thumb_up=not vote.thumb_up) for vote in votes]
+    settings = replace(QUICK, training=replace(QUICK.training, seed_label_weight=0.0))
+    improve_classify(champion, inverted, tmp_path / "v2", tmp_path / "ckpt", settings)
+    assert _accuracy(tmp_path / "v2") < _accuracy(champion) - 0.15
+
+
+def test_votes_of_weight_zero_teach_nothing(champion: Path, votes: list[ClassifyVote], tmp_path: Path) -> None:
+    doubled = votes + [replace(vote, thumb_up=not vote.thumb_up, weight=0.0) for vote in votes]
+    improve_classify(champion, doubled, tmp_path / "v2", tmp_path / "ckpt", QUICK)
+    assert _accuracy(tmp_path / "v2") >= _accuracy(champion) + 0.15
+
+
+def test_the_same_job_gives_the_same_weights_and_another_seed_others(
+    champion: Path, votes: list[ClassifyVote], tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        improve_classify(champion, votes, tmp_path / name, tmp_path / f"{name}.ckpt", QUICK)
+    other = replace(QUICK, training=replace(QUICK.training, seed=1))
+    improve_classify(champion, votes, tmp_path / "c", tmp_path / "c.ckpt", other)
+    assert _weights(tmp_path / "a") == _weights(tmp_path / "b")
+    assert _weights(tmp_path / "a") != _weights(tmp_path / "c")
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def _killed_after(last: int, seen: list[int]) -> object:
+    def epoch_done(epoch: int, epochs: int, figures: Mapping[str, float]) -> None:
+        seen.append(epoch)
+        if epoch == last:
+            raise Killed
+
+    return epoch_done
+
+
+def test_a_killed_job_resumes_to_the_same_weights(champion: Path, votes: list[ClassifyVote], tmp_path: Path) -> None:
+    whole = improve_classify(champion, votes, tmp_path / "whole", tmp_path / "whole.ckpt", QUICK)
+    seen: list[int] = []
+    for last in (2, 3):
+        with pytest.raises(Killed):
+            improve_classify(
+                champion,
+                votes,
+                tmp_path / "cut",
+                tmp_path / "cut.ckpt",
+                QUICK,
+                _killed_after(last, seen),  # type: ignore[arg-type]
+            )
+    assert not (tmp_path / "cut").exists()
+    torch.manual_seed(77)  # a fresh process has other random numbers
+    resumed = improve_classify(
+        champion,
+        votes,
+        tmp_path / "cut",
+        tmp_path / "cut.ckpt",
+        QUICK,
+        _killed_after(99, seen),  # type: ignore[arg-type]
+    )
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert _weights(tmp_path / "cut") == _weights(tmp_path / "whole")
+    assert resumed.history == whole.history
+    assert not (tmp_path / "cut.ckpt").exists()
+
+
+def test_a_checkpoint_of_other_votes_is_not_gone_on_from(
+    champion: Path, votes: list[ClassifyVote], tmp_path: Path
+) -> None:
+    fresh = improve_classify(champion, votes, tmp_path / "a", tmp_path / "a.ckpt", QUICK)
+    with pytest.raises(Killed):
+        improve_classify(
+            champion,
+            votes[:200],
+            tmp_path / "b",
+            tmp_path / "b.ckpt",
+            QUICK,
+            _killed_after(3, []),  # type: ignore[arg-type]
+        )
+    again = improve_classify(champion, votes, tmp_path / "b", tmp_path / "b.ckpt", QUICK)
+    assert again.history == fresh.history
+
+
+def test_a_damaged_checkpoint_is_no_checkpoint(tmp_path: Path) -> None:
+    saved = EpochCheckpoint(tmp_path / "ckpt", "job")
+    assert saved.load() is None
+    saved.save({"history": [{"loss": 0.5}], "model": {"w": torch.ones(2)}})
+    assert saved.load() is not None
+    whole = saved.path.read_bytes()
+    for size in (0, 10, len(whole) // 2):
+        saved.path.write_bytes(whole[:size])
+        assert saved.load() is None
+
+
+def test_the_seed_labels_are_handed_on(champion: Path, votes: list[ClassifyVote], tmp_path: Path) -> None:
+    short = replace(QUICK, training=replace(QUICK.training, epochs=1))
+    improve_classify(champion, votes, tmp_path / "v2", tmp_path / "ckpt", short)
+    assert (tmp_path / "v2" / SEED_LABELS_FILE).read_bytes() == (champion / SEED_LABELS_FILE).read_bytes()
+
+
+def test_a_version_without_seed_labels_learns_from_votes_alone(
+    champion: Path, votes: list[ClassifyVote], tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for file in champion.iterdir():
+        if file.name != SEED_LABELS_FILE:
+            (bare / file.name).write_bytes(file.read_bytes())
+    report = improve_classify(bare, votes, tmp_path / "v2", tmp_path / "ckpt", QUICK)
+    assert report.seed_labels == 0
+    assert report.history[-1]["seed_loss"] == 0
+    assert _accuracy(tmp_path / "v2") >= _accuracy(champion) + 0.15
+
+
+def test_the_thumbs_up_baseline_learns_and_reads_no_thumbs_down(
+    champion: Path, votes: list[ClassifyVote], tmp_path: Path
+) -> None:
+    liked = [vote for vote in votes if vote.thumb_up]
+    supervise_on_thumbs_up(champion, votes, tmp_path / "a", tmp_path / "ckpt", QUICK.training)
+    supervise_on_thumbs_up(champion, liked, tmp_path / "b", tmp_path / "ckpt", QUICK.training)
+    assert _accuracy(tmp_path / "a") > _accuracy(champion)
+    assert _weights(tmp_path / "a") == _weights(tmp_path / "b")
+
+
+def test_no_votes_and_no_thumbs_up_say_so(champion: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotEnoughData, match="no votes"):
+        improve_classify(champion, [], tmp_path / "v2", tmp_path / "ckpt")
+    down = ClassifyVote("x", 0, (0.4, 0.3, 0.3), thumb_up=False)
+    with pytest.raises(NotEnoughData, match="no thumb is up"):
+        supervise_on_thumbs_up(champion, [down], tmp_path / "v2", tmp_path / "ckpt")
+
+
+@pytest.mark.parametrize(
+    ("vote", "field"),
+    [
+        (ClassifyVote("x", 0, (0.5, 0.5), True), r"votes\[0\]: it is not of this policy of 3 labels"),
+        (ClassifyVote("x", 3, (0.4, 0.3, 0.3), True), r"votes\[0\]: it is not of this policy"),
+        (ClassifyVote("x", 0, (0.0, 0.5, 0.5), True), r"probabilities: the served label's must lie in \(0, 1\]"),
+        (ClassifyVote("x", 0, (math.nan, 0.5, 0.5), True), r"probabilities"),
+        (ClassifyVote("x", 0, (0.4, 0.3, 0.3), True, weight=-1.0), r"weight: must be finite and at least 0"),
+        (ClassifyVote("x", 0, (0.4, 0.3, 0.3), True, weight=math.inf), r"weight"),
+    ],
+)
+def test_rows_that_can_not_be_of_this_policy_are_named(vote: ClassifyVote, field: str) -> None:
+    with pytest.raises(InvalidData, match=field):
+        vote_columns([vote], labels=3)
+
+
+def test_served_probabilities_and_votes_agree_on_the_floor(champion: Path, votes: list[ClassifyVote]) -> None:
+    classifier = load_classifier(champion)
+    with torch.no_grad():
+        logits_BK = classifier.logits([votes[0].text])
+    assert served_probabilities(logits_BK, FLOOR)[0].tolist() == pytest.approx(votes[0].probabilities, abs=1e-6)
