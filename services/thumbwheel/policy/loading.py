@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from thumbwheel.errors import DamagedArtifact
 
@@ -35,6 +36,7 @@ def load_causal(folder: Path) -> CausalPolicy:
         DamagedArtifact: a file is missing or unreadable, or the weights are not safetensors.
     """
     check_safetensors(folder)
+    disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
@@ -50,6 +52,13 @@ def load_causal(folder: Path) -> CausalPolicy:
         raise DamagedArtifact(f"{folder.name}: not a readable policy folder: restore it or roll back") from error
     turn_dropout_off(model)
     return CausalPolicy(model.eval(), tokenizer)
+
+
+def save_causal(policy: CausalPolicy, folder: Path) -> None:
+    """Write weights (safetensors), config and tokenizer into `folder`, as `load_causal` reads them."""
+    disable_progress_bar()
+    policy.model.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
 
 
 def check_safetensors(folder: Path) -> None:

@@ -1,0 +1,160 @@
+"""A user's own data file: labelled texts for `classify`, chats or plain text for `generate`.
+
+{"text": "where is my parcel", "label": "track"}                     classify, JSON lines
+{"messages": [{"role": "user", "content": "..."}, ...]}              generate, JSON lines
+user: ...  /  assistant: ...   with a blank line between dialogues   generate, transcripts
+any other text, one document a line                                  generate, plain text
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from thumbwheel.errors import InvalidData
+from thumbwheel.records import Message
+
+ROLES: Final = ("system", "user", "assistant")
+MAX_LINE_CHARACTERS: Final = 100_000
+_NAMED_BAD_LINES: Final = 5
+
+Chat = tuple[Message, ...]
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledText:
+    """A text and its right label."""
+
+    text: str
+    label: str
+
+
+class _BadLine(ValueError):
+    """What is wrong with one line, and its cure."""
+
+
+def read_labelled(path: Path) -> list[LabelledText]:
+    """Read JSON lines of `{"text", "label"}`.
+
+    Raises:
+        InvalidData: the file can not be read, has no rows, or has bad lines; names the lines.
+    """
+    return _parse(path, _lines(path), _labelled)
+
+
+def read_chats(path: Path) -> list[Chat]:
+    """Read what a causal policy learns from; a plain-text document is one message of role `""`.
+
+    Raises:
+        InvalidData: the file can not be read, has no rows, or has bad lines; names the lines.
+    """
+    lines = _lines(path)
+    first = next((line for line in lines if line.strip()), "")
+    if first.lstrip().startswith("{"):
+        return _parse(path, lines, _chat)
+    if _role(first) is not None:
+        return list(_transcripts(path, lines))
+    return _parse(path, lines, lambda line: (Message("", line.strip()),))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        problem = f"byte {error.start} is not UTF-8: save the file as UTF-8"
+        raise InvalidData(path.name, problem) from error
+    except OSError as error:
+        raise InvalidData(path.name, f"can not be read ({error.strerror}): check the path") from error
+
+
+def _parse(path: Path, lines: Iterable[str], parse: Callable[[str], Row]) -> list[Row]:
+    """Parse every line that is not blank; collect what is wrong, and tell it all at once."""
+    rows: list[Row] = []
+    problems: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            if len(line) > MAX_LINE_CHARACTERS:
+                raise _BadLine(f"longer than {MAX_LINE_CHARACTERS} characters: split it")
+            rows.append(parse(line))
+        except _BadLine as error:
+            problems.append(f"line {number}: {error}")
+    _raise(path, problems)
+    if not rows:
+        raise InvalidData(path.name, "it has no rows: give at least one line")
+    return rows
+
+
+def _raise(path: Path, problems: list[str]) -> None:
+    if problems:
+        more = len(problems) - _NAMED_BAD_LINES
+        tail = f"; and {more} more bad lines" if more > 0 else ""
+        raise InvalidData(path.name, "; ".join(problems[:_NAMED_BAD_LINES]) + tail)
+
+
+def _object(line: str) -> dict[str, object]:
+    try:
+        row = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise _BadLine("not JSON: write one object a line") from error
+    if not isinstance(row, dict):
+        raise _BadLine("not a JSON object: write {...}")
+    return row
+
+
+def _text(row: dict[str, object], key: str) -> str:
+    value = row.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise _BadLine(f'"{key}" must be a text that is not empty')
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise _BadLine(f'"{key}" has half a surrogate pair: write valid Unicode') from error
+    return value
+
+
+def _labelled(line: str) -> LabelledText:
+    row = _object(line)
+    return LabelledText(_text(row, "text"), _text(row, "label"))
+
+
+def _chat(line: str) -> Chat:
+    turns = _object(line).get("messages")
+    if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
+        raise _BadLine('"messages" must be a list of {"role", "content"} objects that is not empty')
+    chat = tuple(Message(_text(turn, "role"), _text(turn, "content")) for turn in turns)
+    for turn in chat:
+        if turn.role not in ROLES:
+            raise _BadLine(f"unknown role: use one of {', '.join(ROLES)}")
+    if all(turn.role != "assistant" for turn in chat):
+        raise _BadLine("no assistant message: there is no reply to learn from")
+    return chat
+
+
+def _role(line: str) -> str | None:
+    role, colon, _ = line.partition(":")
+    return role.strip().lower() if colon and role.strip().lower() in ROLES else None
+
+
+def _transcripts(path: Path, lines: list[str]) -> Iterator[Chat]:
+    """Yield dialogues of `role: text` lines; those without an assistant's turn teach nothing and are left out."""
+    problems = [
+        f"line {i}: must begin with user:, assistant: or system:"
+        for i, line in enumerate(lines, start=1)
+        if line.strip() and _role(line) is None
+    ]
+    _raise(path, problems)
+    chat: list[Message] = []
+    for line in [*lines, ""]:
+        role, text = _role(line), line.partition(":")[2].strip()
+        if role and text:
+            chat.append(Message(role, text))
+        elif not line.strip():
+            if any(turn.role == "assistant" for turn in chat):
+                yield tuple(chat)
+            chat = []

@@ -1,0 +1,48 @@
+"""What the frozen first policy makes of each token of a reply: the inputs of the reward head.
+
+Shapes: B replies, R longest reply, V vocabulary, D hidden width, C = 2 D + 3 features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from thumbwheel.policy.scoring import ReplyBatch, forward_replies, gather_logprobs, packed
+
+SURPRISES = 3
+
+
+def feature_width(model: PreTrainedModel) -> int:
+    """Return C for a policy."""
+    return 2 * int(model.config.hidden_size) + SURPRISES
+
+
+@torch.no_grad()
+def token_features(model: PreTrainedModel, batch: ReplyBatch) -> Tensor:
+    """Return features_BRC = [h(t-1), h(t), log p, log p - max log p, entropy] at each reply token t.
+
+    A wrong number in a reply looks like any other to a pooled hidden state; to the policy that wrote it, it is a
+    surprise. The last three features carry that surprise.
+    """
+    outputs = forward_replies(model, batch, temperature=1.0)
+    logprobs_BRV = outputs.logits_BRV.log_softmax(-1)
+    chosen_BR = gather_logprobs(outputs.logits_BRV, batch.reply_ids_BR)
+    best_BR = logprobs_BRV.amax(-1)
+    entropy_BR = -(logprobs_BRV.exp() * logprobs_BRV).sum(-1)
+    surprise_BRS = torch.stack([chosen_BR, chosen_BR - best_BR, entropy_BR], dim=-1)
+    return torch.cat([outputs.hidden_BSD[:, :-1], outputs.hidden_BSD[:, 1:], surprise_BRS], dim=-1)
+
+
+def featurise(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    replies: Sequence[Sequence[int]],
+    batch_size: int = 64,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield (features_BRC, mask_BR) of the rows in order, in batches."""
+    for batch in packed(prompts, replies, batch_size):
+        yield token_features(model, batch), batch.reply_mask_BR

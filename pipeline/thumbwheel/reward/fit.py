@@ -1,0 +1,134 @@
+"""Fit the reward head to votes.
+
+Shapes: B replies, R longest reply, C features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import cos, pi
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
+
+from thumbwheel.errors import NotEnoughData
+from thumbwheel.reward.calibration import expected_calibration_error, roc_auc
+from thumbwheel.reward.features import feature_width, featurise
+from thumbwheel.reward.head import RewardHead
+from thumbwheel.reward.model import RewardModel
+from thumbwheel.reward.rated_reply import RatedReply
+
+
+@dataclass(frozen=True, slots=True)
+class RewardSettings:
+    """How the head is trained. Few votes need as many `updates` as many do: 1,000 votes, 10 passes are too few."""
+
+    updates: int = 600
+    batch_rows: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    hidden: int = 64
+    least_votes: int = 200
+    least_votes_of_a_side: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RewardQuality:
+    """The reward model on votes it has not seen. `auc` and `calibration_error` are NaN when one side is empty.
+
+    `length_correlation` is Pearson's, between score and number of tokens: far from 0, it pays for length.
+    """
+
+    votes: int
+    auc: float
+    calibration_error: float
+    length_correlation: float
+
+
+def fit(
+    backbone: PreTrainedModel, rows: Sequence[RatedReply], seed: int, settings: RewardSettings | None = None
+) -> RewardModel:
+    """Train a head on the frozen `backbone`; normalised on the same replies.
+
+    The same rows, backbone and seed give the same head.
+
+    Raises:
+        NotEnoughData: too few votes, or too few of one side.
+    """
+    settings = settings or RewardSettings()
+    check_votes(rows, settings)
+    torch.manual_seed(seed)
+    features = list(_features(backbone, rows))
+    head = RewardHead(feature_width(backbone), settings.hidden)
+    head.standardise(*_moments(features))
+    _train(head, features, rows, torch.Generator().manual_seed(seed), settings)
+    model = RewardModel(backbone, head.eval())
+    model.normalise([row.prompt_ids for row in rows], [row.reply_ids for row in rows])
+    return model
+
+
+def measure(model: RewardModel, rows: Sequence[RatedReply]) -> RewardQuality:
+    """Return how well the model foretells votes it was not fitted to."""
+    probabilities = model.probabilities([row.prompt_ids for row in rows], [row.reply_ids for row in rows])
+    ups = [row.target > 0.5 for row in rows]
+    lengths = torch.tensor([float(len(row.reply_ids)) for row in rows])
+    pair = torch.stack([torch.tensor(probabilities).logit(eps=1e-6), lengths])
+    return RewardQuality(
+        votes=len(rows),
+        auc=roc_auc(probabilities, ups),
+        calibration_error=expected_calibration_error(probabilities, ups),
+        length_correlation=float(torch.corrcoef(pair)[0, 1]) if lengths.std() > 0 else 0.0,
+    )
+
+
+def check_votes(rows: Sequence[RatedReply], settings: RewardSettings) -> None:
+    """Raise NotEnoughData, saying what there is and what it takes."""
+    if len(rows) < settings.least_votes:
+        raise NotEnoughData(f"{len(rows)} votes, it takes {settings.least_votes}: collect more feedback")
+    ups = sum(row.target > 0.5 for row in rows)
+    for side, count in (("up", ups), ("down", len(rows) - ups)):
+        if count < settings.least_votes_of_a_side:
+            raise NotEnoughData(
+                f"only {count} thumbs {side} of {len(rows)} votes, it takes {settings.least_votes_of_a_side}: "
+                "there is nothing to tell good from bad by"
+            )
+
+
+def _features(backbone: PreTrainedModel, rows: Sequence[RatedReply]) -> Iterator[Tensor]:
+    """Yield the features of each reply, (R, C), in half precision: they are kept for all votes at once."""
+    for features_BRC, mask_BR in featurise(backbone, [row.prompt_ids for row in rows], [row.reply_ids for row in rows]):
+        for features_RC, mask_R in zip(features_BRC, mask_BR, strict=True):
+            yield features_RC[mask_R].half()
+
+
+def _moments(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each feature over a thousand replies' tokens."""
+    tokens_NC = torch.cat(list(features[:: max(1, len(features) // 1000)])).float()
+    return tokens_NC.mean(0), tokens_NC.std(0)
+
+
+def _train(
+    head: RewardHead,
+    features: Sequence[Tensor],
+    rows: Sequence[RatedReply],
+    generator: torch.Generator,
+    settings: RewardSettings,
+) -> None:
+    targets = torch.tensor([row.target for row in rows])
+    weights = torch.tensor([row.weight for row in rows])
+    optimizer = torch.optim.AdamW(head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    for update in range(settings.updates):
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * 0.5 * (1 + cos(pi * update / settings.updates))
+        index = torch.randint(len(rows), (settings.batch_rows,), generator=generator)
+        batch = [features[i] for i in index.tolist()]
+        mask_BR = pad_sequence([torch.ones(len(f), dtype=torch.bool) for f in batch], batch_first=True)
+        logits_B = head(pad_sequence(batch, batch_first=True).float(), mask_BR)
+        losses_B = F.binary_cross_entropy_with_logits(logits_B, targets[index], reduction="none")
+        loss = (losses_B * weights[index]).sum() / weights[index].sum()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
