@@ -90,6 +90,12 @@ class Reconciler:
         """Look at the registry now."""
         self._nudged.set()
 
+    def retry_now(self) -> None:
+        """Try versions that could not be served again at the next look, without waiting for their turn."""
+        for failure in self._failures.values():
+            failure.due = 0.0
+        self.nudge()
+
     def problems(self) -> dict[str, str]:
         """Policies whose channel points at a version that can't be served, and why."""
         return {policy: failure.problem for (policy, _), failure in self._failures.items()}
