@@ -25,6 +25,7 @@ from torch import Tensor
 from thumbwheel.policy.classify import Classifier, load_classifier, served_probabilities
 from thumbwheel.ppo.classify_votes import ClassifyVote, VoteColumns, vote_columns
 from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
+from thumbwheel.ppo.losses import clipped_policy_loss
 from thumbwheel.ppo.vote_training import EpochDone, Metrics, VoteLoss, VoteTrainer, VoteTrainingSettings
 from thumbwheel.pretrain.classify import read_seed_labels, save_classifier
 
@@ -96,37 +97,23 @@ def improve_classify(
 def ppo_vote_loss(columns: VoteColumns, proximal_N: Tensor, settings: ClassifyPpoSettings) -> VoteLoss:
     """The clipped objective on these votes as a function of new logits; `proximal_N`: the champion's log p(label)."""
     anchor_N = (proximal_N - columns.logged_N).exp().clamp(max=settings.largest_anchor_weight)
-    weights_N = columns.weights_N * anchor_N
+    # The clipped minimum scales with weights of at least 0, so they go into the advantage.
+    advantages_N = columns.weights_N * anchor_N * columns.advantages_N
 
     def loss(logits_BK: Tensor, rows_B: Tensor) -> tuple[Tensor, Metrics]:
         probs_BK = served_probabilities(logits_BK, settings.probability_floor)
         log_probs_BK = probs_BK.log()
         new_B = log_probs_BK.gather(1, columns.labels_N[rows_B, None]).squeeze(1)
-        logratio_B = new_B - proximal_N[rows_B]
-        value = clipped_policy_loss(logratio_B, columns.advantages_N[rows_B], weights_N[rows_B], settings.clip)
-        with torch.no_grad():
-            figures = ratio_figures(logratio_B, settings.clip)
-            figures["entropy"] = float(-(probs_BK * log_probs_BK).sum(1).mean())
-        return value, figures
+        everything_B = torch.ones_like(rows_B, dtype=torch.bool)
+        step = clipped_policy_loss(new_B, proximal_N[rows_B], advantages_N[rows_B], everything_B, settings.clip)
+        return step.loss, {
+            "ratio": float(step.mean_ratio.detach()),
+            "clip_fraction": float(step.clip_fraction),
+            "approx_kl": float(step.approx_kl),
+            "entropy": float(-(probs_BK * log_probs_BK).sum(1).mean().detach()),
+        }
 
     return loss
-
-
-def clipped_policy_loss(logratio_B: Tensor, advantage_B: Tensor, weight_B: Tensor, clip: float) -> Tensor:
-    """Weighted mean of -min(r A, clip(r, 1 - c, 1 + c) A), r = exp(logratio). Schulman et al. (2017), eq. 7."""
-    ratio_B = logratio_B.clamp(-20, 20).exp()
-    objective_B = torch.minimum(ratio_B * advantage_B, ratio_B.clamp(1 - clip, 1 + clip) * advantage_B)
-    return -(weight_B * objective_B).mean()
-
-
-def ratio_figures(logratio_B: Tensor, clip: float) -> dict[str, float]:
-    """Mean ratio, share outside of the clip range, and the KL estimate mean(r - 1 - ln r) in nats (Schulman's k3)."""
-    ratio_B = logratio_B.exp()
-    return {
-        "ratio": float(ratio_B.mean()),
-        "clip_fraction": float(((ratio_B - 1).abs() > clip).float().mean()),
-        "approx_kl": float((ratio_B - 1 - logratio_B).mean()),
-    }
 
 
 def job_fingerprint(champion: Path, votes: Sequence[ClassifyVote], settings: object) -> str:

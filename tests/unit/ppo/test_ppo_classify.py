@@ -15,10 +15,8 @@ from thumbwheel.errors import InvalidData, NotEnoughData
 from thumbwheel.policy.classify import load_classifier, sample_labels, served_probabilities
 from thumbwheel.ppo.classify import (
     ClassifyPpoSettings,
-    clipped_policy_loss,
     improve_classify,
     ppo_vote_loss,
-    ratio_figures,
 )
 from thumbwheel.ppo.classify_baseline import supervise_on_thumbs_up
 from thumbwheel.ppo.classify_votes import ClassifyVote, vote_columns
@@ -83,27 +81,21 @@ def _weights(folder: Path) -> bytes:
 
 
 def test_the_clipped_loss_by_hand() -> None:
-    # Ratios 1.5 and .5 under both signs, clip .2: min(1.5, 1.2) = 1.2; min(-1.5, -1.2) = -1.5;
+    # Ratios 1.5 and .5 under both thumbs, clip .2: min(1.5, 1.2) = 1.2; min(-1.5, -1.2) = -1.5;
     # min(.5, .8) = .5; min(-.5, -.8) = -.8. The weights are 1, 1, 1, 2.
-    logratio_B = torch.tensor([1.5, 1.5, 0.5, 0.5]).log()
-    loss = clipped_policy_loss(
-        logratio_B, torch.tensor([1.0, -1.0, 1.0, -1.0]), torch.tensor([1.0, 1.0, 1.0, 2.0]), clip=0.2
-    )
-    assert float(loss) == pytest.approx(-(1.2 - 1.5 + 0.5 - 1.6) / 4, rel=1e-6)
-
-
-def test_no_gradient_flows_where_the_clip_binds() -> None:
-    logratio_B = torch.tensor([math.log(1.5), math.log(0.5), math.log(1.1)], requires_grad=True)
-    torch.autograd.backward(clipped_policy_loss(logratio_B, torch.tensor([1.0, -1.0, 1.0]), torch.ones(3), clip=0.2))
-    assert logratio_B.grad is not None
-    assert logratio_B.grad.tolist() == pytest.approx([0.0, 0.0, -1.1 / 3], rel=1e-5)
-
-
-def test_ratio_figures_by_hand() -> None:
-    figures = ratio_figures(torch.tensor([math.log(2.0), 0.0]), clip=0.2)
-    assert figures["ratio"] == pytest.approx(1.5)
-    assert figures["clip_fraction"] == pytest.approx(0.5)
-    assert figures["approx_kl"] == pytest.approx((1 - math.log(2.0)) / 2, rel=1e-5)
+    votes = [
+        ClassifyVote("a", 0, (0.4, 0.6), thumb_up=True),
+        ClassifyVote("b", 0, (0.4, 0.6), thumb_up=False),
+        ClassifyVote("c", 0, (0.4, 0.6), thumb_up=True),
+        ClassifyVote("d", 0, (0.4, 0.6), thumb_up=False, weight=2.0),
+    ]
+    columns = vote_columns(votes, labels=2)
+    loss = ppo_vote_loss(columns, columns.logged_N, ClassifyPpoSettings(probability_floor=0.0, clip=0.2))
+    new_BK = torch.tensor([[0.6, 0.4], [0.6, 0.4], [0.2, 0.8], [0.2, 0.8]])
+    value, figures = loss(new_BK.log(), torch.arange(4))
+    assert float(value) == pytest.approx(-(1.2 - 1.5 + 0.5 - 1.6) / 4, rel=1e-5)
+    assert figures["ratio"] == pytest.approx(1.0, rel=1e-5)
+    assert figures["approx_kl"] == pytest.approx(-(math.log(1.5) + math.log(0.5)) / 2, rel=1e-4)
 
 
 def test_the_ratio_is_floor_mixed_new_over_logged() -> None:
