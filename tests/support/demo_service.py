@@ -269,6 +269,10 @@ class Inference(_Servicer, InferenceServiceServicer):
         _demand_helpdesk(request)
         return self._words(request, context)
 
+    @_refusing
+    def Tag(self, request: inf.TagRequest, context: grpc.ServicerContext) -> Any:
+        raise UnknownPolicy("policy: no `tag` policy is served")
+
     def _words(self, request: inf.GenerateRequest, context: grpc.ServicerContext) -> Iterator[Any]:
         context.add_callback(lambda: None if context.is_active() else self.world.cancelled.set())
         text = f"Thank you for writing: {request.prompt}"
@@ -421,6 +425,14 @@ class Admin(_Servicer, AdminServiceServicer):
         run.summary.ended_unix_us = 0
         self.world.runs.insert(0, run)
         return adm.StartRunResponse(run_id="run-0003")
+
+    @_refusing
+    def DescribeVersion(self, request: adm.DescribeVersionRequest, context: grpc.ServicerContext) -> Any:
+        raise UnknownVersion("version: the pages never ask for one")
+
+    @_refusing
+    def EraseUser(self, request: adm.EraseUserRequest, context: grpc.ServicerContext) -> Any:
+        raise InvalidInput("user_id", "the pages never erase anybody")
 
     @_refusing
     def Status(self, request: adm.StatusRequest, context: grpc.ServicerContext) -> Any:

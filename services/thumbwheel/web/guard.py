@@ -94,14 +94,15 @@ async def _read(request: Request, deps: Deps) -> bytes:
         raise HTTPException(415, "Send JSON, with the header Content-Type: application/json.")
     try:
         async with asyncio.timeout(deps.body_timeout_s):
-            return await _read_bounded(request, deps.max_body_bytes)
+            return await read_bounded(request, deps.max_body_bytes)
     except TimeoutError:
         raise HTTPException(408, f"The body did not arrive within {deps.body_timeout_s:g} seconds.") from None
     except ClientDisconnect:
         raise HTTPException(400, "The body ended early.") from None
 
 
-async def _read_bounded(request: Request, limit: int) -> bytes:
+async def read_bounded(request: Request, limit: int) -> bytes:
+    """Return the body, reading at most one chunk more than `limit` bytes. Raises HTTPException 413."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -44,12 +44,14 @@ class Browser:
         self.csrf = html.unescape(found[1]) if found else self.csrf
         return response
 
-    def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
+    def post(self, path: str, body: Any, **headers: str | bytes) -> httpx.Response:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json", "X-CSRF-Token": self.csrf, "Origin": self.url} | {
-            name.replace("_", "-"): value for name, value in headers.items()
+        usual = {"Content-Type": "application/json", "X-CSRF-Token": self.csrf, "Origin": self.url}
+        sent = usual | {name.replace("_", "-"): value for name, value in headers.items()}
+        raw = {
+            name.encode(): value.encode() if isinstance(value, str) else value for name, value in sent.items() if value
         }
-        return self.http.post(path, content=content, headers={name: value for name, value in sent.items() if value})
+        return self.http.post(path, content=content, headers=raw)
 
     def ask(self, text: str = "where is my refund") -> dict[str, Any]:
         """Ask `topics`; return the answer."""
@@ -62,6 +64,10 @@ class Browser:
     def votes(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.http.get("/votes").json()["votes"]
         return rows
+
+
+def _raw(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
 
 
 def _right(answer: dict[str, Any]) -> dict[str, Any]:

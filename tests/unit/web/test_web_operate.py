@@ -1,0 +1,177 @@
+"""The operator's page, its levers, and the runs' reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from demo_service import World, gate
+
+from thumbwheel.errors import Unavailable, UnknownRun
+from thumbwheel.web.report import find_report
+
+
+@pytest.fixture
+def run_folder(runs_dir: Path) -> Iterator[Path]:
+    folder = runs_dir / "run-0001"
+    folder.mkdir(parents=True, exist_ok=True)
+    report = folder / "report.html"
+    report.write_text("<!doctype html><title>Run</title><style>p{color:red}</style><p>Better.</p>")
+    (runs_dir.parent / "keys.json").write_text("secret")
+    yield folder
+    report.unlink(missing_ok=True)
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    return {"policy": "helpdesk", "version": "v3", "reason": "looks better to me", "actor": "Ada", **changes}
+
+
+def test_the_page_shows_versions_runs_gates_and_audit_trail(browser: Any) -> None:
+    page = browser.open("/operate").text
+    for shown in (
+        "71.2\u202f%",
+        "66.1\u202f%–75.9\u202f%, n = 320",
+        "312<small> of 1,000",
+        "run-0001: every gate passed",
+    ):
+        assert shown in page
+    assert page.count('class="rate-chart"') == 3
+    assert page.count('data-order="promote"') == 2
+    assert page.count('class="gates"') == 2
+    assert "Reward over the champion" in page and "0.02 (-0.03 to 0.07) against 0" in page
+    assert "0.04 against 0.2" in page
+
+
+def test_each_policy_has_a_page_of_its_own(browser: Any) -> None:
+    page = browser.open("/operate?policy=topics").text
+    assert "No run yet." in page
+    assert 'data-policy="topics"' in page
+
+
+def test_an_unknown_policy_is_named_with_those_that_exist(browser: Any) -> None:
+    response = browser.http.get("/operate/panels?policy=nothing")
+    assert response.status_code == 404
+    assert "there are: helpdesk, topics" in response.json()["error"]["message"]
+
+
+def test_a_service_without_a_policy_still_has_a_page(browser: Any, world: World) -> None:
+    world.versions.clear()
+    world.status.ClearField("policies")
+    page = browser.open("/operate")
+    assert page.status_code == 200
+    assert "No version yet" in page.text
+
+
+def test_a_service_that_is_away_is_said(browser: Any, world: World) -> None:
+    world.failures["Status"] = Unavailable("the service restarts", 0.01)
+    assert browser.http.get("/operate/panels").status_code == 503
+
+
+def test_a_running_run_and_dead_letters_show(browser: Any, world: World) -> None:
+    world.status.dead_letters = 3
+    world.status.policies[0].running_run_id = "run-0003"
+    page = browser.open("/operate/panels").text
+    assert '<span class="bad">3 dead letters</span>' in page
+    assert "<code>run-0003</code>" in page
+
+
+def test_a_gate_without_an_interval_shows_none(browser: Any, world: World) -> None:
+    del world.runs[0].gates[:]
+    world.runs[0].gates.extend([gate("latency", True, 1.234567, 1.5, "Not slower.")])
+    assert "1.235 against 1.5" in browser.open("/operate/panels").text
+
+
+def test_promoting_moves_the_champion_and_leaves_who_and_why(browser: Any, world: World) -> None:
+    response = browser.post("/operate/promote", order())
+    assert response.status_code == 200
+    assert response.json() == {"policy": "helpdesk", "channel": "champion", "previous": "v2", "version": "v3"}
+    assert world.champion("helpdesk") == "v3"
+    assert (world.history[0].actor, world.history[0].reason) == ("Ada", "looks better to me")
+    assert "looks better to me" in browser.open("/operate/panels").text
+
+
+def test_rolling_back_returns_to_the_champion_before(browser: Any, world: World) -> None:
+    body = {key: value for key, value in order().items() if key != "version"}
+    assert browser.post("/operate/rollback", body).json()["version"] == "v1"
+    assert world.champion("helpdesk") == "v1"
+    refused = browser.post("/operate/rollback", body)
+    assert refused.status_code == 409
+    assert "no earlier champion" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"reason": ""}, "reason"),
+        ({"reason": "  "}, "reason"),
+        ({"reason": "x" * 501}, "reason"),
+        ({"reason": None}, "reason"),
+        ({"actor": ""}, "actor"),
+        ({"actor": "x" * 101}, "actor"),
+        ({"version": ""}, "version"),
+        ({"policy": 1}, "policy"),
+        ({"force": True}, ""),
+    ],
+)
+def test_a_wrong_order_moves_nothing(browser: Any, world: World, changes: dict[str, Any], field: str) -> None:
+    response = browser.post("/operate/promote", order(**changes))
+    assert response.status_code == 422
+    assert response.json()["error"]["field"] == field
+    assert world.champion("helpdesk") == "v2"
+
+
+def test_promoting_what_does_not_exist_is_explained(browser: Any) -> None:
+    response = browser.post("/operate/promote", order(version="v9"))
+    assert response.status_code == 404
+    assert "has no version 'v9'" in response.json()["error"]["message"]
+
+
+def test_an_order_by_proxy_is_refused(browser: Any, world: World) -> None:
+    assert browser.post("/operate/promote", order(), X_Forwarded_For="127.0.0.1").status_code == 403
+    assert world.champion("helpdesk") == "v2"
+
+
+def test_the_report_comes_without_scripts_and_without_our_origin(browser: Any, run_folder: Path) -> None:
+    response = browser.http.get("/operate/runs/run-0001/report.html")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "sandbox" in response.headers["content-security-policy"]
+    assert "script-src" not in response.headers["content-security-policy"]
+    assert "Better." in response.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/operate/runs/run-0009/report.html",
+        "/operate/runs/../report.html",
+        "/operate/runs/%2e%2e/report.html",
+        "/operate/runs/..%2f..%2fkeys.json/report.html",
+        "/operate/runs/run-0001/..%2f..%2f..%2fkeys.json",
+        "/operate/runs/run-0001/keys.json",
+        "/operate/runs/%00/report.html",
+        "/operate/runs//report.html",
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+    ],
+)
+def test_nothing_else_can_be_read(browser: Any, run_folder: Path, path: str) -> None:
+    assert browser.http.get(path).status_code == 404
+
+
+def test_the_report_is_for_operators_only(browser: Any, run_folder: Path) -> None:
+    path = "/operate/runs/run-0001/report.html"
+    assert browser.http.get(path, headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 403
+
+
+def test_a_link_out_of_the_runs_folder_is_not_followed(run_folder: Path, runs_dir: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "report.html"
+    outside.write_text("secret")
+    (runs_dir / "linked").symlink_to(tmp_path)
+    (run_folder / "report.html").unlink()
+    (run_folder / "report.html").symlink_to(outside)
+    for run_id in ("linked", "run-0001", ".", "..", ""):
+        with pytest.raises(UnknownRun):
+            find_report(runs_dir, run_id)
