@@ -1,0 +1,121 @@
+"""Records of the domain as messages of the admin contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from thumbwheel.admin.ports import Schedule
+from thumbwheel.admin.v1 import admin_pb2 as pb
+from thumbwheel.records import Channel, ChannelChange, GateResult, Manifest, PolicyKind, Run, VoteCounts
+from thumbwheel.registry import manifest as manifests
+
+
+def version_summary(manifest: Manifest, channels: Mapping[Channel, str], votes: VoteCounts) -> pb.VersionSummary:
+    """Return a version, the channels that point at it, and its votes."""
+    return pb.VersionSummary(
+        policy=manifest.policy,
+        version=manifest.version,
+        parent=manifest.parent,
+        digest=manifest.digest,
+        run_id=manifest.run_id,
+        created_unix_us=manifest.created_us,
+        channels=[channel.value for channel, version in channels.items() if version == manifest.version],
+        verdict=manifest.verdict,
+        votes=vote_counts(votes),
+    )
+
+
+def version_description(summary: pb.VersionSummary, manifest: Manifest) -> pb.DescribeVersionResponse:
+    """Return a version with its manifest."""
+    return pb.DescribeVersionResponse(summary=summary, manifest_json=manifests.to_json(manifest))
+
+
+def vote_counts(votes: VoteCounts) -> pb.VoteCounts:
+    """Return votes; the contract wants 0 for the mean of no ratings."""
+    return pb.VoteCounts(
+        responses=votes.responses,
+        thumbs_up=votes.thumbs_up,
+        thumbs_down=votes.thumbs_down,
+        ratings=votes.ratings,
+        rating_mean=votes.rating_mean if votes.ratings else 0.0,
+        rankings=votes.rankings,
+        edits=votes.edits,
+    )
+
+
+def channel_change(change: ChannelChange) -> pb.ChannelChange:
+    """Return a pointer that moved."""
+    return pb.ChannelChange(
+        policy=change.policy,
+        channel=change.channel.value,
+        previous_version=change.previous,
+        version=change.version,
+    )
+
+
+def audit_entry(change: ChannelChange) -> pb.AuditEntry:
+    """Return a row of the audit trail."""
+    return pb.AuditEntry(
+        time_unix_us=change.time_us,
+        policy=change.policy,
+        channel=change.channel.value,
+        previous_version=change.previous,
+        version=change.version,
+        actor=change.actor,
+        reason=change.reason,
+        evidence_digest=change.evidence_digest,
+    )
+
+
+def run_summary(run: Run) -> pb.RunSummary:
+    """Return a run."""
+    return pb.RunSummary(
+        run_id=run.run_id,
+        policy=run.policy,
+        state=run.state.value,
+        step=run.step.value,
+        parent_version=run.parent_version,
+        candidate_version=run.candidate_version,
+        started_unix_us=run.started_us,
+        ended_unix_us=run.ended_us,
+        summary=run.summary,
+        votes=run.votes,
+        report_path=run.report_path,
+    )
+
+
+def run_description(run: Run) -> pb.DescribeRunResponse:
+    """Return a run with its gates."""
+    return pb.DescribeRunResponse(summary=run_summary(run), gates=[gate(one) for one in run.gates], error=run.error)
+
+
+def gate(result: GateResult) -> pb.Gate:
+    """Return what a gate found; numbers that do not exist are NaN on both sides."""
+    return pb.Gate(
+        name=result.name,
+        passed=result.passed,
+        value=result.value,
+        threshold=result.threshold,
+        low=result.low,
+        high=result.high,
+        sentence=result.sentence,
+    )
+
+
+def policy_status(
+    policy: str, kind: PolicyKind, channels: Mapping[Channel, str], votes: VoteCounts, schedule: Schedule
+) -> pb.PolicyStatus:
+    """Return where the loop of a policy stands; `votes` are those of its champion."""
+    return pb.PolicyStatus(
+        policy=policy,
+        kind=kind.value,
+        champion=channels.get(Channel.CHAMPION, ""),
+        canary=channels.get(Channel.CANARY, ""),
+        new_votes=schedule.new_votes,
+        votes_needed=schedule.votes_needed,
+        schedule=schedule.cron,
+        next_run_unix_us=schedule.next_run_us,
+        running_run_id=schedule.running_run_id,
+        thumbs_up_rate=votes.thumbs_up_rate,
+        thumbs=votes.thumbs_up + votes.thumbs_down,
+    )

@@ -1,0 +1,65 @@
+"""What the admin door needs of its neighbours; the process hands the real ones in. Calls block, from any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What starts a policy's next run. `next_run_us` is 0 where no clock does, `votes_needed` 0 where votes don't."""
+
+    new_votes: int = 0
+    votes_needed: int = 0
+    cron: str = ""
+    next_run_us: int = 0
+    running_run_id: str = ""
+
+
+class Loop(Protocol):
+    """Starts training runs."""
+
+    def start_run(self, policy: str, actor: str) -> str:
+        """Start a run now, whatever the schedule says, and return its id.
+
+        Raises:
+            RunInProgress: one is at work.
+            NotEnoughData: too few votes to learn from.
+        """
+
+    def schedule(self, policy: str) -> Schedule:
+        """Return what starts the next run of a policy."""
+
+
+class Copies(Protocol):
+    """What learning keeps of users outside of log and store: the snapshots of runs."""
+
+    def erase_user(self, user_hash: str) -> None:
+        """Remove a user's rows from every snapshot for good. Called again, it changes nothing."""
+
+
+class Progress(Protocol):
+    """How far ingest has come."""
+
+    async def caught_up(self, topics: Sequence[str]) -> None:
+        """Return when everything that `topics` hold at the call is in the store. Raises Unavailable."""
+
+
+class Pseudonyms(Protocol):
+    """Turns user ids into keyed hashes."""
+
+    def user_hash(self, user_id: str) -> str:
+        """Return a user's pseudonym."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """What the process knows of itself. `backlog` counts events that are in the log and not yet in the store."""
+
+    version: str
+    started_us: int
+    home: Path
+    backlog: Callable[[], int]

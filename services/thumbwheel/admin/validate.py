@@ -1,0 +1,49 @@
+"""What an operator may ask for. Every refusal names the field, the limit and the cure."""
+
+from __future__ import annotations
+
+from thumbwheel.errors import InvalidInput
+
+MAX_REASON_CHARS = 500
+MAX_ACTOR_CHARS = 100
+MAX_USER_ID_CHARS = 256
+MAX_LISTED = 1_000
+
+
+def reason(text: str) -> str:
+    """Return why something is done. Raises InvalidInput."""
+    return _sized("reason", text, MAX_REASON_CHARS, "say why; it stands in the audit trail")
+
+
+def actor(text: str) -> str:
+    """Return who does it. Raises InvalidInput."""
+    return _sized("actor", text, MAX_ACTOR_CHARS, "say who decides; it stands in the audit trail")
+
+
+def user_id(text: str) -> str:
+    """Return whom to erase. Raises InvalidInput. Blanks belong to the id, as they did when it was hashed."""
+    if not 1 <= len(text) <= MAX_USER_ID_CHARS:
+        limit = f"must have 1 to {MAX_USER_ID_CHARS} characters, has {len(text)}"
+        raise InvalidInput("user_id", f"{limit}; send the id that the requests had")
+    return text
+
+
+def named(field: str, text: str) -> str:
+    """Return a name that may not be empty. Raises InvalidInput."""
+    if not text:
+        raise InvalidInput(field, f"is missing; name the {field}")
+    return text
+
+
+def limit(number: int, default: int) -> int:
+    """Return how many to list; 0 means `default`. Raises InvalidInput."""
+    if not 0 <= number <= MAX_LISTED:
+        raise InvalidInput("limit", f"must be 1 to {MAX_LISTED:,}, or 0 for {default}, got {number}")
+    return number or default
+
+
+def _sized(field: str, text: str, most: int, cure: str) -> str:
+    stripped = text.strip()
+    if not 1 <= len(stripped) <= most:
+        raise InvalidInput(field, f"must have 1 to {most} characters, has {len(stripped)}; {cure}")
+    return stripped
