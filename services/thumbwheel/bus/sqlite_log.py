@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from thumbwheel.bus.port import TOPICS, EventLog, NewRecord, StoredRecord
+from thumbwheel.database.scrub import scrub_file
 from thumbwheel.database.sqlite_faults import fault
 from thumbwheel.errors import InvalidInput, LogUnavailable
 
@@ -144,7 +145,9 @@ class SqliteLog:
         found = [row for row, key, time_us in self._keys() if key in wanted and time_us <= limit_us]
         erased = self._delete(found)
         with self._write_lock, _translated():
-            _scrub(self._writer)
+            clean = scrub_file(self._writer)
+        if not clean:
+            raise LogUnavailable("the event log is being read: erased records are still beside it; erase again", 1.0)
         return erased
 
     def trim(self, topic: str, partition: int, before: int) -> int:
@@ -285,13 +288,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-
-
-def _scrub(connection: sqlite3.Connection) -> None:
-    """Empty the write-ahead log into the file: it still holds pages as they were before."""
-    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    if busy:
-        raise LogUnavailable("the event log is being read: erased records are still beside it; erase again", 1.0)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from thumbwheel.bus.port import TOPICS, EventLog
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Fenced, ThumbwheelError, Unavailable
 from thumbwheel.ingest.steps import batch_of
-from thumbwheel.store.port import FeedbackStore
+from thumbwheel.store.port import Batch, FeedbackStore
 
 CONSUMER = "ingest"
 _IDLE_S = 1.0  # longest sleep: orphans expire and other processes' appends are seen without a nudge
@@ -116,19 +116,30 @@ class IngestWorker:
     def _move(self, topic: str, partition: int) -> int:
         started = time.monotonic()
         offset = self._offset(topic, partition)
-        records = self._log.read(topic, partition, offset, self._settings.batch)
-        if not records:
+        end = self._log.end_offset(topic, partition)
+        if end <= offset:
             return 0
-        batch = batch_of(CONSUMER, offset, records)
+        records = self._log.read(topic, partition, offset, self._settings.batch)
+        if records:
+            batch = batch_of(CONSUMER, offset, records)
+        else:  # all up to `end` were erased
+            batch = Batch(CONSUMER, topic, partition, offset, end)
+        if not self._apply(batch):
+            return 0
+        self._on_step(Step(topic, partition, len(records), len(batch.dead_letters), time.monotonic() - started))
+        return len(records)
+
+    def _apply(self, batch: Batch) -> bool:
+        """Write a batch; if another worker has been there, forget the offset, to be read again."""
+        place = batch.topic, batch.partition
         try:
             self._store.apply(batch)
         except Fenced as error:
-            del self._offsets[topic, partition]
+            del self._offsets[place]
             self._on_trouble(error)
-            return 0
-        self._offsets[topic, partition] = batch.next_offset
-        self._on_step(Step(topic, partition, len(records), len(batch.dead_letters), time.monotonic() - started))
-        return len(records)
+            return False
+        self._offsets[place] = batch.next_offset
+        return True
 
     def _offset(self, topic: str, partition: int) -> int:
         if (topic, partition) not in self._offsets:

@@ -1,0 +1,196 @@
+"""What every event log does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from thumbwheel.bus.port import FEEDBACK, REQUESTS, TOPICS, EventLog, NewRecord, StoredRecord
+from thumbwheel.errors import InvalidInput
+
+OpenLog = Callable[[], EventLog]
+
+
+def records(keys: Sequence[str], topic: str = REQUESTS) -> list[NewRecord]:
+    return [NewRecord(topic, key, f"{number}".encode()) for number, key in enumerate(keys)]
+
+
+def everything(log: EventLog, topic: str = REQUESTS) -> list[StoredRecord]:
+    return [record for partition in log.partitions(topic) for record in log.read(topic, partition, 0, 100_000)]
+
+
+def place(log: EventLog, key: str, topic: str = REQUESTS) -> StoredRecord:
+    return next(record for record in everything(log, topic) if record.key == key)
+
+
+def test_a_record_is_read_back_as_it_was_appended(log: EventLog) -> None:
+    before_us = time.time_ns() // 1_000
+    log.append([NewRecord(FEEDBACK, "k\u00e9y", b"\x00\xff payload", {"schema": b"v1", "raw": b"\x00\xfe"})])
+    (found,) = everything(log, FEEDBACK)
+    assert (found.topic, found.key, found.payload) == (FEEDBACK, "k\u00e9y", b"\x00\xff payload")
+    assert dict(found.headers) == {"schema": b"v1", "raw": b"\x00\xfe"}
+    assert before_us <= found.time_us <= time.time_ns() // 1_000
+    assert found.offset == 0
+
+
+def test_offsets_start_at_zero_and_grow(log: EventLog) -> None:
+    log.append(records(["same"] * 5))
+    log.append(records(["same"] * 5))
+    found = everything(log)
+    assert [record.payload for record in found] == [b"0", b"1", b"2", b"3", b"4"] * 2
+    offsets = [record.offset for record in found]
+    assert offsets[0] == 0
+    assert offsets == sorted(set(offsets))
+    assert log.end_offset(REQUESTS, found[0].partition) > offsets[-1]
+
+
+def test_reading_starts_at_the_offset_and_stops_at_the_limit(log: EventLog) -> None:
+    log.append(records(["same"] * 10))
+    partition = everything(log)[0].partition
+    offsets = [record.offset for record in everything(log)]
+    page = log.read(REQUESTS, partition, offsets[3], 4)
+    assert [record.payload for record in page] == [b"3", b"4", b"5", b"6"]
+    assert log.read(REQUESTS, partition, offsets[-1] + 1, 4) == []
+    assert log.read(REQUESTS, partition, log.end_offset(REQUESTS, partition), 4) == []
+
+
+def test_an_empty_partition_ends_at_zero(log: EventLog) -> None:
+    assert [log.end_offset(topic, partition) for topic in TOPICS for partition in log.partitions(topic)] == [0] * 8
+    log.append([])
+    assert everything(log) == []
+
+
+def test_topics_are_apart(log: EventLog) -> None:
+    log.append([*records(["a"], REQUESTS), *records(["b", "c"], FEEDBACK)])
+    assert [record.key for record in everything(log, REQUESTS)] == ["a"]
+    assert sorted(record.key for record in everything(log, FEEDBACK)) == ["b", "c"]
+
+
+def test_a_key_stays_in_its_partition_across_topics_and_restarts(log: EventLog, reopen: OpenLog) -> None:
+    keys = [f"key-{number}" for number in range(50)]
+    log.append(records(keys))
+    log.close()
+    again = reopen()
+    again.append(records(keys, FEEDBACK))
+    partition_of = {record.key: record.partition for record in everything(again)}
+    assert {record.key: record.partition for record in everything(again, FEEDBACK)} == partition_of
+    assert len(set(partition_of.values())) == len(again.partitions(REQUESTS))
+
+
+def test_all_or_none(log: EventLog) -> None:
+    with pytest.raises(InvalidInput, match="unknown-topic"):
+        log.append([*records(["a"]), NewRecord("unknown-topic", "b", b"")])
+    assert everything(log) == []
+    assert [log.end_offset(REQUESTS, partition) for partition in log.partitions(REQUESTS)] == [0] * 4
+
+
+def test_a_restart_keeps_everything(log: EventLog, reopen: OpenLog) -> None:
+    log.append(records(["a", "b", "c"]))
+    before = everything(log)
+    log.close()
+    again = reopen()
+    assert everything(again) == before
+    again.append(records(["a"]))
+    assert len(everything(again)) == 4
+
+
+def test_threads_append_at_once_and_each_key_keeps_its_order(log: EventLog) -> None:
+    def write(key: str) -> None:
+        for number in range(25):
+            log.append([NewRecord(REQUESTS, key, f"{number}".encode())])
+
+    threads = [threading.Thread(target=write, args=(f"key-{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = everything(log)
+    for number in range(8):
+        assert [int(record.payload) for record in found if record.key == f"key-{number}"] == list(range(25))
+
+
+def test_wait_misses_nothing_appended_before_it(log: EventLog) -> None:
+    log.wait(0)
+    log.append(records(["a"]))
+    log.wait(600)  # the test's own time limit would tell
+
+
+def test_wait_wakes_for_an_append_of_another_thread(log: EventLog) -> None:
+    waiting, woken = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        log.wait(0)
+        waiting.set()
+        log.wait(600)
+        woken.set()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    assert waiting.wait(60)
+    assert not woken.is_set()
+    log.append(records(["a"]))
+    thread.join(60)
+    assert woken.is_set()
+
+
+def test_wait_ends_without_news(log: EventLog) -> None:
+    log.wait(0)
+    log.wait(0.01)
+
+
+def test_erase_removes_the_keys_and_leaves_gaps(log: EventLog) -> None:
+    log.append(records(["a", "b", "a", "c"]))
+    log.append(records(["a"], FEEDBACK))
+    end_of_a = log.end_offset(REQUESTS, place(log, "a").partition)
+    partition_of_a = place(log, "a").partition
+    offset_of_b = place(log, "b").offset
+    assert log.erase(["a", "nobody"]) == 3
+    assert sorted(record.key for record in everything(log)) == ["b", "c"]
+    assert everything(log, FEEDBACK) == []
+    assert place(log, "b").offset == offset_of_b
+    assert log.end_offset(REQUESTS, partition_of_a) == end_of_a
+    assert log.erase(["a"]) == 0
+
+
+def test_erased_offsets_are_not_given_again(log: EventLog, reopen: OpenLog) -> None:
+    log.append(records(["a", "a"]))
+    log.erase(["a"])
+    log.close()
+    again = reopen()
+    again.append(records(["a"]))
+    assert place(again, "a").offset == 2
+
+
+def test_erase_spares_what_came_after_a_time(log: EventLog) -> None:
+    log.append(records(["a"]))
+    first_us = place(log, "a").time_us
+    while time.time_ns() // 1_000 <= first_us:
+        pass
+    log.append(records(["a"]))
+    assert log.erase(["a"], before_us=first_us) == 1
+    assert place(log, "a").time_us > first_us
+
+
+def test_trim_forgets_what_is_below(log: EventLog) -> None:
+    log.append(records(["same"] * 10))
+    partition = everything(log)[0].partition
+    assert log.trim(REQUESTS, partition, 7) == 7
+    assert [record.offset for record in everything(log)] == [7, 8, 9]
+    assert log.end_offset(REQUESTS, partition) == 10
+    assert log.trim(REQUESTS, partition, 7) == 0
+
+
+def test_fullness_is_a_share(log: EventLog) -> None:
+    before = log.fullness()
+    log.append([NewRecord(REQUESTS, "k", bytes(1 << 20)) for _ in range(4)])
+    assert 0 <= before < log.fullness() <= 1
+
+
+def test_an_unknown_partition_is_refused_by_name(log: EventLog) -> None:
+    with pytest.raises(InvalidInput, match=REQUESTS):
+        log.read("nothing", 0, 0, 1)
+    with pytest.raises(InvalidInput, match="99"):
+        log.end_offset(REQUESTS, 99)
