@@ -1,13 +1,48 @@
-"""The adapters behind the storage ports, as the settings choose them."""
+"""The adapters behind the storage ports, as the settings choose them. The one place that knows their names."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+
 from thumbwheel.app.home import make_home
+from thumbwheel.bus.group_commit import GroupCommitter
+from thumbwheel.bus.port import EventLog
+from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
 from thumbwheel.registry.port import Registry
 from thumbwheel.registry.sql import SqlRegistry
+from thumbwheel.store.port import FeedbackStore
+from thumbwheel.store.sql import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What a process keeps things in."""
+
+    log: EventLog
+    committer: GroupCommitter
+    store: FeedbackStore
+    registry: Registry
+
+
+@contextmanager
+def open_storage(settings: Settings) -> Iterator[Storage]:
+    """Open everything; on leaving, appends in flight finish and all is closed.
+
+    Raises:
+        SchemaMismatch: a newer release wrote the database.
+        Unavailable: a file can not be opened or written.
+    """
+    make_home(settings.home)
+    with ExitStack() as stack:
+        store = stack.enter_context(closing(open_store(settings.database_url)))
+        log = stack.enter_context(closing(open_log(settings.log_path, max_bytes=settings.log.max_bytes)))
+        committer = stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch)))
+        yield Storage(log, committer, store, open_registry(settings))
 
 
 def open_registry(settings: Settings) -> Registry:

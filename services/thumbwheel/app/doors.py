@@ -1,0 +1,64 @@
+"""The gRPC doors of a process: servicers with what they need, ready to be registered with a host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thumbwheel.app.storage import Storage
+from thumbwheel.config.settings import Settings
+from thumbwheel.feedback.clock import ServerClock
+from thumbwheel.feedback.keys import Keys
+from thumbwheel.feedback.limits import RaterLimits
+from thumbwheel.feedback.progress import IngestProgress
+from thumbwheel.feedback.raters import Raters
+from thumbwheel.feedback.servicer import FeedbackServicer, Voters
+from thumbwheel.feedback.tokens import TokenSigner
+from thumbwheel.feedback.v1.feedback_pb2 import DESCRIPTOR as FEEDBACK
+from thumbwheel.feedback.v1.feedback_pb2_grpc import add_FeedbackServiceServicer_to_server
+from thumbwheel.feedback.votes import IngestedVotes
+from thumbwheel.hosts.local import Registration
+from thumbwheel.inference.request_log import RequestLog
+from thumbwheel.inference.servicer import InferenceServicer
+from thumbwheel.inference.swap import ServedPolicies
+from thumbwheel.inference.v1.inference_pb2 import DESCRIPTOR as INFERENCE
+from thumbwheel.inference.v1.inference_pb2_grpc import add_InferenceServiceServicer_to_server
+from thumbwheel.ingest.worker import CONSUMER
+from thumbwheel.telemetry.metrics import Metrics
+
+INFERENCE_SERVICE = INFERENCE.services_by_name["InferenceService"].full_name
+FEEDBACK_SERVICE = FEEDBACK.services_by_name["FeedbackService"].full_name
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who users are to the service, and how their answers are signed."""
+
+    raters: Raters
+    signer: TokenSigner
+
+    @classmethod
+    def of(cls, keys: Keys, settings: Settings) -> Identity:
+        """Make it from the home's keys."""
+        return cls(Raters(keys.user_key), TokenSigner(keys, settings.feedback.token_ttl_s))
+
+
+def inference_door(
+    settings: Settings, storage: Storage, identity: Identity, policies: ServedPolicies, metrics: Metrics
+) -> Registration:
+    """Answer requests with what `policies` serve."""
+    request_log = RequestLog(storage.committer, identity.signer, identity.raters, metrics.log)
+    servicer = InferenceServicer(policies, request_log, settings.generate, settings.classify, metrics.queue)
+    return Registration(INFERENCE_SERVICE, lambda server: add_InferenceServiceServicer_to_server(servicer, server))
+
+
+def feedback_door(settings: Settings, storage: Storage, identity: Identity, metrics: Metrics) -> Registration:
+    """Take votes into the log."""
+    voters = Voters(identity.signer, identity.raters, RaterLimits(settings.feedback.max_per_rater_per_minute))
+    lookup = IngestedVotes(storage.store, ingest_progress(storage))
+    servicer = FeedbackServicer(voters, storage.committer, lookup, ServerClock(), metrics.feedback)
+    return Registration(FEEDBACK_SERVICE, lambda server: add_FeedbackServiceServicer_to_server(servicer, server))
+
+
+def ingest_progress(storage: Storage) -> IngestProgress:
+    """Follow the embedded ingest worker."""
+    return IngestProgress(storage.store, storage.log, CONSUMER)

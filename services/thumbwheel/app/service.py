@@ -1,0 +1,197 @@
+"""The whole service in one process: what `thumbwheel up` runs.
+
+It comes up from the inside out and goes down the other way round:
+
+1. the home is locked, the storage opened, ingest started;
+2. the doors are opened, saying NOT_SERVING, while the reconciler loads what the registry's channels point at;
+3. the pages are opened, the schedule starts, the addresses are announced in the home.
+
+On SIGTERM or SIGINT the doors say NOT_SERVING and requests in flight finish; then the schedule and the pages close and
+the models are freed. What the log holds and the store has not stays in the log for the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from dataclasses import dataclass
+
+from thumbwheel.app.doors import FEEDBACK_SERVICE, INFERENCE_SERVICE, Identity, feedback_door, inference_door
+from thumbwheel.app.home import Addresses, Home
+from thumbwheel.app.ingesting import ingesting
+from thumbwheel.app.storage import Storage, open_storage
+from thumbwheel.client import AdminClient, AsyncClient
+from thumbwheel.config.settings import Settings
+from thumbwheel.feedback.keys import Keys, load_or_make_keys
+from thumbwheel.hosts.local import ADMIN, PUBLIC, LocalHost
+from thumbwheel.inference.loading import EngineLoader
+from thumbwheel.inference.reconcile import Reconciler
+from thumbwheel.inference.swap import ServedPolicies
+from thumbwheel.inference.torch_runtime import prepare_torch
+from thumbwheel.ingest.worker import IngestWorker
+from thumbwheel.telemetry.metrics import Metrics
+from thumbwheel.web.app import create_app
+from thumbwheel.web.deps import Deps, Health
+from thumbwheel.web.server import serving
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service."""
+
+    settings: Settings
+    keys: Keys
+    storage: Storage
+    identity: Identity
+    policies: ServedPolicies
+    reconciler: Reconciler
+    ingest: IngestWorker
+    metrics: Metrics
+    host: LocalHost
+    started_us: int
+
+
+async def serve(settings: Settings, ready: Callable[[Addresses], None]) -> None:
+    """Run the service until SIGTERM or SIGINT; `ready` is told the addresses once the doors are open.
+
+    Raises:
+        HomeInUse: another process runs on the home.
+        InvalidConfig: a port is taken, or the key file can be read by others.
+        SchemaMismatch: a newer release wrote the database.
+        Unavailable: the home can not be written.
+    """
+    stopped = _on_signals()
+    async with AsyncExitStack() as stack:
+        home = stack.enter_context(Home(settings.home))
+        service = await stack.enter_async_context(_running(settings))
+        web_url = await stack.enter_async_context(_pages(service))
+        host = settings.serve.host
+        ports = service.host.ports
+        addresses = Addresses(os.getpid(), f"{host}:{ports[PUBLIC]}", f"{host}:{ports[ADMIN]}", web_url)
+        home.announce(addresses)
+        ready(addresses)
+        await stopped.wait()
+        await service.host.drain()
+
+
+def _on_signals() -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets; a second one ends the process at once."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        stopped.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    return stopped
+
+
+@asynccontextmanager
+async def _running(settings: Settings) -> AsyncIterator[Service]:
+    """Steps 1 and 2 of the module's prose."""
+    started_us = time.time_ns() // 1000
+    metrics = Metrics()
+    prepare_torch(settings.serve.torch_threads)
+    async with AsyncExitStack() as stack:
+        storage = stack.enter_context(open_storage(settings))
+        keys = load_or_make_keys(settings.keys_path, started_us)
+        identity = Identity.of(keys, settings)
+        worker = stack.enter_context(ingesting(storage.log, storage.store, settings.ingest, metrics.ingest))
+        policies, reconciler = await stack.enter_async_context(_reconciled(settings, storage, metrics))
+        registrations = [
+            inference_door(settings, storage, identity, policies, metrics),
+            feedback_door(settings, storage, identity, metrics),
+        ]
+        host = LocalHost(settings.serve, registrations, metrics.rpc)
+        await host.start()
+        stack.push_async_callback(host.drain)
+        await host.set_serving(FEEDBACK_SERVICE, True)
+        await stack.enter_async_context(_health_follows(policies, host))
+        yield Service(settings, keys, storage, identity, policies, reconciler, worker, metrics, host, started_us)
+
+
+@asynccontextmanager
+async def _reconciled(
+    settings: Settings, storage: Storage, metrics: Metrics
+) -> AsyncIterator[tuple[ServedPolicies, Reconciler]]:
+    """Serve what the registry's channels point at."""
+    policies = ServedPolicies()
+    with closing(EngineLoader(settings, metrics.queue)) as loader:
+        reconciler = Reconciler(storage.registry, policies, loader, metrics.version, settings.serve.reconcile_s)
+        async with _background(reconciler.run()):
+            yield policies, reconciler
+        await policies.close()
+
+
+@asynccontextmanager
+async def _health_follows(policies: ServedPolicies, host: LocalHost) -> AsyncIterator[None]:
+    """Let the inference service's health follow what is served."""
+    changed = asyncio.Event()
+    policies.watch(changed.set)
+
+    async def follow() -> None:
+        while True:
+            await host.set_serving(INFERENCE_SERVICE, policies.ready)
+            await changed.wait()
+            changed.clear()
+
+    async with _background(follow()):
+        yield
+
+
+@asynccontextmanager
+async def _pages(service: Service) -> AsyncIterator[str]:
+    """Serve the pages; yield their address."""
+    settings, host = service.settings.serve, service.settings.serve.host
+    ports = service.host.ports
+    async with AsyncClient(f"{host}:{ports[PUBLIC]}") as client:
+        with closing(AdminClient(f"{host}:{ports[ADMIN]}")) as admin:
+            app = create_app(_deps(service, client, admin))
+            async with serving(app, host, settings.web_port, settings.drain_s) as url:
+                yield url
+
+
+def _deps(service: Service, client: AsyncClient, admin: AdminClient) -> Deps:
+    return Deps(
+        client=client,
+        admin=admin,
+        votes=service.storage.store,
+        rater_of=service.identity.raters.user_hash,
+        health=lambda: _health(service),
+        metrics=service.metrics.registry,
+        runs_dir=service.settings.runs_dir,
+        # a key of its own for cookies, so that no key serves two purposes
+        secret=hmac.digest(service.keys.user_key, b"web cookies", hashlib.sha256),
+    )
+
+
+def _health(service: Service) -> Health:
+    parts = {
+        one.policy: ", ".join(
+            f"{served.channel} {served.ref.version}" for served in service.policies.served(one.policy)
+        )
+        for one in service.policies.known()
+    }
+    problems = service.reconciler.problems()
+    said = {policy: problems.get(policy) or versions or "loading" for policy, versions in parts.items()}
+    return Health(service.policies.ready, said)
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """Run `work` beside the block, and cancel it at the end."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,38 @@
+"""`thumbwheel up`: the service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from thumbwheel.cli.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from thumbwheel.app.home import Addresses
+
+
+@click.command(name="up")
+@pass_context
+def command(context: Context) -> None:
+    """Run the service on this machine: gRPC, pages, ingest, and training on schedule, in one process.
+
+    \b
+    thumbwheel up
+    thumbwheel --set schedule.min_new_votes=2000 up      train whenever 2,000 new votes are in
+    thumbwheel --set schedule.cron="0 3 * * *" up        train every night at 3:00 UTC
+    """
+    import asyncio
+
+    from thumbwheel.app.service import serve
+    from thumbwheel.telemetry.logging import configure_logging
+
+    configure_logging(context.settings.telemetry)
+    asyncio.run(serve(context.settings, _show))
+
+
+def _show(addresses: Addresses) -> None:
+    click.echo(f"gRPC for clients     {addresses.grpc}")
+    click.echo(f"gRPC for operators   {addresses.admin}")
+    click.echo(f"pages                {addresses.web}/  and  {addresses.web}/operate")
+    click.echo("Ctrl-C stops it; requests in flight are finished first.")
