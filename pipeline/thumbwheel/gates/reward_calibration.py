@@ -1,4 +1,4 @@
-"""When the reward model says 80 %, do 80 % vote up?"""
+"""When the reward model says 80%, do 80% vote up?"""
 
 from __future__ import annotations
 

@@ -36,10 +36,11 @@ class WinRate:
         wins_P = wins(champion_P, candidate_P)
         feature_P = length_feature(champion_tokens_P, candidate_tokens_P)
         rate = bootstrap(win_rate_at_equal_length, wins_P, feature_P, confidence=limits.confidence)
+        longer = float(candidate_tokens_P.mean() - champion_tokens_P.mean())
         sentence = (
             f"The candidate wins {wins_P.mean():.1%} of {len(wins_P):,} held-out prompts, at equal length "
             f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}); its replies are "
-            f"{candidate_tokens_P.mean() - champion_tokens_P.mean():+.1f} tokens longer."
+            f"{abs(longer):.1f} tokens {'longer' if longer > 0 else 'shorter'}."
         )
         passed = holds(self.rule, rate, limits.min_win_rate)
         return GateResult(self.name, passed, rate.value, limits.min_win_rate, rate.low, rate.high, sentence)

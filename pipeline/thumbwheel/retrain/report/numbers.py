@@ -15,11 +15,16 @@ def measure(value: float, unit: str = "") -> str:
     """The value with three digits that count; shares as percent, NaN as a dash."""
     if isnan(value):
         return "–"
+    sign = "−" if value < 0 else ""
+    return sign + _magnitude(abs(value), unit)
+
+
+def _magnitude(value: float, unit: str) -> str:
     if not isfinite(value):
-        return "∞" if value > 0 else "−∞"
+        return "∞"
     if unit.startswith("share"):
-        return f"{100 * value:.3g} %"
-    if abs(value) >= 1000 or value == int(value):
+        return f"{100 * value:.3g}%"
+    if value >= 1000 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
@@ -29,7 +34,7 @@ def change(row: Comparison) -> str:
     difference = row.candidate - row.champion
     if isnan(difference):
         return "–"
-    shown = measure(abs(difference), row.unit).replace(" %", " points")
+    shown = measure(abs(difference), row.unit).replace("%", " points")
     return shown if difference == 0 else f"{'+' if difference > 0 else '−'}{shown}"
 
 
@@ -43,7 +48,7 @@ def judged(row: Comparison) -> str:
 
 def score(value: float) -> str:
     """A reward to stand after a version's name."""
-    return "" if isnan(value) else f" · {value:+.2f}"
+    return "" if isnan(value) else f" · {value:+.2f}".replace("-", "−")
 
 
 def shorten(text: str) -> str:

@@ -98,7 +98,7 @@ def raters_plot(per_rater: Mapping[str, int], limit: float | None) -> str:
     def draw(axes: Axes) -> None:
         shares = [100 * per_rater[rater] / total for rater in busiest]
         bars = axes.barh(range(len(busiest)), shares, color=COLOURS[0], height=0.7)
-        axes.bar_label(bars, fmt="%.1f %%", padding=3)
+        axes.bar_label(bars, fmt="%.1f%%", padding=3)
         axes.set_yticks(range(len(busiest)), [rater[:8] for rater in busiest])
         axes.invert_yaxis()
         axes.set_xlim(0, 1.25 * max([*shares, 100 * limit if limit else 0]))
@@ -131,8 +131,12 @@ def _svg(draw: _Draw, label: str) -> str:
 
 
 def _inline(document: str, label: str) -> str:
-    """The `<svg>` element of an SVG document: no prologue, no metadata, no fixed size."""
+    """The `<svg>` element of an SVG document: no prologue, no metadata, no fixed size, no ids of groups.
+
+    matplotlib numbers groups from 1 in every figure; ids must be unique in the page.
+    """
     element = document[document.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = re.sub(r'<g id="[^"]*"', "<g", element)
     head, rest = element.split(">", 1)
     return re.sub(r'\s(width|height)="[^"]*"', "", head) + f' role="img" aria-label="{escape(label)}">{rest}'

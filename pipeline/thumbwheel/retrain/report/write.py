@@ -143,7 +143,7 @@ def _reward_model(data: ReportData) -> PlotSection | None:
         return None
     figures = []
     if len(fit.thumbs_up):
-        figures.append(("When it says 80 %, do 80 % vote up?", _drawn(plots.calibration_plot(fit))))
+        figures.append(("When it says 80%, do 80% vote up?", _drawn(plots.calibration_plot(fit))))
     aucs = {name: auc for name, auc in {"reward model": fit.auc, **fit.baselines}.items() if isfinite(auc)}
     if aucs:
         figures.append(("Does it see more than simpler models?", _drawn(plots.auc_plot(aucs))))
