@@ -1,0 +1,59 @@
+"""Simulated users as records of how they behave; they judge an answer by its true quality, with their own failings.
+
+A `classify` answer has quality 1 if it is the true label and 0 if not; a `generate` answer has the world's
+`reply_quality`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from thumbwheel.errors import InvalidInput
+from thumbwheel.simulate.world import PLEASING_QUALITY
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedUser:
+    """One rater. All shares are in [0, 1]."""
+
+    user_id: str = ""
+    """Empty: anonymous."""
+    noise: float = 0.1
+    """Share of thumbs that are the opposite of what the user thinks."""
+    rates_pleased: float = 1.0
+    """Share of answers that pleased which the user rates at all."""
+    rates_displeased: float = 1.0
+    """Share of answers that did not please which the user rates at all; many complain more than they praise."""
+    pleasing_quality: float = PLEASING_QUALITY
+    """An answer of this true quality or better pleases."""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidInput for a share outside of [0, 1]."""
+        for name in ("noise", "rates_pleased", "rates_displeased", "pleasing_quality"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise InvalidInput(name, f"must lie in [0, 1], got {getattr(self, name)}")
+
+    def thumb(self, quality: float, rng: Random) -> bool | None:
+        """Return up (True) or down (False) for an answer of true `quality` in [0, 1]; None: not rated.
+
+        Draws twice from `rng` whatever happens, so that other users' draws don't depend on this one's.
+        """
+        pleased = quality >= self.pleasing_quality
+        rates = rng.random() < (self.rates_pleased if pleased else self.rates_displeased)
+        wrong = rng.random() < self.noise
+        return pleased != wrong if rates else None
+
+
+def label_quality(label: str, truth: str) -> float:
+    """True quality of a `classify` answer."""
+    return float(label == truth)
+
+
+def crowd_of(count: int, behaviour: SimulatedUser | None = None) -> Sequence[SimulatedUser]:
+    """`count` users who behave alike, `user-001` and so on. Raises InvalidInput for fewer than one."""
+    if count < 1:
+        raise InvalidInput("count", f"a crowd has at least 1 user, got {count}")
+    like = behaviour or SimulatedUser()
+    return [replace(like, user_id=f"user-{number:03}") for number in range(1, count + 1)]
