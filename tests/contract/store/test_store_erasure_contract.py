@@ -1,0 +1,108 @@
+"""What every feedback store forgets of a user: everything, in every file."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+from thumbwheel.bus.port import FEEDBACK
+from thumbwheel.records import (
+    Channel,
+    ClassifyAnswer,
+    DeadLetter,
+    Edit,
+    Feedback,
+    FeedbackKind,
+    LoggedResponse,
+    Run,
+    RunState,
+    RunStep,
+    VersionRef,
+)
+from thumbwheel.store.port import Batch, FeedbackStore
+
+
+def answer(response_id: str, user: str, text: str = "text", policy: str = "bank") -> LoggedResponse:
+    served = ClassifyAnswer(text, 0, "a", (1.0,), 0.0, ("a",))
+    return LoggedResponse(
+        response_id, "q", VersionRef(policy, "v1", "d"), Channel.CHAMPION, "t", user, "", 1, "", served
+    )
+
+
+def edit(feedback_id: str, response_id: str, rater: str, text: str = "text", policy: str = "bank") -> Feedback:
+    return Feedback(
+        feedback_id, response_id, rater, "t", policy, "v1", FeedbackKind.EDIT, 5, edit=Edit(text=text), comment=text
+    )
+
+
+def put(store: FeedbackStore, *records: LoggedResponse | Feedback) -> None:
+    offset = store.offset("c", FEEDBACK, 0)
+    responses = [record for record in records if isinstance(record, LoggedResponse)]
+    feedback = [record for record in records if isinstance(record, Feedback)]
+    store.apply(Batch("c", FEEDBACK, 0, offset, offset + 1, responses, feedback))
+
+
+def ran(store: FeedbackStore, version: str, parent: str, watermark: int, policy: str = "bank") -> None:
+    lease = store.acquire_lease(policy, "h", 60)
+    run = Run(f"run-{policy}-{version}", policy, RunState.PROMOTED, RunStep.PUBLISH, parent, watermark)
+    store.save_run(replace(run, candidate_version=version, watermark=watermark), lease)
+
+
+def test_a_users_answers_and_votes_go_and_others_stay(store: FeedbackStore) -> None:
+    put(store, answer("r1", "me"), answer("r2", "me"), answer("r3", "you"))
+    put(store, edit("a", "r1", "me"), edit("b", "r2", "you"), edit("c", "r3", "you"), edit("d", "r3", "me"))
+    put(store, edit("e", "unknown", "me"))
+    assert store.responses_of("me") == ["r1", "r2"]
+    report = store.erase_user("me")
+    assert (report.responses, report.feedback) == (2, 4)
+    assert store.responses_of("me") == []
+    assert store.response("r1") is None
+    assert store.count_orphans() == 0
+    assert [rated.response.response_id for rated in store.rated("bank", store.watermark())] == ["r3"]
+    assert store.votes_of("me", 10) == []
+    assert store.vote_counts("bank")["v1"].edits == 1
+    assert store.current_vote("r3", "you", FeedbackKind.EDIT) is not None
+    again = store.erase_user("me")
+    assert (again.responses, again.feedback) == (0, 0)
+
+
+def test_the_watermark_does_not_fall(store: FeedbackStore) -> None:
+    put(store, answer("r1", "me"), answer("r2", "you"))
+    put(store, edit("a", "r1", "me"))
+    store.erase_user("me")
+    assert store.watermark() == 1
+    put(store, edit("b", "r2", "you"))
+    assert store.watermark() == 2
+
+
+def test_the_report_names_versions_that_learned_from_the_user(store: FeedbackStore) -> None:
+    put(store, answer("r1", "you"), answer("r2", "me"), answer("x", "me", policy="other"))
+    put(store, edit("a", "r1", "you"))
+    ran(store, "v2", "v1", watermark=1)
+    put(store, edit("b", "r2", "me"))
+    ran(store, "v3", "v2", watermark=2)
+    ran(store, "v4", "v3", watermark=3)
+    ran(store, "v2", "v1", watermark=9, policy="other")  # the user had answers of it, but there are no votes on them
+    assert list(store.erase_user("me").versions_trained_on_it) == ["bank/v3", "bank/v4"]
+
+
+def test_no_byte_of_the_user_stays_on_the_disk(store: FeedbackStore, tmp_path: Path) -> None:
+    order = random.Random(3)
+    for number in range(600):
+        mine = order.random() < 0.1
+        user, word = ("forgetme", "forgotten") if mine else ("keepme", "kept")
+        response_id = f"{'forgetid' if mine else 'r'}-{order.getrandbits(64):016x}"
+        text = f"{word}-{number:05} " * order.randint(1, 400)
+        put(store, answer(response_id, user, text), edit(f"f{number}", response_id, user, word))
+        if mine:
+            put(store, edit(f"o{number}", f"unknown-{number}", user, word), edit(f"f{number}", response_id, user, "x"))
+    poison = DeadLetter(FEEDBACK, 0, 1, "garbage", b"\xff forgetme \xff", 1)
+    offset = store.offset("c", FEEDBACK, 0)
+    store.apply(Batch("c", FEEDBACK, 0, offset, offset + 1, dead_letters=[poison]))
+    assert store.count_dead_letters() > 1
+    store.erase_user("forgetme")
+    files = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert any(b"keepme" in content for content in files.values())
+    assert [name for name, content in files.items() if b"forg" in content] == []
+    assert store.count_dead_letters() == 0
