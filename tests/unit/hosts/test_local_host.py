@@ -1,0 +1,134 @@
+"""The embedded host: doors, health, reflection, ports that are taken."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from thumbwheel.admin.v1 import admin_pb2_grpc
+from thumbwheel.config.settings import Serve
+from thumbwheel.errors import InvalidConfig
+from thumbwheel.feedback.v1 import feedback_pb2_grpc
+from thumbwheel.hosts.local import ADMIN, LocalHost, Registration
+from thumbwheel.inference.v1 import inference_pb2_grpc
+from thumbwheel.telemetry.metrics import Metrics
+
+INFERENCE = "thumbwheel.inference.v1.InferenceService"
+FEEDBACK = "thumbwheel.feedback.v1.FeedbackService"
+ADMINISTRATION = "thumbwheel.admin.v1.AdminService"
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def host(**settings: Any) -> LocalHost:
+    registrations = [
+        Registration(
+            INFERENCE,
+            lambda server: inference_pb2_grpc.add_InferenceServiceServicer_to_server(
+                inference_pb2_grpc.InferenceServiceServicer(), server
+            ),
+        ),
+        Registration(
+            FEEDBACK,
+            lambda server: feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(
+                feedback_pb2_grpc.FeedbackServiceServicer(), server
+            ),
+        ),
+        Registration(
+            ADMINISTRATION,
+            lambda server: admin_pb2_grpc.add_AdminServiceServicer_to_server(
+                admin_pb2_grpc.AdminServiceServicer(), server
+            ),
+            ADMIN,
+        ),
+    ]
+    serve = Serve.model_validate({"port": 0, "admin_port": 0, "drain_s": 0.1, **settings})
+    return LocalHost(serve, registrations, Metrics().rpc)
+
+
+async def check(channel: grpc.aio.Channel, service: str) -> int:
+    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
+    return int(answer.status)
+
+
+async def test_health_is_kept_for_each_service_and_each_door() -> None:
+    local = host()
+    await local.start()
+    try:
+        async with (
+            grpc.aio.insecure_channel(f"127.0.0.1:{local.ports['public']}") as public,
+            grpc.aio.insecure_channel(f"127.0.0.1:{local.ports['admin']}") as admin,
+        ):
+            assert await check(public, INFERENCE) == NOT_SERVING
+            assert await check(public, "") == NOT_SERVING
+            await local.set_serving(FEEDBACK, True)
+            await local.set_serving(ADMINISTRATION, True)
+            assert [await check(public, name) for name in (FEEDBACK, INFERENCE, "")] == [
+                SERVING,
+                NOT_SERVING,
+                NOT_SERVING,
+            ]
+            assert [await check(admin, name) for name in (ADMINISTRATION, "")] == [SERVING, SERVING]
+            await local.set_serving(INFERENCE, True)
+            assert await check(public, "") == SERVING
+            with pytest.raises(grpc.aio.AioRpcError) as unknown:
+                await check(public, ADMINISTRATION)
+            assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
+    finally:
+        await local.drain()
+
+
+async def test_reflection_lists_what_stands_behind_the_door() -> None:
+    local = host()
+    await local.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{local.ports['public']}") as channel:
+            call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(
+                iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+            )
+            [answer] = [message async for message in call]
+    finally:
+        await local.drain()
+    assert {one.name for one in answer.list_services_response.service} == {
+        INFERENCE,
+        FEEDBACK,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+
+
+@pytest.mark.parametrize("setting", ["port", "admin_port"])
+async def test_a_port_in_use_is_named_with_its_setting(setting: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InvalidConfig, match=f"serve.{setting}: 127.0.0.1:{port} is in use") as refused:
+            await host(**{setting: port}).start()
+    assert refused.value.field == f"serve.{setting}"
+
+
+async def test_two_hosts_never_share_a_port() -> None:
+    first = host()
+    await first.start()
+    try:
+        with pytest.raises(InvalidConfig, match="is in use"):
+            await host(port=first.ports["public"]).start()
+    finally:
+        await first.drain()
+
+
+async def test_an_unknown_method_is_unimplemented() -> None:
+    local = host()
+    await local.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{local.ports['public']}") as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as unknown:
+                await channel.unary_unary(f"/{INFERENCE}/Nothing")(b"")
+    finally:
+        await local.drain()
+    assert unknown.value.code() is grpc.StatusCode.UNIMPLEMENTED

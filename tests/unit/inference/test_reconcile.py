@@ -1,0 +1,157 @@
+"""Following the registry when loading fails: what serves goes on, and the next try comes later and later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from thumbwheel.errors import DamagedArtifact
+from thumbwheel.inference import reconcile
+from thumbwheel.inference.engine import Engine, EngineLimits
+from thumbwheel.inference.reconcile import Reconciler
+from thumbwheel.inference.swap import ServedPolicies
+from thumbwheel.records import Channel, PolicyKind
+from thumbwheel.telemetry.metrics import Metrics
+
+
+class StubEngine:
+    kind = PolicyKind.CLASSIFY
+    limits = EngineLimits()
+    healthy = True
+
+    async def close(self) -> None:
+        pass
+
+
+class StubLoader:
+    """Loads anything but what is listed as broken."""
+
+    def __init__(self) -> None:
+        self.broken: dict[str, Exception] = {}
+        self.tries: list[str] = []
+
+    async def load(self, kind: PolicyKind, folder: Path) -> Engine:
+        self.tries.append(folder.name)
+        if folder.name in self.broken:
+            raise self.broken[folder.name]
+        return StubEngine()
+
+    def close(self) -> None:
+        pass
+
+
+class StubRegistry:
+    """A registry of which only what a reconciler reads is there."""
+
+    def __init__(self) -> None:
+        self.number = 1
+        self.champion = "v1"
+        self.reads = 0
+
+    def generation(self) -> int:
+        return self.number
+
+    def policies(self) -> list[tuple[str, PolicyKind]]:
+        self.reads += 1
+        return [("intent", PolicyKind.CLASSIFY)]
+
+    def channels(self, policy: str) -> dict[Channel, str]:
+        return {Channel.CHAMPION: self.champion} if self.champion else {}
+
+    def manifest(self, policy: str, version: str) -> Any:
+        return SimpleNamespace(digest=f"sha256:{version}")
+
+    def fetch(self, policy: str, version: str) -> Path:
+        return Path(version)
+
+    def point(self, version: str) -> None:
+        self.champion = version
+        self.number += 1
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> Any:
+    clock = Clock()
+    monkeypatch.setattr(reconcile, "monotonic", clock)
+    registry, policies, loader, metrics = StubRegistry(), ServedPolicies(), StubLoader(), Metrics()
+    made = Reconciler(registry, policies, loader, metrics.version, 1.0)  # type: ignore[arg-type]
+    return SimpleNamespace(
+        clock=clock, registry=registry, policies=policies, loader=loader, metrics=metrics, reconciler=made
+    )
+
+
+def version(parts: Any) -> str:
+    return str(parts.policies.served("intent")[0].ref.version)
+
+
+async def test_nothing_is_read_or_loaded_while_nothing_moved(parts: Any) -> None:
+    for _ in range(4):
+        await parts.reconciler.reconcile()
+    assert (parts.registry.reads, parts.loader.tries, version(parts)) == (1, ["v1"], "v1")
+
+
+@pytest.mark.parametrize("error", [DamagedArtifact("v2: altered"), ValueError("odd weights"), OSError(5, "io")])
+async def test_a_version_that_fails_is_tried_again_less_and_less_often(parts: Any, error: Exception) -> None:
+    await parts.reconciler.reconcile()
+    parts.loader.broken["v2"] = error
+    parts.registry.point("v2")
+    tries = []
+    for second in range(130):
+        parts.clock.now = 1000.0 + second
+        before = len(parts.loader.tries)
+        await parts.reconciler.reconcile()
+        tries += [second] * (len(parts.loader.tries) - before)
+    assert tries == [0, 1, 3, 7, 15, 31, 63, 123]
+    assert version(parts) == "v1"
+    parts.loader.broken.clear()
+    parts.reconciler.retry_now()
+    await parts.reconciler.reconcile()
+    assert version(parts) == "v2"
+    assert parts.reconciler.problems() == {}
+
+
+async def test_moving_on_from_a_broken_version_is_immediate(parts: Any) -> None:
+    await parts.reconciler.reconcile()
+    parts.loader.broken["v2"] = DamagedArtifact("v2: altered")
+    parts.registry.point("v2")
+    await parts.reconciler.reconcile()
+    assert parts.reconciler.problems() == {"intent": "v2: altered"}
+    parts.registry.point("v1")
+    await parts.reconciler.reconcile()
+    assert parts.reconciler.problems() == {}
+    parts.registry.point("v3")
+    await parts.reconciler.reconcile()
+    assert (version(parts), parts.loader.tries) == ("v3", ["v1", "v2", "v3"])
+
+
+async def test_a_cleared_channel_serves_no_more(parts: Any) -> None:
+    await parts.reconciler.reconcile()
+    parts.registry.point("")
+    await parts.reconciler.reconcile()
+    await parts.policies.settled()
+    assert parts.policies.served("intent") == []
+    labels = {"policy": "intent", "channel": "champion", "policy_version": "v1"}
+    assert parts.metrics.registry.get_sample_value("thumbwheel_version_serving", labels) is None
+
+
+async def test_a_swap_is_told_and_measured(parts: Any) -> None:
+    await parts.reconciler.reconcile()
+    parts.registry.point("v2")
+    await parts.reconciler.reconcile()
+    last = parts.reconciler.last_swap["intent"]
+    assert (last.previous, last.version, last.duration_s) == ("v1", "v2", 0.0)
+    read = parts.metrics.registry.get_sample_value
+    assert read("thumbwheel_swap_duration_seconds_count", {"policy": "intent"}) == 2
+    labels = {"policy": "intent", "channel": "champion", "policy_version": "v2"}
+    assert read("thumbwheel_version_serving", labels) == 1
