@@ -6,13 +6,15 @@ Shape suffixes: N votes, K labels.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.errors import InvalidData, NotEnoughData
+from thumbwheel.records import ClassifyAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,29 @@ class VoteColumns:
     logged_N: Tensor
     advantages_N: Tensor
     weights_N: Tensor
+
+
+def votes_of(rows: Iterable[SnapshotRow], labels: Sequence[str]) -> list[ClassifyVote]:
+    """Every current thumb on a learnable `classify` answer, in the label order of the policy to be updated.
+
+    Left out: answers whose probabilities may not enter a ratio, kinds of votes other than thumbs, and answers of a
+    version with other labels.
+    """
+    return [
+        ClassifyVote(answer.text, label, probabilities, vote.thumb_up, row.weight)
+        for row in rows
+        if row.learnable and isinstance(answer := row.response.answer, ClassifyAnswer)
+        if sorted(answer.labels) == sorted(labels)
+        for label, probabilities in [_in_order(answer, labels)]
+        for vote in row.votes
+        if vote.thumb_up is not None
+    ]
+
+
+def _in_order(answer: ClassifyAnswer, labels: Sequence[str]) -> tuple[int, tuple[float, ...]]:
+    """The served label's index and all probabilities, by `labels` rather than by the answer's own order."""
+    by_label = dict(zip(answer.labels, answer.probabilities, strict=True))
+    return labels.index(answer.label), tuple(by_label[label] for label in labels)
 
 
 def vote_columns(votes: Sequence[ClassifyVote], labels: int) -> VoteColumns:

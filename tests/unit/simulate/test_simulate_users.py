@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -73,8 +74,9 @@ def test_a_crowd_has_distinct_users_who_behave_alike() -> None:
 @pytest.mark.parametrize("field", ["noise", "rates_pleased", "rates_displeased", "pleasing_quality"])
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_shares_outside_of_0_to_1_are_refused(field: str, share: float) -> None:
+    changed: dict[str, Any] = {field: share}
     with pytest.raises(InvalidInput, match=rf"{field}: must lie in \[0, 1\]"):
-        replace(SimulatedUser(), **{field: share})
+        replace(SimulatedUser(), **changed)
 
 
 def test_an_empty_crowd_is_refused() -> None:
