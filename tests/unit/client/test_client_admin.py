@@ -1,0 +1,61 @@
+"""The operators' client: which orders it repeats, and what it imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+
+from thumbwheel import errors
+from thumbwheel.client import AdminClient
+from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
+
+if TYPE_CHECKING:
+    from tests.unit.client.conftest import Script
+
+QUICK = RetryPolicy(attempts=3, first_s=0.001, most_s=0.01)
+
+
+def test_a_rollback_is_never_repeated(target: str, script: Script) -> None:
+    script.refuse(grpc.StatusCode.UNAVAILABLE)
+    with AdminClient(target, retry=QUICK) as client, pytest.raises(errors.Unavailable):
+        client.rollback("desk", reason="r", actor="a")
+    assert len(script.requests) == 1
+
+
+def test_a_promotion_is_the_same_however_often_it_is_sent(target: str, script: Script) -> None:
+    script.refuse(grpc.StatusCode.UNAVAILABLE)
+    with AdminClient(target, retry=QUICK) as client:
+        assert client.promote("desk", "v2", reason="r", actor="a").version == "v2"
+    assert [(sent.version, sent.reason, sent.actor) for sent in script.requests] == [("v2", "r", "a")] * 2
+
+
+def test_pauses_double_up_to_the_most_and_never_undercut_the_hint() -> None:
+    policy = RetryPolicy(attempts=9, first_s=0.1, most_s=1.0)
+    for tried, longest in ((1, 0.1), (2, 0.2), (3, 0.4), (9, 1.0)):
+        pauses = [policy.pause_s(tried, None) for _ in range(200)]
+        assert longest / 2 <= min(pauses) <= max(pauses) <= longest
+        assert len(set(pauses)) > 100
+    assert policy.pause_s(1, 2.5) == 2.5
+
+
+def test_tries_share_the_time_of_the_call() -> None:
+    now = [0.0]
+    attempts = Attempts(QUICK, Safety.IDEMPOTENT, timeout_s=10, clock=lambda: now[0])
+    assert attempts.begin() == 10
+    now[0] = 9.0
+    assert attempts.begin() == 1
+    now[0] = 10.0
+    with pytest.raises(errors.DeadlineMissed, match="timeout_s"):
+        attempts.begin()
+
+
+def test_the_client_imports_nothing_heavy() -> None:
+    program = "import sys, thumbwheel.client; print(*sorted(name.partition('.')[0] for name in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"torch", "ray", "transformers", "sqlalchemy", "numpy", "pydantic", "structlog", "prometheus_client"}
+    assert "grpc" in loaded
+    assert heavy & set(loaded) == set()
