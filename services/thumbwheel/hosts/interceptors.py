@@ -13,7 +13,6 @@ from time import perf_counter
 from typing import Any, NoReturn
 
 import grpc
-import structlog
 import uuid_utils
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
@@ -22,6 +21,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.hosts.status import CORRELATION_KEY, Refusal, code_of, refusal
+from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import RpcMetrics
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -32,7 +32,7 @@ _QUIET = frozenset({StatusCode.OK, StatusCode.CANCELLED, StatusCode.INVALID_ARGU
 _Context = ServicerContext[Any, Any]
 _Behavior = Callable[[Any, _Context], Awaitable[Any]]
 
-logger = structlog.get_logger("thumbwheel.access")
+logger = get_logger("thumbwheel.access")
 
 
 class _Malformed:

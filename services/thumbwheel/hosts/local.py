@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import grpc.aio
-import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
@@ -15,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from thumbwheel.config.settings import Serve
 from thumbwheel.errors import InvalidConfig
 from thumbwheel.hosts.interceptors import CallInterceptor
+from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import RpcMetrics
 
 PUBLIC = "public"
@@ -23,7 +23,7 @@ ADMIN = "admin"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
-logger = structlog.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

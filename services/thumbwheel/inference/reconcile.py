@@ -12,13 +12,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
-import structlog
-
 from thumbwheel.errors import DamagedArtifact
 from thumbwheel.inference.engine import Engine
 from thumbwheel.inference.swap import Served, ServedPolicies
 from thumbwheel.records import Channel, PolicyKind, VersionRef
 from thumbwheel.registry.port import Registry
+from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import VersionMetrics
 
 # Channels whose versions are loaded. A canary joins when `ServedPolicies.choose` gives it traffic.
@@ -26,7 +25,7 @@ _LOADED = (Channel.CHAMPION,)
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
 
-logger = structlog.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class Loader(Protocol):

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time_ns
 
-import structlog
 import uuid_utils
 
 from thumbwheel.bus.codec import to_log
@@ -20,9 +19,10 @@ from thumbwheel.inference.swap import Served
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.validate import Asker
 from thumbwheel.records import ClassifyAnswer, GenerateAnswer, LoggedResponse
+from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import LogMetrics
 
-logger = structlog.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

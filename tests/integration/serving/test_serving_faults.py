@@ -15,6 +15,7 @@ from thumbwheel.bus.port import NewRecord
 from thumbwheel.errors import LogUnavailable
 from thumbwheel.inference.servicer import SERVICE
 from thumbwheel.inference.v1 import inference_pb2 as pb
+from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
 from thumbwheel.records import PolicyKind
 
 LONG = {"generate": {"max_new_tokens": 2000}}
@@ -159,7 +160,7 @@ async def test_draining_lets_calls_in_flight_finish_and_takes_no_more(serve: Any
         watch.cancel()
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{service.host.ports['public']}") as late:
-                await late.unary_unary(f"/{SERVICE}/DescribePolicy")(b"")
+                await InferenceServiceStub(late).DescribePolicy(pb.DescribePolicyRequest())
         ends = [(await _read_all(call))[-1] for call in calls]
         await draining
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE

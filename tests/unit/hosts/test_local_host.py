@@ -5,17 +5,17 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from thumbwheel.admin.v1 import admin_pb2_grpc
 from thumbwheel.config.settings import Serve
 from thumbwheel.errors import InvalidConfig
-from thumbwheel.feedback.v1 import feedback_pb2_grpc
-from thumbwheel.hosts.local import ADMIN, LocalHost, Registration
-from thumbwheel.inference.v1 import inference_pb2_grpc
+from thumbwheel.hosts.local import ADMIN, PUBLIC, LocalHost, Registration
+from thumbwheel.inference.v1 import inference_pb2 as pb
+from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
 from thumbwheel.telemetry.metrics import Metrics
 
 INFERENCE = "thumbwheel.inference.v1.InferenceService"
@@ -24,30 +24,15 @@ ADMINISTRATION = "thumbwheel.admin.v1.AdminService"
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
+def offer(service: str, door: str = PUBLIC) -> Registration:
+    """A service without methods."""
+    handler = grpc.method_handlers_generic_handler(service, {})
+    return Registration(service, lambda server: server.add_generic_rpc_handlers((handler,)), door)
+
+
 def host(**settings: Any) -> LocalHost:
-    registrations = [
-        Registration(
-            INFERENCE,
-            lambda server: inference_pb2_grpc.add_InferenceServiceServicer_to_server(
-                inference_pb2_grpc.InferenceServiceServicer(), server
-            ),
-        ),
-        Registration(
-            FEEDBACK,
-            lambda server: feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(
-                feedback_pb2_grpc.FeedbackServiceServicer(), server
-            ),
-        ),
-        Registration(
-            ADMINISTRATION,
-            lambda server: admin_pb2_grpc.add_AdminServiceServicer_to_server(
-                admin_pb2_grpc.AdminServiceServicer(), server
-            ),
-            ADMIN,
-        ),
-    ]
     serve = Serve.model_validate({"port": 0, "admin_port": 0, "drain_s": 0.1, **settings})
-    return LocalHost(serve, registrations, Metrics().rpc)
+    return LocalHost(serve, [offer(INFERENCE), offer(FEEDBACK), offer(ADMINISTRATION, ADMIN)], Metrics().rpc)
 
 
 async def check(channel: grpc.aio.Channel, service: str) -> int:
@@ -128,7 +113,7 @@ async def test_an_unknown_method_is_unimplemented() -> None:
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{local.ports['public']}") as channel:
             with pytest.raises(grpc.aio.AioRpcError) as unknown:
-                await channel.unary_unary(f"/{INFERENCE}/Nothing")(b"")
+                await InferenceServiceStub(channel).Tag(pb.TagRequest())
     finally:
         await local.drain()
     assert unknown.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -31,6 +31,10 @@ def serve(policies: ServedPolicies, version: str) -> RecordingEngine:
     return engine
 
 
+def closed(engines: list[RecordingEngine]) -> list[bool]:
+    return [engine.closed for engine in engines]
+
+
 @pytest.fixture
 def policies() -> ServedPolicies:
     made = ServedPolicies()
@@ -47,11 +51,10 @@ async def test_requests_finish_on_the_engine_they_started_on(policies: ServedPol
             assert (old.ref.version, new.ref.version) == ("v1", "v2")
         for _ in range(5):
             await asyncio.sleep(0)
-        assert not first.closed
+        assert closed([first]) == [False]
         assert [one.ref.version for one in policies.retiring()] == ["v1"]
     await policies.settled()
-    assert first.closed
-    assert not second.closed
+    assert closed([first, second]) == [True, False]
     assert policies.retiring() == []
 
 
@@ -61,9 +64,9 @@ async def test_two_swaps_during_one_request_keep_both_orders(policies: ServedPol
         engines += [serve(policies, "v2"), serve(policies, "v3")]
         while not engines[1].closed:
             await asyncio.sleep(0)
-        assert [engine.closed for engine in engines] == [False, True, False]
+        assert closed(engines) == [False, True, False]
     await policies.close()
-    assert [engine.closed for engine in engines] == [True, True, True]
+    assert closed(engines) == [True, True, True]
 
 
 async def test_a_failed_request_gives_its_lease_back(policies: ServedPolicies) -> None:
