@@ -27,7 +27,7 @@ from thumbwheel.reward.rated_reply import RatedReply
 class RewardSettings:
     """How the head is trained. Few votes need as many `updates` as many do: 1,000 votes, 10 passes are too few."""
 
-    updates: int = 600
+    updates: int = 450
     batch_rows: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.02

@@ -16,8 +16,8 @@ from thumbwheel.simulate.grammar.phrases import (
 from thumbwheel.simulate.grammar.rule import IntentRule
 from thumbwheel.simulate.message import HelpRequest
 
-SHORT_WORDS: Final = 20
-LONG_WORDS: Final = 36
+SHORT_WORDS: Final = 19
+LONG_WORDS: Final = 25
 
 _WORD: Final = re.compile(r"\w+")
 

@@ -36,7 +36,7 @@ DESK_INTENTS: Final = (
 )
 
 # A reply of this true quality or better pleases a user.
-PLEASING_QUALITY: Final = 0.7
+PLEASING_QUALITY: Final = 0.75
 
 
 class World:
@@ -99,17 +99,17 @@ class World:
         """Return a reply by a clerk of mixed skill: it may be off the point, rude, wrong, rambling or repetitive."""
         rule = RULES[request.intent]
         values = {slot.name: slot.value for slot in request.slots}
-        if rng.random() < 0.12:
+        if rng.random() < 0.1:
             rule = RULES[rng.choice(self.intents)]
         for slot in rule.required:
-            if slot not in values or rng.random() < 0.12:
+            if slot not in values or rng.random() < 0.1:
                 values[slot] = self._value(slot, rng)
         act = rng.choice(say.VAGUE_ANSWERS) if rng.random() < 0.06 else self._act(rule, values, rng)
-        if rng.random() < 0.12:
+        if rng.random() < 0.2:
             act = f"{act} {act}"
-        if rng.random() < 0.15:
-            act = f"{act} {rng.choice(say.FILLERS)} {rng.choice(say.FILLERS)}"
-        return self._frame(act, rng, rude=rng.random() < 0.25)
+        if rng.random() < 0.25:
+            act = f"{act} {rng.choice(say.FILLERS)}"
+        return self._frame(act, rng, rude=rng.random() < 0.35)
 
     def judge(self, request: HelpRequest, reply: str) -> ReplyQuality:
         """Return the parts of a reply's true quality."""

@@ -1,0 +1,285 @@
+"""PPO for `generate`: sample replies, score them, step, until the policy pleases more and has drifted little.
+
+Shapes: B replies, R longest reply, Q prompt tokens that another precedes, V vocabulary, D hidden width.
+The recipe follows Huang et al. 2024, "The N+ implementation details of RLHF with PPO", arXiv 2403.17031.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from thumbwheel.errors import NotEnoughData
+from thumbwheel.policy.loading import CausalPolicy, load_causal, save_causal
+from thumbwheel.policy.prompt import end_token_id
+from thumbwheel.policy.scoring import forward_replies, gather_logprobs, pack
+from thumbwheel.ppo.advantages import generalised_advantages, masked_mean, whiten
+from thumbwheel.ppo.checkpoint import Checkpoint
+from thumbwheel.ppo.kl import AdaptiveKl
+from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, kl_k2
+from thumbwheel.ppo.rollout import Sampling, sample_replies
+
+Metrics = Mapping[str, float]
+Progress = Callable[[int, Metrics], None]
+TokenIds = Sequence[int]
+
+
+class Scorer(Protocol):
+    """What judges replies: a reward model, or a rule. Scores have mean 0 and deviation 1 on reference replies."""
+
+    def __call__(self, prompts: Sequence[TokenIds], replies: Sequence[TokenIds]) -> Sequence[float]:
+        """Return one score for each reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class PpoSettings:
+    """The knobs of PPO. KL is in nats, `kl_horizon` in episodes; an episode is one reply.
+
+    `anchor_weight` holds the policy's idea of the customers' own text in place: the reward says nothing of it, so
+    without an anchor it drifts.
+    """
+
+    iterations: int = 20
+    episodes: int = 128
+    minibatch: int = 64
+    epochs: int = 4
+    learning_rate: float = 3e-4
+    final_rate_share: float = 0.1
+    clip: float = 0.2
+    value_clip: float = 0.2
+    value_weight: float = 0.1
+    anchor_weight: float = 0.3
+    gamma: float = 1.0
+    lam: float = 0.95
+    beta: float = 0.1
+    kl_target: float = 1.5
+    kl_horizon: int = 1500
+    max_update_kl: float = 0.1
+    max_gradient_norm: float = 1.0
+    temperature: float = 1.0
+    max_new_tokens: int = 64
+    unfinished_penalty: float = 1.0
+    least_prompts: int = 100
+    checkpoint_every: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """The candidate's folder, and the metrics of each iteration."""
+
+    folder: Path
+    history: tuple[Metrics, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rollouts:
+    """One iteration's replies with what the policy thought when it wrote them. Everything (B, R) is 0 on padding."""
+
+    prompts: Sequence[TokenIds]
+    replies: Sequence[TokenIds]
+    mask_BR: Tensor
+    logprobs_BR: Tensor
+    values_BR: Tensor
+    advantages_BR: Tensor
+    returns_BR: Tensor
+    reference_prompt_BQ: Tensor
+
+
+@dataclass(slots=True, eq=False)
+class Learner:
+    """What changes while learning: the policy, its value head, their optimiser, the KL controller."""
+
+    policy: CausalPolicy
+    value_head: nn.Linear
+    optimizer: torch.optim.Adam
+    kl: AdaptiveKl
+
+
+def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own source
+    champion: Path,
+    scorer: Scorer,
+    prompts: Sequence[TokenIds],
+    out: Path,
+    *,
+    seed: int,
+    settings: PpoSettings | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> Improvement:
+    """Improve the policy in folder `champion` on logged `prompts`, and save the candidate to `out`.
+
+    The same inputs and seed give the same candidate, also when the run was killed and goes on from `checkpoint`:
+    every iteration draws from random states of its own, made from seed and iteration.
+
+    Raises:
+        NotEnoughData: fewer than `settings.least_prompts` prompts.
+        DamagedArtifact: the champion or the checkpoint can not be read.
+    """
+    settings = settings or PpoSettings()
+    if len(prompts) < settings.least_prompts:
+        raise NotEnoughData(f"{len(prompts)} prompts, it takes {settings.least_prompts}: collect more requests")
+    reference = load_causal(champion)
+    learner = new_learner(load_causal(champion), settings)
+    saved = Checkpoint(checkpoint) if checkpoint else None
+    history = saved.restore(learner) if saved else []
+    for iteration in range(len(history), settings.iterations):
+        set_learning_rate(learner, iteration, settings)
+        rollouts, facts = collect(learner, reference, scorer, prompts, seed, iteration, settings)
+        steps = update(learner, rollouts, Random(f"update {seed} {iteration}"), settings)
+        learner.kl.update(facts["objective/kl"], settings.episodes)
+        history.append({**facts, **steps, "episode": float((iteration + 1) * settings.episodes)})
+        if progress:
+            progress(iteration + 1, history[-1])
+        if saved and (iteration + 1) % settings.checkpoint_every == 0:
+            saved.save(learner, history)
+    save_causal(learner.policy, out)
+    return Improvement(out, tuple(history))
+
+
+def new_learner(policy: CausalPolicy, settings: PpoSettings) -> Learner:
+    """Return a learner at the start: value head zero, Adam with the eps of the recipe."""
+    value_head = nn.Linear(int(policy.model.config.hidden_size), 1)
+    nn.init.zeros_(value_head.weight)
+    nn.init.zeros_(value_head.bias)
+    parameters = [*policy.model.parameters(), *value_head.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate, eps=1e-5)
+    return Learner(policy, value_head, optimizer, AdaptiveKl(settings.beta, settings.kl_target, settings.kl_horizon))
+
+
+def set_learning_rate(learner: Learner, iteration: int, settings: PpoSettings) -> None:
+    """Let the rate fall evenly from the first iteration to `final_rate_share` in the last."""
+    done = iteration / max(1, settings.iterations - 1)
+    learner.optimizer.param_groups[0]["lr"] = settings.learning_rate * (1 - (1 - settings.final_rate_share) * done)
+
+
+@torch.no_grad()
+def collect(
+    learner: Learner,
+    reference: CausalPolicy,
+    scorer: Scorer,
+    prompts: Sequence[TokenIds],
+    seed: int,
+    iteration: int,
+    settings: PpoSettings,
+) -> tuple[Rollouts, dict[str, float]]:
+    """Sample one reply for each of `episodes` prompts, score them, and estimate advantages.
+
+    Old, new and reference log-probabilities all come from the training scorer, in float32, at the temperature the
+    replies were sampled at. The score is paid at the last real token; every token pays beta (log pi - log pi_ref).
+    """
+    model = learner.policy.model
+    rng = Random(f"prompts {seed} {iteration}")
+    asked = [prompts[i] for i in _draw(len(prompts), settings.episodes, rng)]
+    generator = torch.Generator().manual_seed(rng.getrandbits(63))
+    end_id = end_token_id(learner.policy.tokenizer)
+    sampling = Sampling(end_id, settings.temperature, settings.max_new_tokens)
+    replies = sample_replies(model, asked, sampling, generator)
+    batch = pack(asked, replies)
+    mask_BR = batch.reply_mask_BR
+    outputs = forward_replies(model, batch, settings.temperature)
+    logprobs_BR = gather_logprobs(outputs.logits_BRV, batch.reply_ids_BR) * mask_BR
+    values_BR = learner.value_head(outputs.hidden_BSD[:, :-1]).squeeze(-1) * mask_BR
+    anchor = forward_replies(reference.model, batch, settings.temperature, prompt=True)
+    penalty_BR = kl_k1(logprobs_BR, gather_logprobs(anchor.logits_BRV, batch.reply_ids_BR)) * mask_BR
+    finished_B = torch.tensor([reply[-1] == end_id for reply in replies])
+    scores_B = torch.tensor(list(scorer(asked, replies)))
+    paid_B = torch.where(finished_B, scores_B, scores_B.clamp(max=-1.0) - settings.unfinished_penalty)
+    rewards_BR = token_rewards(paid_B, penalty_BR, mask_BR, learner.kl.beta)
+    advantages_BR, returns_BR = generalised_advantages(rewards_BR, values_BR, mask_BR, settings.gamma, settings.lam)
+    rollouts = Rollouts(
+        asked,
+        replies,
+        mask_BR,
+        logprobs_BR,
+        values_BR,
+        whiten(advantages_BR, mask_BR),
+        returns_BR,
+        gather_logprobs(anchor.prompt_logits_BQV, batch.prompt_ids_BQ),
+    )
+    return rollouts, {
+        "objective/kl": float(penalty_BR.sum(-1).mean()),
+        "objective/scores": float(scores_B.mean()),
+        "objective/rlhf_reward": float(rewards_BR.sum(-1).mean()),
+        "objective/entropy": float(-logprobs_BR.sum(-1).mean()),
+        "val/eos_share": float(finished_B.float().mean()),
+        "val/reply_tokens": float(mask_BR.sum(-1).float().mean()),
+        "beta": learner.kl.beta,
+        "lr": float(learner.optimizer.param_groups[0]["lr"]),
+    }
+
+
+def token_rewards(scores_B: Tensor, penalty_BR: Tensor, mask_BR: Tensor, beta: float) -> Tensor:
+    """Return -beta penalty at every real token, plus the score at the last one. (B, R)."""
+    rewards_BR = -beta * penalty_BR * mask_BR
+    last_B1 = mask_BR.sum(-1, keepdim=True) - 1
+    return rewards_BR.scatter_add(1, last_B1, scores_B.unsqueeze(-1))
+
+
+def update(learner: Learner, rollouts: Rollouts, rng: Random, settings: PpoSettings) -> dict[str, float]:
+    """Take `epochs` passes over the rollouts in minibatches; stop early when an epoch moved too far.
+
+    Returns the means over all steps, and `val/first_ratio`: the ratio in the very first minibatch, which is 1.
+    """
+    steps: list[dict[str, float]] = []
+    for _ in range(settings.epochs):
+        order = list(range(len(rollouts.replies)))
+        rng.shuffle(order)
+        starts = range(0, len(order), settings.minibatch)
+        epoch = [step(learner, rollouts, order[at : at + settings.minibatch], settings) for at in starts]
+        steps += epoch
+        if sum(facts["policy/approxkl"] for facts in epoch) / len(epoch) > settings.max_update_kl:
+            break
+    means = {name: sum(facts[name] for facts in steps) / len(steps) for name in steps[0]}
+    return {**means, "val/first_ratio": steps[0]["val/ratio"], "val/steps": float(len(steps))}
+
+
+def step(learner: Learner, rollouts: Rollouts, rows: Sequence[int], settings: PpoSettings) -> dict[str, float]:
+    """Take one optimiser step on some rows of the rollouts."""
+    batch = pack([rollouts.prompts[i] for i in rows], [rollouts.replies[i] for i in rows])
+    mask = batch.reply_mask_BR
+    index, R = torch.tensor(rows), mask.shape[1]
+    outputs = forward_replies(learner.policy.model, batch, settings.temperature, prompt=True)
+    policy = clipped_policy_loss(
+        gather_logprobs(outputs.logits_BRV, batch.reply_ids_BR),
+        rollouts.logprobs_BR[index, :R],
+        rollouts.advantages_BR[index, :R],
+        mask,
+        settings.clip,
+    )
+    value = clipped_value_loss(
+        learner.value_head(outputs.hidden_BSD[:, :-1]).squeeze(-1),
+        rollouts.values_BR[index, :R],
+        rollouts.returns_BR[index, :R],
+        mask,
+        settings.value_clip,
+    )
+    drift_BQ = kl_k2(
+        gather_logprobs(outputs.prompt_logits_BQV, batch.prompt_ids_BQ),
+        rollouts.reference_prompt_BQ[index][:, rollouts.reference_prompt_BQ.shape[1] - batch.prompt_ids_BQ.shape[1] :],
+    )
+    drift = masked_mean(drift_BQ, batch.prompt_mask_BQ)
+    learner.optimizer.zero_grad()
+    (policy.loss + settings.value_weight * value + settings.anchor_weight * drift).backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(learner.optimizer.param_groups[0]["params"], settings.max_gradient_norm)
+    learner.optimizer.step()
+    return {
+        "loss/policy": policy.loss.item(),
+        "loss/value": value.item(),
+        "loss/anchor": drift.item(),
+        "policy/clipfrac": float(policy.clip_fraction),
+        "policy/approxkl": float(policy.approx_kl),
+        "val/ratio": float(policy.mean_ratio),
+    }
+
+
+def _draw(available: int, wanted: int, rng: Random) -> list[int]:
+    """Draw without repetition while there is enough, else with."""
+    if wanted <= available:
+        return rng.sample(range(available), wanted)
+    return rng.choices(range(available), k=wanted)
