@@ -102,7 +102,7 @@ def feed(store: FeedbackStore, arriving: Sequence[Event | LoggedResponse], cuts:
 
 
 @pytest.mark.parametrize("adapter", sorted(OPENERS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(given_events=events(), seed=st.integers(0, 2**32))
 def test_any_order_of_arrival_gives_the_same_votes(adapter: str, given_events: list[Event], seed: int) -> None:
     order = random.Random(seed)
@@ -123,7 +123,7 @@ def test_any_order_of_arrival_gives_the_same_votes(adapter: str, given_events: l
 
 
 @pytest.mark.parametrize("adapter", sorted(OPENERS))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(early=events(), late=events(), seed=st.integers(0, 2**32))
 def test_a_watermarks_rows_never_change(adapter: str, early: list[Event], late: list[Event], seed: int) -> None:
     order = random.Random(seed)

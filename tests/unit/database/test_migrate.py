@@ -1,0 +1,118 @@
+"""Migrations up, down, at once, and from the future."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect, select, text
+
+from thumbwheel.database import migrations
+from thumbwheel.database.engine import connect
+from thumbwheel.database.migrate import EMPTY, HEAD, check, current, downgrade, migrate
+from thumbwheel.database.schema import counters, metadata, registry_generation
+from thumbwheel.errors import SchemaMismatch
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = connect(f"sqlite:///{tmp_path / 'db.sqlite'}")
+    yield made
+    made.dispose()
+
+
+def tables(engine: Engine) -> set[str]:
+    return set(inspect(engine).get_table_names()) - {"alembic_version"}
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_code(engine: Engine) -> None:
+    assert current(engine) == EMPTY
+    migrate(engine)
+    assert current(engine) == HEAD
+    check(engine)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.execute(select(registry_generation)).all() == [(1, 0)]
+        assert connection.execute(select(counters)).all() == [("feedback", 0)]
+
+
+def test_migrating_again_changes_nothing(engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE counters SET value = 7"))
+    migrate(engine)
+    with engine.connect() as connection:
+        assert connection.scalar(select(counters.c.value)) == 7
+
+
+def test_down_and_up_again(engine: Engine) -> None:
+    migrate(engine)
+    downgrade(engine, EMPTY)
+    assert (current(engine), tables(engine)) == (EMPTY, set())
+    migrate(engine)
+    assert tables(engine) == set(metadata.tables)
+
+
+def test_head_is_the_newest_migration_that_ships() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_many_may_migrate_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'db.sqlite'}"
+    failures: list[Exception] = []
+
+    def start() -> None:
+        engine = connect(url)
+        try:
+            migrate(engine)
+            check(engine)
+        except SchemaMismatch as error:
+            failures.append(error)
+        finally:
+            engine.dispose()
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_an_unmigrated_database_is_refused_with_the_cure(engine: Engine) -> None:
+    with pytest.raises(SchemaMismatch, match="schema none, this version needs .*run its migrations"):
+        check(engine)
+
+
+def test_a_database_of_a_newer_version_is_refused_with_the_cure(engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for refuse in (migrate, check):
+        with pytest.raises(SchemaMismatch, match="9999, newer than .*install the version that wrote it"):
+            refuse(engine)
+    assert tables(engine) == set(metadata.tables)
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic.operations import Operations
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("half way")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Operations, "execute", fail)  # after the tables are made, before the first rows
+        with pytest.raises(RuntimeError, match="half way"):
+            migrate(engine)
+    assert (current(engine), tables(engine)) == (EMPTY, set())
+    migrate(engine)
+    assert tables(engine) == set(metadata.tables)
