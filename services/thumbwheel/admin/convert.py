@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from thumbwheel.admin.ports import Schedule
+from thumbwheel.admin.ports import Schedule, Swap
 from thumbwheel.admin.v1 import admin_pb2 as pb
 from thumbwheel.records import Channel, ChannelChange, GateResult, Manifest, PolicyKind, Run, VoteCounts
 from thumbwheel.registry import manifest as manifests
@@ -103,7 +103,7 @@ def gate(result: GateResult) -> pb.Gate:
 
 
 def policy_status(
-    policy: str, kind: PolicyKind, channels: Mapping[Channel, str], votes: VoteCounts, schedule: Schedule
+    policy: str, kind: PolicyKind, channels: Mapping[Channel, str], votes: VoteCounts, schedule: Schedule, swap: Swap
 ) -> pb.PolicyStatus:
     """Return where the loop of a policy stands; `votes` are those of its champion."""
     return pb.PolicyStatus(
@@ -118,4 +118,8 @@ def policy_status(
         running_run_id=schedule.running_run_id,
         thumbs_up_rate=votes.thumbs_up_rate,
         thumbs=votes.thumbs_up + votes.thumbs_down,
+        running_step=schedule.running_step,
+        running_progress=schedule.running_progress,
+        last_swap_version=swap.version,
+        last_swap_duration_s=swap.duration_s,
     )

@@ -10,13 +10,18 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What starts a policy's next run. `next_run_us` is 0 where no clock does, `votes_needed` 0 where votes don't."""
+    """What starts a policy's next run. `next_run_us` is 0 where no clock does, `votes_needed` 0 where votes don't.
+
+    `running_progress` is the share of the running step that is done, in [0, 1].
+    """
 
     new_votes: int = 0
     votes_needed: int = 0
     cron: str = ""
     next_run_us: int = 0
     running_run_id: str = ""
+    running_step: str = ""
+    running_progress: float = 0.0
 
 
 class Loop(Protocol):
@@ -56,6 +61,14 @@ class Pseudonyms(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """The last change of what a policy serves; `version` is empty when there was none since the start."""
+
+    version: str = ""
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceFacts:
     """What the process knows of itself. `backlog` counts events that are in the log and not yet in the store."""
 
@@ -63,3 +76,4 @@ class ServiceFacts:
     started_us: int
     home: Path
     backlog: Callable[[], int]
+    last_swap: Callable[[str], Swap] = lambda policy: Swap()

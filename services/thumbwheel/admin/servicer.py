@@ -183,7 +183,8 @@ class AdminServicer(AdminServiceServicer):
     def _policy_status(self, policy: str, kind: PolicyKind) -> pb.PolicyStatus:
         channels = self._registry.channels(policy)
         votes = self._store.vote_counts(policy).get(channels.get(Channel.CHAMPION, ""), _NO_VOTES)
-        return convert.policy_status(policy, kind, channels, votes, self._loop.schedule(policy))
+        schedule, swap = self._loop.schedule(policy), self._facts.last_swap(policy)
+        return convert.policy_status(policy, kind, channels, votes, schedule, swap)
 
     def _demand_policy(self, policy: str) -> None:
         names = [name for name, _ in self._registry.policies()]

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from thumbwheel.admin.erasure import Eraser
+from thumbwheel.admin.ports import Loop, ServiceFacts
+from thumbwheel.admin.servicer import AdminServicer
+from thumbwheel.admin.v1.admin_pb2 import DESCRIPTOR as ADMIN_FILE
+from thumbwheel.admin.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
+from thumbwheel.app.learning import RunCopies
 from thumbwheel.app.storage import Storage
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.clock import ServerClock
@@ -16,7 +23,7 @@ from thumbwheel.feedback.tokens import TokenSigner
 from thumbwheel.feedback.v1.feedback_pb2 import DESCRIPTOR as FEEDBACK
 from thumbwheel.feedback.v1.feedback_pb2_grpc import add_FeedbackServiceServicer_to_server
 from thumbwheel.feedback.votes import IngestedVotes
-from thumbwheel.hosts.local import Registration
+from thumbwheel.hosts.local import ADMIN, Registration
 from thumbwheel.inference.request_log import RequestLog
 from thumbwheel.inference.servicer import InferenceServicer
 from thumbwheel.inference.swap import ServedPolicies
@@ -26,6 +33,7 @@ from thumbwheel.ingest.worker import CONSUMER
 from thumbwheel.telemetry.metrics import Metrics
 
 INFERENCE_SERVICE = INFERENCE.services_by_name["InferenceService"].full_name
+ADMIN_SERVICE = ADMIN_FILE.services_by_name["AdminService"].full_name
 FEEDBACK_SERVICE = FEEDBACK.services_by_name["FeedbackService"].full_name
 
 
@@ -57,6 +65,21 @@ def feedback_door(settings: Settings, storage: Storage, identity: Identity, metr
     lookup = IngestedVotes(storage.store, ingest_progress(storage))
     servicer = FeedbackServicer(voters, storage.committer, lookup, ServerClock(), metrics.feedback)
     return Registration(FEEDBACK_SERVICE, lambda server: add_FeedbackServiceServicer_to_server(servicer, server))
+
+
+def admin_door(
+    settings: Settings,
+    storage: Storage,
+    identity: Identity,
+    loop: Loop,
+    facts: ServiceFacts,
+    moved: Callable[[], None],
+) -> Registration:
+    """Let operators look and decide; `moved` is called when a channel was moved."""
+    copies = RunCopies(settings.runs_dir)
+    eraser = Eraser(identity.raters, ingest_progress(storage), storage.log, storage.store, copies)
+    servicer = AdminServicer(storage.registry, storage.store, loop, eraser, facts, moved)
+    return Registration(ADMIN_SERVICE, lambda server: add_AdminServiceServicer_to_server(servicer, server), ADMIN)
 
 
 def ingest_progress(storage: Storage) -> IngestProgress:

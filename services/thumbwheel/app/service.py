@@ -21,10 +21,21 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 
-from thumbwheel.app.doors import FEEDBACK_SERVICE, INFERENCE_SERVICE, Identity, feedback_door, inference_door
+from thumbwheel.admin.ports import ServiceFacts, Swap
+from thumbwheel.app.doors import (
+    ADMIN_SERVICE,
+    FEEDBACK_SERVICE,
+    INFERENCE_SERVICE,
+    Identity,
+    admin_door,
+    feedback_door,
+    inference_door,
+)
 from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.ingesting import ingesting
+from thumbwheel.app.learning import learning
 from thumbwheel.app.storage import Storage, open_storage
 from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.config.settings import Settings
@@ -106,14 +117,20 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
         identity = Identity.of(keys, settings)
         worker = stack.enter_context(ingesting(storage.log, storage.store, settings.ingest, metrics.ingest))
         policies, reconciler = await stack.enter_async_context(_reconciled(settings, storage, metrics))
+        loop = stack.enter_context(learning(settings, storage))
+        facts = ServiceFacts(
+            version("thumbwheel"), started_us, settings.home, worker.backlog, lambda policy: _swap(reconciler, policy)
+        )
         registrations = [
             inference_door(settings, storage, identity, policies, metrics),
             feedback_door(settings, storage, identity, metrics),
+            admin_door(settings, storage, identity, loop, facts, reconciler.nudge),
         ]
         host = LocalHost(settings.serve, registrations, metrics.rpc)
         await host.start()
         stack.push_async_callback(host.drain)
-        await host.set_serving(FEEDBACK_SERVICE, True)
+        for always_serving in (FEEDBACK_SERVICE, ADMIN_SERVICE):
+            await host.set_serving(always_serving, True)
         await stack.enter_async_context(_health_follows(policies, host))
         yield Service(settings, keys, storage, identity, policies, reconciler, worker, metrics, host, started_us)
 
@@ -171,6 +188,12 @@ def _deps(service: Service, client: AsyncClient, admin: AdminClient) -> Deps:
         # a key of its own for cookies, so that no key serves two purposes
         secret=hmac.digest(service.keys.user_key, b"web cookies", hashlib.sha256),
     )
+
+
+def _swap(reconciler: Reconciler, policy: str) -> Swap:
+    last = reconciler.last_swap.get(policy)
+    # the first version's load at the start is no swap
+    return Swap(last.version, last.duration_s) if last and last.previous else Swap()
 
 
 def _health(service: Service) -> Health:

@@ -77,6 +77,10 @@ class PolicyStatus:
     running_run_id: str
     thumbs_up_rate: float
     thumbs: int
+    running_step: str = ""
+    running_progress: float = 0.0
+    last_swap_version: str = ""
+    last_swap_duration_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,4 +279,8 @@ def _policy_status(one: adm.PolicyStatus) -> PolicyStatus:
         running_run_id=one.running_run_id,
         thumbs_up_rate=one.thumbs_up_rate,
         thumbs=one.thumbs,
+        running_step=one.running_step,
+        running_progress=one.running_progress,
+        last_swap_version=one.last_swap_version,
+        last_swap_duration_s=one.last_swap_duration_s,
     )

@@ -297,7 +297,7 @@ class StatusResponse(_message.Message):
     def __init__(self, service_version: _Optional[str] = ..., started_unix_us: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[PolicyStatus, _Mapping]]] = ..., log_backlog_events: _Optional[int] = ..., dead_letters: _Optional[int] = ..., orphan_votes: _Optional[int] = ..., home: _Optional[str] = ...) -> None: ...
 
 class PolicyStatus(_message.Message):
-    __slots__ = ("policy", "kind", "champion", "canary", "new_votes", "votes_needed", "schedule", "next_run_unix_us", "running_run_id", "thumbs_up_rate", "thumbs")
+    __slots__ = ("policy", "kind", "champion", "canary", "new_votes", "votes_needed", "schedule", "next_run_unix_us", "running_run_id", "thumbs_up_rate", "thumbs", "running_step", "running_progress", "last_swap_version", "last_swap_duration_s")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
@@ -309,6 +309,10 @@ class PolicyStatus(_message.Message):
     RUNNING_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     THUMBS_UP_RATE_FIELD_NUMBER: _ClassVar[int]
     THUMBS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_STEP_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    LAST_SWAP_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LAST_SWAP_DURATION_S_FIELD_NUMBER: _ClassVar[int]
     policy: str
     kind: str
     champion: str
@@ -320,4 +324,8 @@ class PolicyStatus(_message.Message):
     running_run_id: str
     thumbs_up_rate: float
     thumbs: int
-    def __init__(self, policy: _Optional[str] = ..., kind: _Optional[str] = ..., champion: _Optional[str] = ..., canary: _Optional[str] = ..., new_votes: _Optional[int] = ..., votes_needed: _Optional[int] = ..., schedule: _Optional[str] = ..., next_run_unix_us: _Optional[int] = ..., running_run_id: _Optional[str] = ..., thumbs_up_rate: _Optional[float] = ..., thumbs: _Optional[int] = ...) -> None: ...
+    running_step: str
+    running_progress: float
+    last_swap_version: str
+    last_swap_duration_s: float
+    def __init__(self, policy: _Optional[str] = ..., kind: _Optional[str] = ..., champion: _Optional[str] = ..., canary: _Optional[str] = ..., new_votes: _Optional[int] = ..., votes_needed: _Optional[int] = ..., schedule: _Optional[str] = ..., next_run_unix_us: _Optional[int] = ..., running_run_id: _Optional[str] = ..., thumbs_up_rate: _Optional[float] = ..., thumbs: _Optional[int] = ..., running_step: _Optional[str] = ..., running_progress: _Optional[float] = ..., last_swap_version: _Optional[str] = ..., last_swap_duration_s: _Optional[float] = ...) -> None: ...
