@@ -119,11 +119,6 @@ class World:
         """Return a reply's true quality in [0, 1]: right intent, right slots, polite, short, not repeating."""
         return self.judge(request, reply).total
 
-    def thumb(self, request: HelpRequest, reply: str, rng: Random, noise: float = 0.1) -> bool:
-        """Return a user's thumb: up for a pleasing reply, and the opposite in a share `noise` of the votes."""
-        pleased = self.reply_quality(request, reply) >= PLEASING_QUALITY
-        return pleased != (rng.random() < noise)
-
     def _rule(self, intent: str) -> IntentRule:
         if intent not in self._rules:
             raise InvalidInput("intent", f"unknown: use one of {', '.join(self._rules)}")
