@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from thumbwheel.client import AsyncClient
 from thumbwheel.web.app import create_app
-from thumbwheel.web.deps import Deps
+from thumbwheel.web.deps import RETRY, Deps
 from thumbwheel.web.server import serving
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ def running_pages(target: str, deps_for: Callable[[AsyncClient], Deps]) -> Itera
 async def _serve(
     target: str, deps_for: Callable[[AsyncClient], Deps], url: Future[str], leave: threading.Event
 ) -> None:
-    async with AsyncClient(target) as client, serving(create_app(deps_for(client)), "127.0.0.1", 0, 2.0) as address:
+    async with (
+        AsyncClient(target, retry=RETRY) as client,
+        serving(create_app(deps_for(client)), "127.0.0.1", 0, 2.0) as address,
+    ):
         url.set_result(address)
         await asyncio.to_thread(leave.wait)

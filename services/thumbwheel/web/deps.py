@@ -10,10 +10,13 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from thumbwheel.client import AdminClient, AsyncClient
+from thumbwheel.client.retry import RetryPolicy
 from thumbwheel.records import LoggedResponse, RatedResponse
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _MIN_SECRET_BYTES = 32
+# For both clients: somebody is waiting and wants to know; the page's script tries again where that is safe.
+RETRY = RetryPolicy(attempts=1)
 
 
 class VotesOf(Protocol):
@@ -38,7 +41,7 @@ class Health:
 class Deps:
     """Everything the routes use.
 
-    `secret` (at least 32 bytes, stable over restarts) signs visitors' cookies. `rater_of` turns a user id into
+    `client` and `admin` are best made with `RETRY`. `secret` (at least 32 bytes, stable over restarts) signs visitors' cookies. `rater_of` turns a user id into
     the pseudonym the store keeps. `runs_dir` holds a folder for each run, with its `report.html`.
     `allowed_hosts` are the host names the pages answer to, without port ("*" for any): this stops other sites
     from reaching them by a name of their own. Only requests from this machine reach the operator's page unless

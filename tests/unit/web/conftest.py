@@ -18,7 +18,7 @@ from running_pages import running_pages
 
 from thumbwheel.client import AdminClient
 from thumbwheel.feedback.raters import Raters
-from thumbwheel.web.deps import Deps, Health
+from thumbwheel.web.deps import RETRY, Deps, Health
 
 SECRET = b"s" * 32
 
@@ -95,7 +95,7 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pages_url(service: DemoService, switch: Switch, runs_dir: Path) -> Iterator[str]:
     registry = CollectorRegistry()
     Counter("thumbwheel_votes", "Votes taken.", registry=registry).inc(3)
-    with AdminClient(service.target) as admin:
+    with AdminClient(service.target, retry=RETRY) as admin:
 
         def deps(client: Any) -> Deps:
             return Deps(
