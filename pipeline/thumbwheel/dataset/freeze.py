@@ -41,7 +41,7 @@ def freeze(
     The same votes, settings and seed give the same bytes. A freeze that was killed is begun again.
 
     Raises:
-        NotEnoughData: fewer thumbs and ratings than `data` asks for; no row is kept.
+        NotEnoughData: fewer thumbs than `data` asks for; no row is kept.
         AlreadyExists: the folder has a snapshot of something else.
         DamagedArtifact: the folder has a snapshot whose rows were altered.
     """
@@ -107,6 +107,6 @@ def _keeps(vote: Feedback, response: LoggedResponse, rules: _Rules, counts: Coun
 def _too_few(counts: Counts, request: Request) -> str:
     left_out = ", ".join(f"{number} {why}" for why, number in sorted(counts.left_out.items())) or "none"
     return (
-        f"{request.policy}: {counts.usable} thumbs and ratings to learn from, it takes {request.min_votes}"
+        f"{request.policy}: {counts.usable} thumbs to learn from, it takes {request.min_votes}"
         f" (left out: {left_out}); wait for more votes, or lower data.min_votes_{request.kind}"
     )

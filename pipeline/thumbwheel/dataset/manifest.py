@@ -59,8 +59,8 @@ class Counts:
 
     @property
     def usable(self) -> int:
-        """Votes that say good or bad (thumbs and ratings), in both parts."""
-        return self.votes_by_kind[FeedbackKind.THUMB.value] + self.votes_by_kind[FeedbackKind.RATING.value]
+        """Votes that learners read today, in both parts: thumbs."""
+        return self.votes_by_kind[FeedbackKind.THUMB.value]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,224 @@
+"""One run, from votes to verdict. `Cycle.run` is the whole story; each step below it is one method.
+
+Every step writes into the run's folder and, last, its marker: killed at any point and started again, a run goes on
+at the step it was in (`improve` from its own checkpoint) and comes to the same verdict.
+
+A candidate that is refused stays in the run's folder and never enters the registry: versions are what can be served,
+one command away from users, and a refused candidate must not be. Its folder is there to be looked at, its verdict
+and its report too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from thumbwheel.dataset.freeze import freeze
+from thumbwheel.dataset.snapshot import Snapshot
+from thumbwheel.errors import Conflict, NotEnoughData
+from thumbwheel.gates.judge import judge
+from thumbwheel.records import Channel, Manifest, Run, RunState, RunStep, Verdict
+from thumbwheel.registry.port import NewVersion, Registry
+from thumbwheel.retrain.durable import write_whole
+from thumbwheel.retrain.learner import Job, Learner
+from thumbwheel.retrain.lock import RunLease
+from thumbwheel.retrain.plan import Plan
+from thumbwheel.retrain.report.data import ReportData
+from thumbwheel.retrain.report.write import write_report
+from thumbwheel.retrain.run_folder import RunFolder, verdict_from_json, verdict_to_json
+from thumbwheel.store.port import FeedbackStore
+
+ACTOR = "retrain"
+MAX_ATTEMPTS = 5
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """A run with everything it needs. `now_us` gives the time, in microseconds since the epoch."""
+
+    plan: Plan
+    folder: RunFolder
+    store: FeedbackStore
+    registry: Registry
+    learner: Learner
+    lease: RunLease
+    now_us: Callable[[], int]
+
+    def run(self) -> Run:
+        """Freeze the votes, fit a reward to them, improve the champion by it, judge the candidate, publish if it won.
+
+        Too few votes are a verdict too: no. Whatever else goes wrong is raised, and the champion is untouched.
+
+        Raises:
+            Fenced: another run has taken over; nothing more was written.
+            Conflict: a user was erased from the snapshot meanwhile, or a step died too often.
+            DamagedArtifact: the champion's files, or this run's, are not what they were.
+        """
+        try:
+            self.once(RunStep.FREEZE, self.freeze)
+            self.once(RunStep.FIT, lambda: self.learner.fit(self.job(RunStep.FIT)))
+            self.once(RunStep.IMPROVE, lambda: self.learner.improve(self.job(RunStep.IMPROVE)))
+            self.once(RunStep.JUDGE, self.judge)
+        except NotEnoughData as refusal:
+            return self.refuse(refusal)
+        self.once(RunStep.PUBLISH, self.publish)
+        return self.outcome()
+
+    def once(self, step: RunStep, work: Callable[[], Record]) -> None:
+        """Do a step unless it is done; its marker is written last, and only while the lease is held.
+
+        Raises:
+            Conflict: the step was begun too often; whatever kills it will kill it again.
+        """
+        if self.folder.record(step) is not None:
+            return
+        self.lease.check()
+        self.store.save_run(self.row(step), self.lease.lease)
+        if self.folder.begin(step) > MAX_ATTEMPTS:
+            raise Conflict(f"{step} died {MAX_ATTEMPTS} times and is given up; {self.folder.log.name} may say why")
+        self.folder.tell(step, 0, 0)
+        record = work()
+        self.lease.check()
+        self.folder.mark_done(step, record)
+
+    def freeze(self) -> Record:
+        """The votes at the plan's watermark, as an immutable snapshot."""
+        plan = self.plan
+        snapshot = freeze(
+            self.store, plan.policy, plan.kind, plan.watermark, plan.settings.data, self.folder.snapshot, plan.seed
+        )
+        return {"digest": snapshot.digest, "votes": snapshot.manifest.counts.usable}
+
+    def judge(self) -> Record:
+        """Hold the candidate against every gate, and write the verdict and the report."""
+        job = self.job(RunStep.JUDGE)
+        self.folder.clear_checkpoint()
+        measured = self.learner.measure(job)
+        verdict = judge(self.plan.kind, measured.evidence, self.plan.settings.gates)
+        write_whole(self.folder.verdict, verdict_to_json(verdict))
+        self.report(measured.report, verdict)
+        return {"promote": verdict.promote, "evidence_digest": _digest(self.folder.verdict)}
+
+    def publish(self) -> Record:
+        """Publish a candidate that won and make it the champion; leave one that did not where it is."""
+        if not self.verdict().promote:
+            return {"version": "", "promoted": False, "problem": ""}
+        self.job(RunStep.PUBLISH)
+        self.lease.demand()
+        made = self.registry.publish(self.new_version(), self.folder.candidate)
+        return {"version": made.version, **self.promote(made)}
+
+    def promote(self, made: Manifest) -> Record:
+        """Move the champion's pointer, unless somebody moved it since the run began, or this run did before."""
+        if _was_champion(self.registry, made):
+            return {"promoted": True, "problem": ""}
+        try:
+            self.registry.move(
+                made.policy,
+                Channel.CHAMPION,
+                made.version,
+                actor=ACTOR,
+                reason=self.verdict().summary,
+                evidence_digest=self.done(RunStep.JUDGE)["evidence_digest"],
+                expected_previous=self.plan.parent,
+            )
+        except Conflict as conflict:
+            return {"promoted": False, "problem": f"Published as {made.version}, but not promoted: {conflict}"}
+        return {"promoted": True, "problem": ""}
+
+    def refuse(self, refusal: NotEnoughData) -> Run:
+        """The run that ends for want of votes: a verdict without gates, and a report that says so."""
+        verdict = Verdict(False, (), str(refusal))
+        plan = self.plan
+        write_whole(self.folder.verdict, verdict_to_json(verdict))
+        bare = ReportData(plan.policy, plan.kind, plan.run_id, plan.parent, "", warnings=[str(refusal)])
+        self.report(bare, verdict)
+        return self.finished(RunState.REJECTED, self.folder.step(), verdict)
+
+    def outcome(self) -> Run:
+        """The run as it ended, read from what the steps left."""
+        published = self.done(RunStep.PUBLISH)
+        state = RunState.PROMOTED if published["promoted"] else RunState.REJECTED
+        ended = self.finished(state, RunStep.PUBLISH, self.verdict())
+        summary = published["problem"] or ended.summary
+        return replace(ended, candidate_version=published["version"], summary=summary)
+
+    def finished(self, state: RunState, step: RunStep, verdict: Verdict) -> Run:
+        """The final row."""
+        row = replace(self.row(step), state=state, ended_us=self.now_us())
+        return replace(row, summary=verdict.summary, gates=verdict.gates, report_path=str(self.folder.report))
+
+    def row(self, step: RunStep) -> Run:
+        """The row of a run that is in a step."""
+        plan, frozen = self.plan, self.folder.record(RunStep.FREEZE) or {"votes": 0}
+        return Run(
+            run_id=plan.run_id,
+            policy=plan.policy,
+            state=RunState.RUNNING,
+            step=step,
+            parent_version=plan.parent,
+            started_us=plan.started_us,
+            watermark=plan.watermark,
+            votes=frozen["votes"],
+        )
+
+    def job(self, step: RunStep) -> Job:
+        """What the learner works on in a step; checks champion and snapshot before every one.
+
+        Raises:
+            Conflict: the snapshot is not the one that was frozen: a user was erased from it.
+        """
+        snapshot = Snapshot(self.folder.snapshot)
+        if snapshot.digest != self.done(RunStep.FREEZE)["digest"]:
+            raise Conflict("a user was erased from this run's snapshot while it was under way; start another run")
+        champion = self.registry.fetch(self.plan.policy, self.plan.parent)
+
+        def tell(done: int, total: int, figures: Mapping[str, float]) -> None:
+            self.lease.check()
+            self.folder.tell(step, done, total, figures)
+
+        return Job(self.plan, self.folder, snapshot, champion, tell)
+
+    def report(self, shown: ReportData, verdict: Verdict) -> None:
+        """Write `report.html`."""
+        ended = replace(shown, verdict=verdict, started_us=self.plan.started_us, ended_us=self.now_us())
+        write_report(self.folder.report, ended)
+
+    def new_version(self) -> NewVersion:
+        """What the registry is told of the candidate."""
+        plan, verdict = self.plan, self.verdict()
+        return NewVersion(
+            policy=plan.policy,
+            kind=plan.kind,
+            parent=plan.parent,
+            base=self.registry.manifest(plan.policy, plan.parent).base,
+            run_id=plan.run_id,
+            watermark=plan.watermark,
+            verdict="promote",
+            notes={"summary": verdict.summary, "snapshot": self.done(RunStep.FREEZE)["digest"]},
+        )
+
+    def verdict(self) -> Verdict:
+        """The verdict as `judge` wrote it."""
+        return verdict_from_json(self.folder.verdict.read_text(encoding="utf-8"))
+
+    def done(self, step: RunStep) -> Record:
+        """What a step that is done has left."""
+        record = self.folder.record(step)
+        assert record is not None, f"{step} is not done"
+        return record
+
+
+def _was_champion(registry: Registry, made: Manifest) -> bool:
+    """Whether the version was promoted before: by this run, ere it was killed. What came after is not undone."""
+    history = registry.history(made.policy, limit=1000)
+    return any(change.version == made.version and change.channel is Channel.CHAMPION for change in history)
+
+
+def _digest(path: Path) -> str:
+    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,14 @@
+"""How a worker's process ends: a contract between `worker.py` and `runner.py`."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit statuses. Any other one: the worker died, and the run can be resumed."""
+
+    FINISHED = 0
+    BUSY = 75
+    FENCED = 76
+    STOPPED = 143

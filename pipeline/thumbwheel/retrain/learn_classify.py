@@ -1,0 +1,188 @@
+"""`classify` in a run: votes on labels that were served by chance, and PPO on them.
+
+Only votes on answers of the champion and its nearest ancestors are used (the plan's lineage): the further back, the
+less is what was answered then like what would be answered now. There is no reward model to fit: the vote on a
+served label is the reward.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
+from thumbwheel.policy.classify import Classifier, load_classifier
+from thumbwheel.ppo.classify import ClassifyPpoSettings, improve_classify
+from thumbwheel.ppo.classify_votes import ClassifyVote, votes_of
+from thumbwheel.ppo.vote_training import VoteTrainingSettings
+from thumbwheel.records import Split
+from thumbwheel.retrain.durable import write_whole
+from thumbwheel.retrain.latency import compare_latency
+from thumbwheel.retrain.learner import Job, Measured
+from thumbwheel.retrain.report.data import Comparison, Curve, ReportData, Sample
+from thumbwheel.retrain.report.samples import pick_samples
+
+TIMED_REQUESTS = 40
+SCORING_BATCH = 256
+
+_CURVES = {"policy_loss": "Policy loss", "approx_kl": "KL to the champion", "entropy": "Entropy"}
+_UNITS = {"approx_kl": "nats", "entropy": "nats"}
+
+
+class ClassifyLearner:
+    """`Learner` for sequence classifiers."""
+
+    def fit(self, job: Job) -> Mapping[str, Any]:
+        """Nothing to fit: the vote is the reward."""
+        return {}
+
+    def improve(self, job: Job) -> Mapping[str, Any]:
+        """PPO on the training users' votes."""
+        job.folder.improve.mkdir(exist_ok=True)
+        votes = [vote for _, vote in _votes(job, Split.TRAIN, load_classifier(job.champion))]
+        done = improve_classify(
+            job.champion, votes, job.folder.candidate, job.folder.checkpoint, _settings(job), job.tell
+        )
+        write_whole(job.folder.improve / "history.json", json.dumps(done.history))
+        return {
+            "votes": done.votes,
+            "seed_labels": done.seed_labels,
+            "largest_initial_logratio": done.largest_initial_logratio,
+        }
+
+    def measure(self, job: Job) -> Measured:
+        """Both versions' probabilities on the held-out users' votes."""
+        champion, candidate = load_classifier(job.champion), load_classifier(job.folder.candidate)
+        held_out = [vote for _, vote in _votes(job, Split.HELD_OUT, champion)]
+        evidence = _evidence(job, champion, candidate, held_out)
+        return Measured(evidence, _report(job, evidence, _samples(champion, held_out, evidence, job.plan.seed)))
+
+
+def _settings(job: Job) -> ClassifyPpoSettings:
+    learn = job.plan.settings.learn
+    training = VoteTrainingSettings(epochs=learn.classify_epochs, seed=job.plan.seed)
+    return ClassifyPpoSettings(probability_floor=_floor(job), training=training)
+
+
+def _floor(job: Job) -> float:
+    return job.plan.settings.classify.probability_floor
+
+
+def _votes(job: Job, split: Split, champion: Classifier) -> Iterator[tuple[str, ClassifyVote]]:
+    """(rater, vote) for every usable thumb of a part, on answers of the plan's lineage."""
+    for row in job.snapshot.rows(split):
+        if row.response.ref.version in job.plan.lineage:
+            raters = [vote.rater for vote in row.votes if vote.thumb_up is not None]
+            yield from zip(raters, votes_of([row], champion.labels), strict=False)
+
+
+def _learned_from(job: Job, champion: Classifier) -> Votes:
+    votes = list(_votes(job, Split.TRAIN, champion))
+    ups = sum(vote.thumb_up for _, vote in votes)
+    broken = sum(not np.isfinite(vote.probabilities).all() for _, vote in votes)
+    raters = Counter(rater for rater, _ in votes)
+    return Votes(ups, len(votes) - ups, raters, job.plan.settings.data.min_votes_classify, broken)
+
+
+def _evidence(
+    job: Job, champion: Classifier, candidate: Classifier, held_out: Sequence[ClassifyVote]
+) -> ClassifyEvidence:
+    texts = [vote.text for vote in held_out]
+    logged_NK = np.array([vote.probabilities for vote in held_out], dtype=np.float64)
+    return ClassifyEvidence(
+        votes=_learned_from(job, champion),
+        latency=_latency(champion, candidate, texts),
+        labels_N=np.array([vote.label for vote in held_out], dtype=np.int64),
+        rewards_N=np.array([float(vote.thumb_up) for vote in held_out]),
+        logged_NK=logged_NK.reshape(-1, len(champion.labels)),
+        champion_NK=_served(champion, texts, _floor(job)),
+        candidate_NK=_served(candidate, texts, _floor(job)),
+    )
+
+
+def _report(job: Job, evidence: ClassifyEvidence, samples: Sequence[Sample]) -> ReportData:
+    plan, votes = job.plan, evidence.votes
+    return ReportData(
+        policy=plan.policy,
+        kind=plan.kind,
+        run_id=plan.run_id,
+        champion=plan.parent,
+        candidate="candidate",
+        votes_up=votes.positive,
+        votes_down=votes.negative,
+        per_rater=votes.per_rater,
+        comparisons=_comparisons(evidence),
+        curves=_curves(job),
+        samples=samples,
+        lineage={"Champion": plan.parent, "Watermark": str(plan.watermark), "Snapshot": job.snapshot.digest},
+        config=plan.settings.learn.model_dump(mode="json") | {"probability_floor": _floor(job)},
+        seeds={"run": plan.seed},
+    )
+
+
+def _served(classifier: Classifier, texts: list[str], floor: float) -> Floats:
+    """probs_NK as they would be served, float64."""
+    parts = [
+        classifier.probabilities(texts[start : start + SCORING_BATCH], floor)
+        for start in range(0, len(texts), SCORING_BATCH)
+    ]
+    rows = torch.cat(parts) if parts else torch.zeros(0, len(classifier.labels))
+    return rows.double().numpy()
+
+
+def _latency(champion: Classifier, candidate: Classifier, texts: list[str]) -> Latency:
+    return compare_latency(
+        texts[:TIMED_REQUESTS],
+        lambda text: champion.probabilities([text], 0.0),
+        lambda text: candidate.probabilities([text], 0.0),
+    )
+
+
+def _comparisons(evidence: ClassifyEvidence) -> list[Comparison]:
+    up_N = evidence.rewards_N > 0.5
+    if not len(up_N):
+        return []
+
+    def agreement(probs_NK: Floats) -> float:
+        """Share of held-out votes up whose label the version finds likeliest."""
+        agrees_N = probs_NK.argmax(1) == evidence.labels_N
+        return float(agrees_N[up_N].mean()) if up_N.any() else float("nan")
+
+    def certainty(probs_NK: Floats) -> float:
+        return float(probs_NK.max(1).mean())
+
+    old_NK, new_NK = evidence.champion_NK, evidence.candidate_NK
+    agrees = Comparison(
+        "Would give the label that got a thumb up", agreement(old_NK), agreement(new_NK), "share", "higher"
+    )
+    return [
+        agrees,
+        Comparison("Mean probability of its likeliest label", certainty(old_NK), certainty(new_NK), "share"),
+    ]
+
+
+def _curves(job: Job) -> list[Curve]:
+    history = json.loads((job.folder.improve / "history.json").read_text(encoding="utf-8"))
+    return [
+        Curve(title, {title: [epoch[name] for epoch in history]}, _UNITS.get(name, ""), "epoch")
+        for name, title in _CURVES.items()
+        if history and name in history[0]
+    ]
+
+
+def _samples(
+    champion: Classifier, held_out: Sequence[ClassifyVote], evidence: ClassifyEvidence, seed: int
+) -> list[Sample]:
+    """Held-out texts whose likeliest label changed, scored by how the probability of the voted label moved."""
+    samples = []
+    for vote, old_K, new_K in zip(held_out, evidence.champion_NK, evidence.candidate_NK, strict=True):
+        sign = 1.0 if vote.thumb_up else -1.0
+        old, new = champion.labels[old_K.argmax()], champion.labels[new_K.argmax()]
+        if old != new:
+            samples.append(Sample(vote.text, old, new, sign * old_K[vote.label], sign * new_K[vote.label]))
+    return pick_samples(samples, seed)

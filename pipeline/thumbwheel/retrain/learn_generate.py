@@ -1,0 +1,274 @@
+"""`generate` in a run: a reward model from thumbs, PPO on replies sampled afresh, and both versions side by side."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from thumbwheel.dataset.rows import SnapshotRow
+from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes, Latency, TextLosses, Votes
+from thumbwheel.policy.loading import CausalPolicy, load_causal
+from thumbwheel.policy.prompt import decode_reply, end_token_id
+from thumbwheel.policy.scoring import score_replies
+from thumbwheel.ppo.generate import PpoSettings, improve_generate
+from thumbwheel.ppo.rollout import Sampling, sample_replies
+from thumbwheel.records import GenerateAnswer, Split
+from thumbwheel.retrain.durable import write_whole
+from thumbwheel.retrain.latency import compare_latency
+from thumbwheel.retrain.learner import Job, Measured
+from thumbwheel.retrain.report.data import Comparison, Curve, ReportData, RewardModelFit, Sample
+from thumbwheel.retrain.report.samples import pick_samples
+from thumbwheel.retrain.worth_keeping import Passage, hand_on, nats, worth_keeping
+from thumbwheel.reward.calibration import roc_auc
+from thumbwheel.reward.fit import fit, measure
+from thumbwheel.reward.model import RewardModel, load_reward
+from thumbwheel.reward.rated_reply import rated_replies
+
+MOST_PROMPTS = 400
+TIMED_REQUESTS = 20
+
+TokenIds = tuple[int, ...]
+
+_CURVES = {
+    "objective/scores": ("Reward", ""),
+    "objective/kl": ("KL to the champion", "nats a reply"),
+    "val/reply_tokens": ("Length", "tokens"),
+    "objective/entropy": ("Entropy", "nats a reply"),
+    "loss/value": ("Value loss", ""),
+    "policy/clipfrac": ("Clip fraction", "share"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SideBySide:
+    """Both versions, and their replies to the same held-out prompts."""
+
+    champion: CausalPolicy
+    candidate: CausalPolicy
+    prompts: Sequence[TokenIds]
+    sampling: Sampling
+    champion_replies: Sequence[Sequence[int]]
+    candidate_replies: Sequence[Sequence[int]]
+
+
+class GenerateLearner:
+    """`Learner` for causal language models."""
+
+    def fit(self, job: Job) -> Mapping[str, Any]:
+        """The reward model, fitted to training users' thumbs and measured on held-out ones."""
+        backbone = load_causal(job.champion).model
+        model = fit(backbone, rated_replies(job.snapshot.rows(Split.TRAIN)), job.plan.seed)
+        model.save(job.folder.fit)
+        held_out = rated_replies(job.snapshot.rows(Split.HELD_OUT))
+        return asdict(measure(model, held_out)) if held_out else {}
+
+    def improve(self, job: Job) -> Mapping[str, Any]:
+        """PPO against the reward model, on training users' prompts."""
+        settings = _settings(job)
+        done = improve_generate(
+            job.champion,
+            _reward(job).scores,
+            _prompts(job.snapshot.rows(Split.TRAIN)),
+            job.folder.candidate,
+            seed=job.plan.seed,
+            settings=settings,
+            checkpoint=job.folder.checkpoint,
+            progress=lambda done, figures: job.tell(done, settings.iterations, figures),
+        )
+        hand_on(job.champion, job.folder.candidate)
+        job.folder.improve.mkdir(exist_ok=True)
+        write_whole(job.folder.improve / "history.json", json.dumps([dict(figures) for figures in done.history]))
+        return dict(done.history[-1])
+
+    def measure(self, job: Job) -> Measured:
+        """Replies of both versions to held-out prompts, their scores, drift, and what was forgotten."""
+        sides = _side_by_side(job)
+        evidence = _evidence(job, sides, _reward(job))
+        return Measured(evidence, _report(job, evidence, _samples(job, sides, evidence)))
+
+
+def _answer(row: SnapshotRow) -> GenerateAnswer:
+    assert isinstance(row.response.answer, GenerateAnswer)
+    return row.response.answer
+
+
+def _prompts(rows: Iterable[SnapshotRow]) -> list[TokenIds]:
+    """The prompts that were asked, each once, in the snapshot's order."""
+    return list(dict.fromkeys(_answer(row).prompt_token_ids for row in rows if _answer(row).prompt_token_ids))
+
+
+def _served_as(job: Job) -> tuple[float, int]:
+    """Temperature and length limit that learnable replies were served with most often."""
+    used = Counter(
+        (_answer(row).temperature, _answer(row).max_new_tokens)
+        for row in job.snapshot.rows(Split.TRAIN)
+        if row.learnable
+    )
+    default = (1.0, job.plan.settings.generate.default_new_tokens)
+    return used.most_common(1)[0][0] if used else default
+
+
+def _settings(job: Job) -> PpoSettings:
+    learn = job.plan.settings.learn
+    temperature, max_new_tokens = _served_as(job)
+    return PpoSettings(
+        iterations=learn.ppo_iterations,
+        episodes=learn.ppo_batch,
+        kl_target=learn.kl_target,
+        temperature=temperature,
+        max_new_tokens=max_new_tokens,
+    )
+
+
+def _reward(job: Job) -> RewardModel:
+    """The reward model on a backbone of its own: never on an object that learns or is measured."""
+    return load_reward(job.folder.fit, load_causal(job.champion).model)
+
+
+def _side_by_side(job: Job) -> _SideBySide:
+    champion, candidate = load_causal(job.champion), load_causal(job.folder.candidate)
+    prompts = _prompts(job.snapshot.rows(Split.HELD_OUT))[:MOST_PROMPTS]
+    temperature, max_new_tokens = _served_as(job)
+    sampling = Sampling(end_token_id(champion.tokenizer), temperature, max_new_tokens)
+    drawn = [_sample(policy, prompts, sampling, job.plan.seed) for policy in (champion, candidate)]
+    return _SideBySide(champion, candidate, prompts, sampling, *drawn)
+
+
+def _sample(policy: CausalPolicy, prompts: Sequence[TokenIds], sampling: Sampling, seed: int) -> list[list[int]]:
+    if not prompts:
+        return []
+    return sample_replies(policy.model, prompts, sampling, torch.Generator().manual_seed(seed))
+
+
+def _evidence(job: Job, sides: _SideBySide, reward: RewardModel) -> GenerateEvidence:
+    kept = worth_keeping(job.champion, sides.champion.tokenizer, job.snapshot.rows(Split.HELD_OUT))
+    return GenerateEvidence(
+        votes=_learned_from(job),
+        latency=_latency(sides),
+        reward_model=_held_out_votes(job, reward),
+        champion_scores=_scores(reward, sides.prompts, sides.champion_replies),
+        candidate_scores=_scores(reward, sides.prompts, sides.candidate_replies),
+        champion_lengths=[len(reply) for reply in sides.champion_replies],
+        candidate_lengths=[len(reply) for reply in sides.candidate_replies],
+        kl_per_reply=_kl(sides),
+        good_replies=_losses(sides, kept.good_replies),
+        customer_texts=_losses(sides, kept.customer_texts),
+        candidate_texts=[decode_reply(sides.candidate.tokenizer, reply) for reply in sides.candidate_replies],
+    )
+
+
+def _report(job: Job, evidence: GenerateEvidence, samples: Sequence[Sample]) -> ReportData:
+    plan, votes = job.plan, evidence.votes
+    return ReportData(
+        policy=plan.policy,
+        kind=plan.kind,
+        run_id=plan.run_id,
+        champion=plan.parent,
+        candidate="candidate",
+        votes_up=votes.positive,
+        votes_down=votes.negative,
+        per_rater=votes.per_rater,
+        comparisons=_comparisons(evidence),
+        curves=_curves(job),
+        reward_model=_reward_fit(evidence.reward_model),
+        samples=samples,
+        lineage={"Champion": plan.parent, "Watermark": str(plan.watermark), "Snapshot": job.snapshot.digest},
+        config=plan.settings.learn.model_dump(mode="json"),
+        seeds={"run": plan.seed},
+    )
+
+
+def _scores(reward: RewardModel, prompts: Sequence[TokenIds], replies: Sequence[Sequence[int]]) -> list[float]:
+    return reward.scores(prompts, replies) if prompts else []
+
+
+def _kl(sides: _SideBySide) -> list[float]:
+    """sum over tokens of log(candidate) - log(champion) on the candidate's own replies, nats a reply."""
+    candidate, champion = (
+        score_replies(policy.model, sides.prompts, sides.candidate_replies, sides.sampling.temperature)
+        for policy in (sides.candidate, sides.champion)
+    )
+    return [sum(new) - sum(old) for new, old in zip(candidate, champion, strict=True)]
+
+
+def _losses(sides: _SideBySide, passages: Sequence[Passage]) -> TextLosses:
+    tokens = [len(passage.text) for passage in passages]
+    return TextLosses(nats(sides.champion, passages), nats(sides.candidate, passages), tokens)
+
+
+def _latency(sides: _SideBySide) -> Latency:
+    def reply(policy: CausalPolicy, prompt: TokenIds) -> None:
+        sample_replies(policy.model, [prompt], sides.sampling, torch.Generator().manual_seed(0))
+
+    return compare_latency(
+        sides.prompts[:TIMED_REQUESTS],
+        lambda prompt: reply(sides.champion, prompt),
+        lambda prompt: reply(sides.candidate, prompt),
+    )
+
+
+def _learned_from(job: Job) -> Votes:
+    thumbs = [
+        vote
+        for row in job.snapshot.rows(Split.TRAIN)
+        for vote in row.votes
+        if vote.thumb_up is not None and _answer(row).token_ids
+    ]
+    ups = sum(bool(vote.thumb_up) for vote in thumbs)
+    raters = Counter(vote.rater for vote in thumbs)
+    return Votes(ups, len(thumbs) - ups, raters, job.plan.settings.data.min_votes_generate)
+
+
+def _held_out_votes(job: Job, reward: RewardModel) -> HeldOutVotes:
+    rated = rated_replies(job.snapshot.rows(Split.HELD_OUT))
+    if not rated:
+        return HeldOutVotes([], [])
+    probabilities = reward.probabilities([row.prompt_ids for row in rated], [row.reply_ids for row in rated])
+    return HeldOutVotes([row.target for row in rated], probabilities)
+
+
+def _comparisons(evidence: GenerateEvidence) -> list[Comparison]:
+    def mean(numbers: Iterable[float]) -> float:
+        column = [float(number) for number in numbers]
+        return sum(column) / len(column) if column else float("nan")
+
+    scores = mean(evidence.champion_scores), mean(evidence.candidate_scores)
+    lengths = mean(evidence.champion_lengths), mean(evidence.candidate_lengths)
+    return [
+        Comparison("Reward of a reply", *scores, better="higher"),
+        Comparison("Length of a reply", *lengths, unit="tokens"),
+        Comparison("Drift from the champion", 0.0, mean(evidence.kl_per_reply), "nats a reply", "lower"),
+    ]
+
+
+def _curves(job: Job) -> list[Curve]:
+    history = json.loads((job.folder.improve / "history.json").read_text(encoding="utf-8"))
+    return [
+        Curve(title, {title: [figures[name] for figures in history]}, unit)
+        for name, (title, unit) in _CURVES.items()
+        if history and name in history[0]
+    ]
+
+
+def _reward_fit(votes: HeldOutVotes) -> RewardModelFit:
+    thumbs_up, probabilities = list(map(float, votes.thumbs_up)), list(map(float, votes.probabilities))
+    auc = roc_auc(probabilities, [up > 0.5 for up in thumbs_up]) if thumbs_up else float("nan")
+    return RewardModelFit(thumbs_up, probabilities, auc)
+
+
+def _samples(job: Job, sides: _SideBySide, evidence: GenerateEvidence) -> list[Sample]:
+    """Held-out questions with both versions' replies."""
+    asked = {_answer(row).prompt_token_ids: _answer(row) for row in job.snapshot.rows(Split.HELD_OUT)}
+    columns = zip(sides.prompts, sides.champion_replies, evidence.candidate_texts, strict=True)
+    samples = [
+        Sample(asked[prompt].messages[-1].content, decode_reply(sides.champion.tokenizer, old), new)
+        for prompt, old, new in columns
+    ]
+    scored = zip(samples, evidence.champion_scores, evidence.candidate_scores, strict=True)
+    both = [replace(sample, champion_score=float(old), candidate_score=float(new)) for sample, old, new in scored]
+    return pick_samples(both, job.plan.seed)

@@ -1,0 +1,109 @@
+"""What a run is about to do, written down before it begins: the same plan on the same votes gives the same verdict."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+
+from thumbwheel.config.settings import Settings
+from thumbwheel.errors import Conflict, DamagedArtifact, UnknownPolicy
+from thumbwheel.records import Channel, PolicyKind
+from thumbwheel.registry.port import Registry
+from thumbwheel.retrain.durable import write_whole
+from thumbwheel.store.port import FeedbackStore
+
+PLAN_NAME = "plan.json"
+
+# Votes on answers of the champion and its nearest ancestors are near enough to what the champion would answer.
+LINEAGE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The inputs of a run, fixed at its start.
+
+    `parent` is the champion that is to be improved, `lineage` it and its ancestors, nearest first. `watermark` fixes
+    the votes, `seed` the random numbers, `settings` everything else.
+    """
+
+    run_id: str
+    policy: str
+    kind: PolicyKind
+    parent: str
+    lineage: tuple[str, ...]
+    watermark: int
+    seed: int
+    started_us: int
+    settings: Settings
+
+
+def make_plan(store: FeedbackStore, registry: Registry, settings: Settings, policy: str) -> Plan:
+    """Plan a run on the votes that are there now.
+
+    Raises:
+        UnknownPolicy: there is no such policy.
+        Conflict: it has no champion to start from.
+    """
+    parent = _champion(registry, policy)
+    started_us = time.time_ns() // 1000
+    return Plan(
+        run_id=_run_id(policy, started_us),
+        policy=policy,
+        kind=registry.manifest(policy, parent).kind,
+        parent=parent,
+        lineage=_lineage(registry, policy, parent),
+        watermark=store.watermark(),
+        seed=settings.learn.seed,
+        started_us=started_us,
+        settings=settings,
+    )
+
+
+def save_plan(plan: Plan, folder: Path) -> None:
+    """Write the plan into the run's folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {name: getattr(plan, name) for name in Plan.__slots__ if name != "settings"}
+    record["settings"] = plan.settings.model_dump(mode="json")
+    write_whole(folder / PLAN_NAME, json.dumps(record, indent=2, sort_keys=True) + "\n")
+
+
+def load_plan(folder: Path) -> Plan:
+    """Read a run's plan. Raises DamagedArtifact when it is missing or unreadable."""
+    try:
+        record = json.loads((folder / PLAN_NAME).read_text(encoding="utf-8"))
+        nested = {
+            "kind": PolicyKind(record["kind"]),
+            "lineage": tuple(record["lineage"]),
+            "settings": Settings.model_validate(record["settings"]),
+        }
+        return Plan(**{**record, **nested})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DamagedArtifact(f"run {folder.name}: {PLAN_NAME} can not be read; start another run") from error
+
+
+def _champion(registry: Registry, policy: str) -> str:
+    known = [name for name, _ in registry.policies()]
+    if policy not in known:
+        raise UnknownPolicy(f"there is no policy {policy!r}; there are: {', '.join(known) or 'none yet'}")
+    champion = registry.channels(policy).get(Channel.CHAMPION, "")
+    if not champion:
+        raise Conflict(f"policy {policy} has no champion to improve; promote a version first")
+    return champion
+
+
+def _lineage(registry: Registry, policy: str, version: str) -> tuple[str, ...]:
+    line: list[str] = []
+    while version and len(line) < LINEAGE:
+        line.append(version)
+        version = registry.manifest(policy, version).parent
+    return tuple(line)
+
+
+def _run_id(policy: str, started_us: int) -> str:
+    """Sorts by time within a policy, reads well, and two of the same second differ."""
+    at = datetime.fromtimestamp(started_us / 1e6, UTC)
+    return f"{policy}-{at:%Y%m%d-%H%M%S}-{token_hex(2)}"

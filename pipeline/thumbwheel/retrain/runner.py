@@ -1,0 +1,209 @@
+"""Starts the processes that work on runs, watches them, and resumes what was interrupted. One run at a time.
+
+A run whose worker died is started again where it was; the worker itself gives up a step that died too often. A
+worker lives no longer than its runner, so a service that was killed leaves no learning behind; at its next start
+`resume` goes on with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
+
+from thumbwheel.config.settings import Settings
+from thumbwheel.errors import DamagedArtifact, RunInProgress, UnknownRun
+from thumbwheel.records import Run, RunState, RunStep
+from thumbwheel.registry.port import Registry
+from thumbwheel.retrain.exits import Exit
+from thumbwheel.retrain.lock import LEASE_S
+from thumbwheel.retrain.plan import Plan, load_plan, make_plan, save_plan
+from thumbwheel.retrain.run_folder import Progress, RunFolder
+from thumbwheel.store.port import FeedbackStore
+
+# Starts of a worker that came to nothing, after which a run is given up.
+MAX_STARTS = 20
+RETRY_S = 1.0
+STOP_S = 10.0
+
+
+@dataclass(slots=True)
+class _Active:
+    """The run that is worked on, its process, and the thread that watches it."""
+
+    run_id: str
+    process: subprocess.Popen[bytes] | None = None
+    watcher: threading.Thread | None = None
+
+
+class Runner:
+    """Runs of all policies, one at a time, each in a process of its own. Safe from any thread."""
+
+    def __init__(self, store: FeedbackStore, registry: Registry, settings: Settings) -> None:
+        """Work in `settings.runs_dir`; nothing is started yet."""
+        self._store = store
+        self._registry = registry
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._active: _Active | None = None
+        self._stopping = threading.Event()
+
+    def start(self, policy: str) -> str:
+        """Plan a run of a policy, start its worker, and return the run's id; it is in the store already.
+
+        Raises:
+            RunInProgress: a run is under way, of this policy or another.
+            UnknownPolicy, Conflict: there is no such policy, or it has no champion.
+        """
+        with self._lock:
+            self._demand_idle()
+            plan = make_plan(self._store, self._registry, self._settings, policy)
+            lease = self._store.acquire_lease(policy, plan.run_id, LEASE_S)
+            save_plan(plan, self.folder(plan.run_id).path)
+            self._store.save_run(_planned(plan), lease)
+            self._watch(plan.run_id)
+        return plan.run_id
+
+    def resume(self) -> list[str]:
+        """Go on with the runs that were interrupted when their service ended; to be called once, at the start.
+
+        They are worked on one after the other, oldest first; returns their ids.
+        """
+        interrupted = [run.run_id for run in reversed(self._store.runs(limit=100)) if run.state is RunState.RUNNING]
+        if interrupted:
+            with self._lock:
+                self._demand_idle()
+                self._watch(*interrupted)
+        return interrupted
+
+    def active(self) -> str:
+        """The id of the run that is worked on; empty when there is none."""
+        with self._lock:
+            return self._active.run_id if self._active else ""
+
+    def progress(self, run_id: str) -> Progress | None:
+        """How far a run is; None before its first step."""
+        return self.folder(run_id).progress()
+
+    def folder(self, run_id: str) -> RunFolder:
+        """A run's folder. Raises UnknownRun for a name that could lead elsewhere."""
+        if not run_id or "/" in run_id or run_id.startswith("."):
+            raise UnknownRun(f"there is no run {run_id!r}; see the list of runs")
+        return RunFolder(self._settings.runs_dir / run_id)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until no run is worked on; False when that took longer than `timeout_s`."""
+        with self._lock:
+            watcher = self._active.watcher if self._active else None
+        if watcher:
+            watcher.join(timeout_s)
+        return not self.active()
+
+    def stop(self) -> None:
+        """End the worker, if there is one; its run stays RUNNING and is resumed at the next start."""
+        self._stopping.set()
+        with self._lock:
+            process = self._active.process if self._active else None
+        if process:
+            _terminate(process)
+        self.wait()
+
+    def _demand_idle(self) -> None:
+        if self._active:
+            raise RunInProgress(f"run {self._active.run_id} is under way; wait for it to end")
+        if self._stopping.is_set():
+            raise RunInProgress("the service is stopping; start the run after its next start")
+
+    def _watch(self, *run_ids: str) -> None:
+        active = _Active(run_ids[0])
+        active.watcher = threading.Thread(target=self._work, args=(active, run_ids), name="run-watch", daemon=True)
+        self._active = active
+        active.watcher.start()
+
+    def _work(self, active: _Active, run_ids: tuple[str, ...]) -> None:
+        try:
+            for run_id in run_ids:
+                active.run_id = run_id
+                self._work_until_ended(active)
+        finally:
+            with self._lock:
+                self._active = None
+
+    def _work_until_ended(self, active: _Active) -> None:
+        """Start workers for a run until one came to an end, or too many came to none."""
+        for _ in range(MAX_STARTS):
+            status = self._one_worker(active)
+            if status in (Exit.FINISHED, Exit.FENCED) or self._stopping.wait(RETRY_S):
+                return
+        log = self.folder(active.run_id).log.name
+        self._give_up(active.run_id, f"its worker died {MAX_STARTS} times; {log} in the run's folder may say why")
+
+    def _one_worker(self, active: _Active) -> int:
+        """Start one worker and wait for its end; return its status."""
+        folder = self.folder(active.run_id)
+        try:
+            threads = load_plan(folder.path).settings.learn.threads
+        except DamagedArtifact as error:
+            self._give_up(active.run_id, str(error))
+            return Exit.FINISHED
+        with folder.log.open("ab") as log, self._lock:
+            if self._stopping.is_set():
+                return Exit.STOPPED
+            process = active.process = self._spawn(active.run_id, threads, log.fileno())
+        assert process.stdin is not None
+        with process.stdin:  # open for as long as the worker may live
+            return process.wait()
+
+    def _spawn(self, run_id: str, threads: int, log: int) -> subprocess.Popen[bytes]:
+        """A worker in a session of its own (a Ctrl-C is ours to answer), tied to us by its standard input."""
+        home = str(self._settings.home)
+        command = [sys.executable, "-m", "thumbwheel.retrain.worker"]
+        return subprocess.Popen(
+            [*command, "--home", home, "--run-id", run_id, "--die-with-parent"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=_environment(threads),
+            start_new_session=True,
+        )
+
+    def _give_up(self, run_id: str, reason: str) -> None:
+        """Write that a run failed, in place of a worker that can not."""
+        run = self._store.run(run_id)
+        if run is None or run.state is not RunState.RUNNING:
+            return
+        lease = self._store.acquire_lease(run.policy, run_id, LEASE_S)
+        failed = replace(run, state=RunState.FAILED, error=reason, ended_us=time.time_ns() // 1000)
+        self._store.save_run(failed, lease)
+        self._store.release_lease(lease)
+
+
+def _planned(plan: Plan) -> Run:
+    return Run(
+        run_id=plan.run_id,
+        policy=plan.policy,
+        state=RunState.RUNNING,
+        step=RunStep.FREEZE,
+        parent_version=plan.parent,
+        started_us=plan.started_us,
+        watermark=plan.watermark,
+    )
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Ours, with the numeric libraries held to their threads, and threads that sleep while they wait."""
+    counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    quiet = {"KMP_BLOCKTIME": "0", "OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
+    return {**os.environ, **counts, **quiet}
+
+
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -1,0 +1,119 @@
+"""The process that works on one run: `python -m thumbwheel.retrain.worker --home HOME --run-id RUN`.
+
+It has memory of its own, stands back for the service (niceness), is the first the kernel takes when memory runs
+out, and, started with `--die-with-parent`, ends when whoever started it is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from thumbwheel.config.settings import Settings
+from thumbwheel.database.engine import connect
+from thumbwheel.errors import Fenced, RunInProgress, ThumbwheelError, Unavailable
+from thumbwheel.records import Run, RunState
+from thumbwheel.registry.sql import SqlRegistry
+from thumbwheel.retrain.cycle import Cycle
+from thumbwheel.retrain.exits import Exit
+from thumbwheel.retrain.learner import learner_for
+from thumbwheel.retrain.lock import RunLease, locked
+from thumbwheel.retrain.plan import Plan, load_plan
+from thumbwheel.retrain.run_folder import RunFolder
+from thumbwheel.store.sql import open_store
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Work on a run until it ended; return an `Exit`."""
+    given = _parse(arguments)
+    folder = RunFolder(Settings(home=given.home).runs_dir / given.run_id)
+    plan = load_plan(folder.path)
+    if given.die_with_parent:
+        threading.Thread(target=_die_with_parent, name="parent-watch", daemon=True).start()
+    signal.signal(signal.SIGTERM, _stop)
+    _step_back(plan)
+    try:
+        with locked(folder.lock):
+            _work(plan, folder)
+    except RunInProgress:
+        return Exit.BUSY
+    except Fenced:
+        return Exit.FENCED
+    return Exit.FINISHED
+
+
+def _work(plan: Plan, folder: RunFolder) -> None:
+    """Run the cycle under the lease, and write how it ended; a run that ended before is left alone."""
+    settings = plan.settings
+    store = open_store(settings.database_url)
+    registry = SqlRegistry(connect(settings.database_url), settings.versions_dir)
+    try:
+        known = store.run(plan.run_id)
+        if known and known.state is not RunState.RUNNING:
+            return
+        with RunLease(store, plan.policy, plan.run_id) as lease:
+            cycle = Cycle(plan, folder, store, registry, learner_for(plan.kind), lease, _now_us)
+            store.save_run(_ended(cycle), lease.lease)
+    finally:
+        registry.close()
+        store.close()
+
+
+def _ended(cycle: Cycle) -> Run:
+    """The run's final row. What trying again can not mend fails the run at once."""
+    try:
+        return cycle.run()
+    except (Fenced, Unavailable, RunInProgress):
+        raise
+    except SystemExit:
+        cycle.folder.forgive(cycle.folder.step())
+        raise
+    except ThumbwheelError as error:
+        return replace(cycle.row(cycle.folder.step()), state=RunState.FAILED, ended_us=cycle.now_us(), error=str(error))
+
+
+def _step_back(plan: Plan) -> None:
+    """Let the service go first: on the processor, and when memory runs out."""
+    os.nice(plan.settings.learn.niceness)
+    with contextlib.suppress(OSError):  # only Linux has it, and not everywhere may it be written
+        Path("/proc/self/oom_score_adj").write_text("500")
+    import torch
+
+    torch.set_num_threads(plan.settings.learn.threads)
+
+
+def _die_with_parent() -> None:
+    """Standard input is a pipe that the parent holds open; it ends with the parent, whatever killed it."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os._exit(Exit.STOPPED)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """Leave by an exception: the lease is given back, the step is resumed from its checkpoint later."""
+    raise SystemExit(Exit.STOPPED)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m thumbwheel.retrain.worker", description="Work on a training run.")
+    parser.add_argument("--home", type=Path, required=True, help="the service's home folder")
+    parser.add_argument("--run-id", required=True, help="a run planned there")
+    parser.add_argument("--die-with-parent", action="store_true", help="end when standard input is closed")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
