@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -39,8 +39,21 @@ def reply_questions(world: World, rng: Random) -> Iterator[Question]:
         yield _reply_question(world, world.message(rng))
 
 
+def labelled_questions(rows: Sequence[tuple[str, str]], rng: Random) -> Iterator[Question]:
+    """Ask for the labels of (text, label) rows for ever, each as often as the others, in changing order."""
+    order = list(rows)
+    while True:
+        rng.shuffle(order)
+        for text, truth in order:
+            yield _labelled_question(text, truth)
+
+
+def _labelled_question(text: str, truth: str) -> Question:
+    return Question(text, lambda label: float(label == truth))
+
+
 def _intent_question(message: HelpRequest) -> Question:
-    return Question(message.text, lambda label: float(label == message.intent))
+    return _labelled_question(message.text, message.intent)
 
 
 def _reply_question(world: World, message: HelpRequest) -> Question:

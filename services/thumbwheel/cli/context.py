@@ -40,11 +40,16 @@ class Context:
         """The configuration."""
         return self.loaded.settings
 
+    @property
+    def grpc_address(self) -> str:
+        """Where the running service answers clients."""
+        return self.address or self._announced("grpc", self.settings.serve.port)
+
     def client(self) -> Client:
         """Return a client of the running service."""
         from thumbwheel.client import Client
 
-        return Client(self.address or self._announced("grpc", self.settings.serve.port))
+        return Client(self.grpc_address)
 
     def admin(self) -> AdminClient:
         """Return a client of the running service's admin port."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +16,7 @@ from thumbwheel.cli.versions import actor
 from thumbwheel.records import PolicyKind
 
 if TYPE_CHECKING:
-    from thumbwheel.app.first_policy import Source
+    from thumbwheel.app.first_policy import Progress, Source
     from thumbwheel.records import Manifest
 
 
@@ -59,25 +62,35 @@ def init(
     from thumbwheel.app.first_policy import Source
 
     source = Source(PolicyKind(kind), data, model, labels_per_class, worth_keeping, seed)
-    manifest = _with_progress(context, name, source)
+    manifest = _init(context, name, source)
     row = {"policy": manifest.policy, "version": manifest.version, "kind": manifest.kind, "base": manifest.base}
     emit(context, [{**row, "digest": manifest.digest}])
 
 
-def _with_progress(context: Context, name: str, source: Source) -> Manifest:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def _init(context: Context, name: str, source: Source) -> Manifest:
     from transformers.utils import logging as transformers_logging
 
     from thumbwheel.app.first_policy import init_policy
     from thumbwheel.app.storage import open_registry
 
     transformers_logging.disable_progress_bar()
+    with _told_as_json() if context.json else _shown_as_bar(name) as progress:
+        return init_policy(open_registry(context.settings), name, source, actor(), progress)
+
+
+@contextmanager
+def _told_as_json() -> Iterator[Progress]:
+    """One object a step on standard error, for whoever started us."""
+    yield lambda step, steps, loss: click.echo(json.dumps({"step": step, "steps": steps, "loss": loss}), err=True)
+
+
+@contextmanager
+def _shown_as_bar(name: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("loss {task.fields[loss]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"training {name}", total=None, loss="-")
-
-        def advance(step: int, steps: int, loss: float) -> None:
-            bar.update(task, completed=step, total=steps, loss=f"{loss:.3f}")
-
-        return init_policy(open_registry(context.settings), name, source, actor(), advance)
+    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(f"training {name}", total=None, loss="-")
+        yield lambda step, steps, loss: bars.update(task, completed=step, total=steps, loss=f"{loss:.3f}")

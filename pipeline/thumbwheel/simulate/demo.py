@@ -1,0 +1,231 @@
+"""The demonstration: a real service, simulated users at its door, and the loop doing what it is for.
+
+1. Two first policies are trained on a made-up help desk: one names a message's intent, one replies to it.
+2. The service is started, as `thumbwheel up` would, with a schedule: learn when enough new votes are in.
+3. Users ask over gRPC and give thumbs over gRPC. One in ten of their thumbs is wrong.
+4. The service starts a run for each policy by itself. Users go on asking while it learns, and while it swaps.
+5. The same users ask again, and the table tells whether they are happier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from thumbwheel.client import AdminClient, AsyncClient
+from thumbwheel.client.admin import PolicyStatus, ServiceStatus
+from thumbwheel.records import PolicyKind, Run, RunState
+from thumbwheel.simulate.crowd import ONE_TRY, Crowd, Ledger, Question, Tally
+from thumbwheel.simulate.helpdesk import (
+    intent_questions,
+    reply_questions,
+    write_chats,
+    write_labelled,
+    write_worth_keeping,
+)
+from thumbwheel.simulate.progress import Show
+from thumbwheel.simulate.users import crowd_of
+from thumbwheel.simulate.world import World
+
+INTENT = "helpdesk-intent"
+REPLY = "helpdesk-reply"
+_POLL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """How large the demonstration is. The defaults take a few minutes on two cores."""
+
+    seed: int = 0
+    users: int = 120
+    training_rows: int = 6_000
+    asks: Mapping[str, int] = field(default_factory=lambda: {INTENT: 3_000, REPLY: 3_000})
+    asks_after: int = 500
+    at_once: int = 16
+    pause_s: float = 0.2
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the service is started with: learn as soon as the users' first votes are in."""
+        votes = int(min(self.asks.values()) * 0.95)
+        return {"schedule.min_new_votes": votes, "schedule.check_s": 0.5, "serve.reconcile_s": 0.5}
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyOutcome:
+    """What became of one policy."""
+
+    policy: str
+    before: str
+    after: str
+    tally_before: Tally
+    tally_after: Tally
+    run: Run
+    swap_s: float
+
+    @property
+    def better(self) -> bool:
+        """Whether a new version was promoted and its users are happier and truly better served."""
+        happier = self.tally_after.up_rate > self.tally_before.up_rate
+        return self.run.state is RunState.PROMOTED and happier and self.gain > 0
+
+    @property
+    def gain(self) -> float:
+        """Growth of true quality."""
+        return self.tally_after.mean_quality - self.tally_before.mean_quality
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOutcome:
+    """What became of the whole: `stored` are the votes that the service counts, `acknowledged` those it said OK to."""
+
+    policies: tuple[PolicyOutcome, ...]
+    asked: int
+    dropped: tuple[str, ...]
+    acknowledged: int
+    stored: int
+    dead_letters: int
+
+    @property
+    def good(self) -> bool:
+        """Whether every policy got better and nothing was dropped or lost."""
+        intact = not self.dropped and self.acknowledged == self.stored and not self.dead_letters
+        return intact and all(one.better for one in self.policies)
+
+
+def write_first_data(plan: DemoPlan, folder: Path) -> dict[str, list[str]]:
+    """Write the first policies' data; return for each policy the arguments of `thumbwheel policy init`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    world, rng = World(plan.seed), Random(f"demo data {plan.seed}")
+    labelled, chats, keep = folder / "intents.jsonl", folder / "chats.jsonl", folder / "worth_keeping.jsonl"
+    write_labelled(world, plan.training_rows // 3, rng, labelled)
+    write_chats(world, plan.training_rows, rng, chats)
+    write_worth_keeping(world, 300, rng, keep)
+    return {
+        INTENT: ["--kind", "classify", "--data", str(labelled)],
+        REPLY: ["--kind", "generate", "--data", str(chats), "--worth-keeping", str(keep)],
+    }
+
+
+async def run_loop(plan: DemoPlan, addresses: Mapping[str, str], show: Show) -> DemoOutcome:
+    """Let users ask, wait for the service to learn from them, let them ask again (steps 3 to 5)."""
+    async with AsyncClient(addresses["grpc"], retry=ONE_TRY) as client:
+        with AdminClient(addresses["admin"]) as admin:
+            await _all_serving(client)
+            crowds = _crowds(plan, client)
+            first = await _ask_all(crowds, plan.asks, plan.at_once, "asking and voting", show)
+            async with _trickle(crowds, plan.pause_s) as meanwhile:
+                ended = await _learned(admin, crowds, show)
+                await _swapped(client, ended)
+            again = dict.fromkeys(crowds, plan.asks_after)
+            after = await _ask_all(crowds, again, plan.at_once, "asking the new version", show)
+            status = await _drained(admin)
+            ledgers = [ledger for part in (first, meanwhile, after) for ledger in part.values()]
+            outcomes = tuple(_outcome(one, ended[one], first, after, status) for one in crowds)
+            stored = await asyncio.to_thread(_stored_votes, admin, list(crowds))
+    return DemoOutcome(
+        policies=outcomes,
+        asked=sum(ledger.answered + len(ledger.dropped) for ledger in ledgers),
+        dropped=tuple(problem for ledger in ledgers for problem in (*ledger.dropped, *ledger.lost_votes)),
+        acknowledged=sum(ledger.acknowledged for ledger in ledgers),
+        stored=stored,
+        dead_letters=status.dead_letters,
+    )
+
+
+def _crowds(plan: DemoPlan, client: AsyncClient) -> dict[str, Crowd]:
+    world, users = World(plan.seed), crowd_of(plan.users)
+
+    def crowd(policy: str, kind: PolicyKind, questions: Iterator[Question]) -> Crowd:
+        return Crowd(client, policy, kind, questions, users, Random(f"{policy} votes {plan.seed}"))
+
+    asked = {name: Random(f"{name} questions {plan.seed}") for name in plan.asks}
+    return {
+        INTENT: crowd(INTENT, PolicyKind.CLASSIFY, intent_questions(world, asked[INTENT])),
+        REPLY: crowd(REPLY, PolicyKind.GENERATE, reply_questions(world, asked[REPLY])),
+    }
+
+
+async def _all_serving(client: AsyncClient) -> None:
+    """Wait until every policy has a champion that answers."""
+    while not all(one.served for one in await client.describe()):
+        await asyncio.sleep(_POLL_S)
+
+
+async def _ask_all(
+    crowds: Mapping[str, Crowd], asks: Mapping[str, int], at_once: int, what: str, show: Show
+) -> dict[str, Ledger]:
+    ledgers = {policy: Ledger() for policy in crowds}
+    async with asyncio.TaskGroup() as group:
+        for policy, crowd in crowds.items():
+            told = show.counter(f"{policy}: {what}", asks[policy])
+            group.create_task(crowd.ask(asks[policy], at_once, ledgers[policy], told))
+    return ledgers
+
+
+@asynccontextmanager
+async def _trickle(crowds: Mapping[str, Crowd], pause_s: float) -> AsyncIterator[dict[str, Ledger]]:
+    """Let users go on asking now and then while the block runs."""
+    ledgers, stop = {policy: Ledger() for policy in crowds}, asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for policy, crowd in crowds.items():
+            group.create_task(crowd.keep_asking(pause_s, ledgers[policy], stop))
+        try:
+            yield ledgers
+        finally:
+            stop.set()
+
+
+async def _learned(admin: AdminClient, crowds: Mapping[str, Crowd], show: Show) -> dict[str, Run]:
+    """Wait until every policy's first run has ended, showing how far it is."""
+    ended: dict[str, Run] = {}
+    while len(ended) < len(crowds):
+        status = await asyncio.to_thread(admin.status)
+        for one in status.policies:
+            show.learning(one.policy, _stage(one), one.running_progress)
+        for policy in crowds.keys() - ended.keys():
+            runs = await asyncio.to_thread(admin.runs, policy, 1)
+            if runs and runs[0].state is not RunState.RUNNING:
+                ended[policy] = await asyncio.to_thread(admin.run, runs[0].run_id)
+                show.learned(policy, f"{runs[0].state}: {runs[0].error or runs[0].summary}")
+        await asyncio.sleep(_POLL_S)
+    return ended
+
+
+def _stage(status: PolicyStatus) -> str:
+    return status.running_step if status.running_run_id else "waiting for its run"
+
+
+async def _swapped(client: AsyncClient, ended: Mapping[str, Run]) -> None:
+    """Wait until the service serves what the runs published."""
+    wanted = {policy: run.candidate_version for policy, run in ended.items() if run.state is RunState.PROMOTED}
+    while True:
+        served = {one.policy: {version.version for version in one.served} for one in await client.describe()}
+        if all(version in served[policy] for policy, version in wanted.items()):
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+async def _drained(admin: AdminClient) -> ServiceStatus:
+    """Wait until every event is in the store."""
+    while (status := await asyncio.to_thread(admin.status)).log_backlog_events or status.orphan_votes:
+        await asyncio.sleep(_POLL_S)
+    return status
+
+
+def _stored_votes(admin: AdminClient, policies: list[str]) -> int:
+    votes = [version.votes for policy in policies for version in admin.versions(policy)]
+    return sum(one.thumbs_up + one.thumbs_down for one in votes)
+
+
+def _outcome(
+    policy: str, run: Run, first: Mapping[str, Ledger], after: Mapping[str, Ledger], status: ServiceStatus
+) -> PolicyOutcome:
+    [(before_version, tally_before)] = first[policy].by_version.items()
+    after_version, tally_after = max(after[policy].by_version.items(), key=lambda entry: entry[1].answers)
+    swap_s = next(one.last_swap_duration_s for one in status.policies if one.policy == policy)
+    return PolicyOutcome(policy, before_version, after_version, tally_before, tally_after, run, swap_s)

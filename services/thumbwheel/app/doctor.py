@@ -1,0 +1,128 @@
+"""Checks of an installation and its home: each says what it found and how to mend it. Nothing is changed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from thumbwheel.app.home import announced
+from thumbwheel.config.settings import Settings
+from thumbwheel.database.engine import connect
+from thumbwheel.database.migrate import check as check_schema
+from thumbwheel.errors import ThumbwheelError
+from thumbwheel.feedback.keys import load_keys
+from thumbwheel.records import Channel
+from thumbwheel.registry.port import Registry
+from thumbwheel.registry.sql import SqlRegistry
+
+_LEAST_FREE_BYTES = 1 << 30
+_LEAST_SQLITE = (3, 35, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check; `cure` is empty when all is well."""
+
+    check: str
+    ok: bool
+    found: str
+    cure: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Check everything that can be checked from here."""
+    return [*_installation(), *_home(settings), *_versions(settings)]
+
+
+def _installation() -> Iterator[Finding]:
+    for package in ("torch", "transformers", "ray", "grpcio", "protobuf", "kafka-python"):
+        yield _package(package)
+    # Without it kafka-python computes checksums in Python, at a tenth of the speed.
+    yield _package("crc32c")
+    recent = sqlite3.sqlite_version_info >= _LEAST_SQLITE
+    cure = "" if recent else f"use a Python built with SQLite {'.'.join(map(str, _LEAST_SQLITE))} or newer"
+    yield Finding("sqlite", recent, sqlite3.sqlite_version, cure)
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, False, "missing", "install Thumbwheel's pinned requirements again")
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    home = settings.home
+    if not home.is_dir():
+        yield Finding("home", True, f"{home} is not there yet; the first start makes it")
+        return
+    yield _home_mode(home)
+    yield _free_space(home, settings)
+    running = announced(home)
+    yield Finding(
+        "service", True, f"runs as process {running.pid}, gRPC at {running.grpc}" if running else "not running"
+    )
+    if settings.keys_path.exists():
+        yield _tried("keys", lambda: f"{len(load_keys(settings.keys_path).token_keys)} token key(s)")
+    if (home / "store.sqlite").exists():
+        yield _tried("database", lambda: _schema(settings))
+
+
+def _home_mode(home: Path) -> Finding:
+    if not os.access(home, os.W_OK):
+        return Finding("home", False, f"{home} can not be written", "mend its owner or mount, or choose another --home")
+    others = stat.S_IMODE(home.stat().st_mode) & 0o077
+    cure = f"chmod 700 {home}" if others else ""
+    return Finding("home", not others, f"{home} {'can be read by others' if others else 'is private'}", cure)
+
+
+def _free_space(home: Path, settings: Settings) -> Finding:
+    free = shutil.disk_usage(home).free
+    enough = free >= _LEAST_FREE_BYTES
+    cure = "" if enough else "free space: a full disk makes the service refuse votes"
+    return Finding(
+        "disk", enough, f"{free / 2**30:.1f} GiB free, the log may take {settings.log.max_bytes / 2**30:.1f}", cure
+    )
+
+
+def _schema(settings: Settings) -> str:
+    engine = connect(settings.database_url)
+    try:
+        check_schema(engine)
+    finally:
+        engine.dispose()
+    return "schema is current"
+
+
+def _versions(settings: Settings) -> Iterator[Finding]:
+    if not (settings.home / "store.sqlite").exists():
+        return
+    engine = connect(settings.database_url)
+    try:
+        registry: Registry = SqlRegistry(engine, settings.versions_dir)
+        for policy, _ in registry.policies():
+            yield _tried(f"policy {policy}", lambda policy=policy: _champion(registry, policy))  # type: ignore[misc]
+    finally:
+        engine.dispose()
+
+
+def _champion(registry: Registry, policy: str) -> str:
+    champion = registry.channels(policy)[Channel.CHAMPION]
+    registry.fetch(policy, champion)
+    return f"champion {champion}, every file as published"
+
+
+def _tried(check: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(check, True, look())
+    except ThumbwheelError as error:
+        problem, _, cure = str(error).partition("; ")
+        return Finding(check, False, problem, cure or "see the message")
+    except KeyError:
+        return Finding(check, False, "has no champion", "promote a version: thumbwheel promote")

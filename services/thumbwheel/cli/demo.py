@@ -1,0 +1,161 @@
+"""`thumbwheel demo`: the whole loop, shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.output import emit
+from thumbwheel.errors import Unavailable
+
+if TYPE_CHECKING:
+    from thumbwheel.cli.show import Bars
+    from thumbwheel.simulate.demo import DemoOutcome, PolicyOutcome
+
+
+@click.command(name="demo")
+@click.option("--exit", "leave", is_flag=True, help="End after the table; status 0 only if all went well.")
+@click.option("--seed", default=0, show_default=True, help="Another seed, another help desk.")
+@click.option("--asks", default=3_000, show_default=True, help="Questions to each first policy.")
+@json_option
+@pass_context
+def command(context: Context, leave: bool, seed: int, asks: int) -> None:
+    """See the whole loop: serve, vote, learn, judge, swap.
+
+    Simulated users ask a service that is really there, over gRPC, and give thumbs; one in ten is wrong. The service
+    learns from them by itself, and the same users ask again. It takes a few minutes; afterwards the service and its
+    pages stay up until Ctrl-C.
+    """
+    from thumbwheel.cli.show import Bars
+    from thumbwheel.simulate.demo import INTENT, REPLY, DemoPlan, run_loop, write_first_data
+    from thumbwheel.simulate.service import ServiceProcess
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    plan = DemoPlan(seed=seed, asks={INTENT: asks, REPLY: asks})
+    home = _home(context)
+    with Bars() as bars:
+        bars.say(f"home: {home}")
+        _train_first_policies(home, write_first_data(plan, home / "data"), bars)
+        service = ServiceProcess(home, {**_free_ports(context), **plan.settings})
+        bars.say("starting the service")
+        with service:
+            bars.say(f"serving at {service.addresses['grpc']}, pages at {service.addresses['web']}/")
+            outcome = asyncio.run(run_loop(plan, service.addresses, bars))
+            bars.progress.stop()
+            _report(context, outcome)
+            if not leave:
+                _stay(service.addresses)
+    sys.exit(0 if outcome.good else 1)
+
+
+def _home(context: Context) -> Path:
+    """The home asked for, or a fresh one: a demonstration must not learn into anybody's own versions."""
+    if "home" in context.flags:
+        return Path(context.flags["home"]).absolute()
+    return Path(tempfile.mkdtemp(prefix="thumbwheel-demo-"))
+
+
+def _free_ports(context: Context) -> dict[str, object]:
+    """The usual ports where they are free, others where they are not."""
+    serve = context.settings.serve
+    ports = {"serve.port": serve.port, "serve.admin_port": serve.admin_port, "serve.web_port": serve.web_port}
+    return {name: port if _is_free(serve.host, port) else 0 for name, port in ports.items()}
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _train_first_policies(home: Path, policies: Mapping[str, list[str]], bars: Bars) -> None:
+    """Run `thumbwheel policy init` for each policy, side by side."""
+    with ThreadPoolExecutor(len(policies)) as threads:
+        trained = [threads.submit(_train, home, name, arguments, bars) for name, arguments in policies.items()]
+        for one in trained:
+            one.result()
+
+
+def _train(home: Path, name: str, arguments: list[str], bars: Bars) -> None:
+    advance = bars.bar(f"{name}: training the first policy")
+    command = [sys.executable, "-m", "thumbwheel.cli", "--home", str(home), "policy", "init", name, *arguments]
+    with subprocess.Popen(
+        [*command, "--json"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as process:
+        said = []
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("{"):
+                step = json.loads(line)
+                advance(step["step"], step["steps"])
+            else:
+                said.append(line)
+    if process.returncode:
+        raise Unavailable(f"training {name} failed: {''.join(said).strip()}", retry_after_s=1.0)
+
+
+def _report(context: Context, outcome: DemoOutcome) -> None:
+    emit(context, [row for one in outcome.policies for row in _rows(one)], title="What the users got")
+    if context.json:
+        return
+    click.echo(
+        f"\n{outcome.asked:,} requests, {len(outcome.dropped)} dropped; {outcome.acknowledged:,} votes acknowledged, "
+        f"{outcome.stored:,} in the store, {outcome.dead_letters} dead letters"
+    )
+    for problem in sorted(set(outcome.dropped))[:5]:
+        click.secho(f"  {problem}", fg="red")
+    for one in outcome.policies:
+        if not one.better:
+            click.secho(f"{one.policy} did not get better: {one.run.error or one.run.summary}", fg="red")
+        click.echo(f"report of {one.policy}: {one.run.report_path}")
+
+
+def _rows(one: PolicyOutcome) -> Iterator[dict[str, Any]]:
+    passed = f"{sum(gate.passed for gate in one.run.gates)} of {len(one.run.gates)} passed"
+    for version, tally, gates, swap in (
+        (one.before, one.tally_before, "", ""),
+        (one.after, one.tally_after, passed, f"{one.swap_s:.2f} s"),
+    ):
+        yield {
+            "policy": one.policy,
+            "version": version,
+            "answers": tally.answers,
+            "thumbs up": f"{tally.up_rate:.1%}",
+            "true quality": f"{tally.mean_quality:.3f}",
+            "gates": gates,
+            "swapped in": swap,
+        }
+
+
+def _stay(addresses: Mapping[str, Any]) -> None:
+    click.echo(f"\nThe service goes on: gRPC {addresses['grpc']}, operators {addresses['admin']}")
+    click.echo(f"  ask and vote   {addresses['web']}/")
+    click.echo(f"  operate        {addresses['web']}/operate")
+    click.echo("Ctrl-C stops it.")
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
+    click.echo("stopping")

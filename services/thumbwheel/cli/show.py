@@ -1,0 +1,50 @@
+"""Progress bars of the demonstration and the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+
+class Bars:
+    """Shows work as bars. Use as a context manager."""
+
+    def __init__(self) -> None:
+        """Nothing is drawn before it is entered."""
+        self.progress = Progress(
+            TextColumn("{task.description:<46}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        )
+        self._runs: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def say(self, sentence: str) -> None:
+        """Print a line above the bars."""
+        self.progress.console.print(sentence, highlight=False)
+
+    def counter(self, what: str, total: int) -> Callable[[], None]:
+        """Begin a count to `total`; the returned function advances it by one."""
+        task = self.progress.add_task(what, total=total)
+        return lambda: self.progress.advance(task)
+
+    def bar(self, what: str) -> Callable[[int, int], None]:
+        """Begin a bar; the returned function sets it to (done, total)."""
+        task = self.progress.add_task(what, total=None)
+        return lambda done, total: self.progress.update(task, completed=done, total=total)
+
+    def learning(self, policy: str, stage: str, share: float) -> None:
+        """Show the stage of a policy's run and the share of it that is done, in [0, 1]."""
+        if policy not in self._runs:
+            self._runs[policy] = self.progress.add_task(policy, total=100)
+        self.progress.update(self._runs[policy], description=f"{policy}: {stage}", completed=round(100 * share))
+
+    def learned(self, policy: str, sentence: str) -> None:
+        """Say how a policy's run ended."""
+        self.progress.update(self._runs[policy], description=f"{policy}: run ended", completed=100)
+        self.say(f"{policy}: {sentence}")

@@ -1,0 +1,149 @@
+"""`thumbwheel simulate`: users who are not there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import click
+
+from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.output import emit
+from thumbwheel.errors import InvalidInput
+from thumbwheel.records import PolicyKind
+
+if TYPE_CHECKING:
+    from thumbwheel.simulate.crowd import Ledger, Question
+    from thumbwheel.simulate.users import SimulatedUser
+
+
+@click.group(name="simulate")
+def command() -> None:
+    """Let simulated users ask and vote, or write the help desk's texts to a file."""
+
+
+@command.command()
+@click.argument("policy")
+@click.option("--asks", default=1_000, show_default=True, help="How many questions.")
+@click.option("--users", default=100, show_default=True, help="How many users take turns.")
+@click.option("--noise", default=0.1, show_default=True, help="Share of thumbs that are wrong.")
+@click.option("--rates", default=1.0, show_default=True, help="Share of answers that are rated at all.")
+@click.option("--at-once", default=16, show_default=True, help="Questions under way at the same time.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="classify: your labelled texts, whose labels are the truth."
+)
+@click.option("--seed", default=0, show_default=True, help="The same seed asks and votes the same.")
+@json_option
+@pass_context
+def users(
+    context: Context,
+    policy: str,
+    asks: int,
+    users: int,
+    noise: float,
+    rates: float,
+    at_once: int,
+    data: Path | None,
+    seed: int,
+) -> None:
+    """Let simulated users of the help desk, or of your own labelled texts, ask a running service and vote.
+
+    \b
+    thumbwheel simulate users helpdesk-intent --asks 2000 --noise 0.2
+    thumbwheel simulate users support --data tickets.jsonl --asks 5000
+    """
+    from thumbwheel.cli.show import Bars
+    from thumbwheel.simulate.crowd import Ledger
+    from thumbwheel.simulate.users import SimulatedUser, crowd_of
+
+    if asks < 1 or at_once < 1:
+        raise InvalidInput("asks", "at least 1, as well as --at-once")
+    crowd = crowd_of(users, SimulatedUser(noise=noise, rates_pleased=rates, rates_displeased=rates))
+    ledger = Ledger()
+    with Bars() as bars:
+        told = bars.counter(f"{policy}: asking and voting", asks)
+        asyncio.run(_ask(context, policy, data, Votes(crowd, asks, at_once, seed), ledger, told))
+    emit(context, _rows(policy, ledger), empty="no question was answered")
+    for problem in sorted({*ledger.dropped, *ledger.lost_votes})[:5]:
+        click.echo(problem, err=True)
+    if ledger.dropped or ledger.lost_votes:
+        raise SystemExit(1)
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--kind", required=True, type=click.Choice(["classify", "generate"]), help="Labelled texts, or chats.")
+@click.option("--rows", default=2_000, show_default=True, help="How many.")
+@click.option("--good", is_flag=True, help="generate: good replies only, for `policy init --worth-keeping`.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same file.")
+def data(file: Path, kind: str, rows: int, good: bool, seed: int) -> None:
+    """Write texts of the help desk, to train a first policy from.
+
+    \b
+    thumbwheel simulate data intents.jsonl --kind classify
+    thumbwheel policy init helpdesk-intent --kind classify --data intents.jsonl
+    """
+    from thumbwheel.simulate.helpdesk import write_chats, write_labelled, write_worth_keeping
+    from thumbwheel.simulate.world import World
+
+    chats = write_worth_keeping if good else write_chats
+    write = write_labelled if kind == "classify" else chats
+    write(World(seed), rows, Random(f"data {seed}"), file)
+    click.echo(f"{rows} rows in {file}")
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """What the users do."""
+
+    raters: Sequence[SimulatedUser]
+    asks: int
+    at_once: int
+    seed: int
+
+
+async def _ask(
+    context: Context, policy: str, data: Path | None, votes: Votes, ledger: Ledger, told: Callable[[], None]
+) -> None:
+    from thumbwheel.client import AsyncClient
+    from thumbwheel.simulate.crowd import ONE_TRY, Crowd
+
+    async with AsyncClient(context.grpc_address, retry=ONE_TRY) as client:
+        [served] = await client.describe(policy)
+        questions = _questions(served.kind, data, votes.seed)
+        rng = Random(f"votes {votes.seed}")
+        crowd = Crowd(client, policy, served.kind, questions, votes.raters, rng)
+        await crowd.ask(votes.asks, votes.at_once, ledger, told)
+
+
+def _questions(kind: PolicyKind, data: Path | None, seed: int) -> Iterator[Question]:
+    from thumbwheel.simulate.helpdesk import intent_questions, labelled_questions, reply_questions
+    from thumbwheel.simulate.world import World
+
+    rng = Random(f"questions {seed}")
+    if data is None:
+        return (intent_questions if kind is PolicyKind.CLASSIFY else reply_questions)(World(seed), rng)
+    if kind is not PolicyKind.CLASSIFY:
+        raise InvalidInput("data", "labelled texts tell the truth about a classify policy only")
+    from thumbwheel.pretrain.corpus import read_labelled
+
+    return labelled_questions([(row.text, row.label) for row in read_labelled(data)], rng)
+
+
+def _rows(policy: str, ledger: Ledger) -> list[dict[str, object]]:
+    return [
+        {
+            "policy": policy,
+            "version": version,
+            "answers": tally.answers,
+            "up": tally.ups,
+            "down": tally.downs,
+            "up rate": tally.up_rate,
+            "true quality": tally.mean_quality,
+        }
+        for version, tally in sorted(ledger.by_version.items())
+    ]
