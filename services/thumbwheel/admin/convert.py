@@ -31,13 +31,13 @@ def version_description(summary: pb.VersionSummary, manifest: Manifest) -> pb.De
 
 
 def vote_counts(votes: VoteCounts) -> pb.VoteCounts:
-    """Return votes; the contract wants 0 for the mean of no ratings."""
+    """Return votes."""
     return pb.VoteCounts(
         responses=votes.responses,
         thumbs_up=votes.thumbs_up,
         thumbs_down=votes.thumbs_down,
         ratings=votes.ratings,
-        rating_mean=votes.rating_mean if votes.ratings else 0.0,
+        rating_mean=votes.rating_mean,
         rankings=votes.rankings,
         edits=votes.edits,
     )

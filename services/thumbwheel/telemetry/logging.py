@@ -11,23 +11,38 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import structlog
 from structlog.stdlib import BoundLogger, ProcessorFormatter
 from structlog.types import Processor
 
-from thumbwheel.config.settings import Telemetry
 from thumbwheel.telemetry.redaction import Redactor
+
+
+class LogSettings(Protocol):
+    """The part of the configuration that the logs follow (`settings.telemetry`)."""
+
+    @property
+    def log_level(self) -> str:
+        """The least level that is written: debug, info, warning or error."""
+
+    @property
+    def log_format(self) -> str:
+        """For people ("console") or for machines ("json")."""
+
+    @property
+    def log_user_text(self) -> bool:
+        """Whether users' texts are written."""
 
 
 class _Handler(logging.StreamHandler[TextIO]):
     """Ours, so that a second configuration replaces the first."""
 
 
-def configure_logging(telemetry: Telemetry, stream: TextIO | None = None) -> None:
-    """Set up the logs of this process as `telemetry` says; they go to `stream`, by default standard error."""
-    level = logging.getLevelNamesMapping()[telemetry.log_level.upper()]
+def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Set up the logs of this process as `settings` say; they go to `stream`, by default standard error."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -48,8 +63,8 @@ def configure_logging(telemetry: Telemetry, stream: TextIO | None = None) -> Non
             foreign_pre_chain=shared,
             processors=[
                 ProcessorFormatter.remove_processors_meta,
-                Redactor(telemetry.log_user_text),
-                *_renderers(telemetry, target),
+                Redactor(settings.log_user_text),
+                *_renderers(settings, target),
             ],
         )
     )
@@ -62,8 +77,8 @@ def get_logger(name: str) -> BoundLogger:
     return logger
 
 
-def _renderers(telemetry: Telemetry, stream: TextIO) -> list[Processor]:
-    if telemetry.log_format == "json":
+def _renderers(settings: LogSettings, stream: TextIO) -> list[Processor]:
+    if settings.log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     # The plain traceback: a richer one would print local variables, and with them users' texts and tokens.
     plain = structlog.dev.plain_traceback
