@@ -1,4 +1,8 @@
-"""Does the log reach as far as the candidate goes?"""
+"""Does the log reach as far as the candidate goes?
+
+All off-policy gates use weights truncated at the square root of the number of votes: a label that was served against
+all odds would else decide alone. What that costs in reach, the doubly robust gate's prediction makes up for.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ class EffectiveSamples:
         problem = unusable(evidence)
         if problem:
             return refuse(self.name, least, problem)
-        size = effective_sample_size(candidate_weights(evidence))
+        size = effective_sample_size(truncated_weights(evidence, evidence.candidate_NK))
         sentence = (
             f"For the candidate, the {len(evidence.rewards_N):,} held-out votes are worth {size:,.0f}; "
             f"it takes {least:,}."
@@ -54,15 +58,19 @@ class LargestWeight:
         problem = unusable(evidence)
         if problem:
             return refuse(self.name, most, problem)
-        weights_N = candidate_weights(evidence)
+        weights_N = truncated_weights(evidence, evidence.candidate_NK)
         share = largest_weight(weights_N) / float(weights_N.sum()) if weights_N.any() else 1.0
         sentence = f"The heaviest of the held-out votes has {share:.1%} of all weight; up to {most:.1%} is allowed."
         return GateResult(self.name, share <= most, share, most, math.nan, math.nan, sentence)
 
 
-def candidate_weights(evidence: ClassifyEvidence) -> Floats:
-    """How much likelier the candidate makes each label that was served, (N,)."""
-    return importance_weights(evidence.candidate_NK, evidence.logged_NK, evidence.labels_N)
+def truncated_weights(evidence: ClassifyEvidence, target_NK: Floats) -> Floats:
+    """How much likelier `target_NK` makes each label that was served, at most sqrt(N), (N,).
+
+    Ionides (2008), "Truncated importance sampling", section 2.
+    """
+    weights_N = importance_weights(target_NK, evidence.logged_NK, evidence.labels_N)
+    return np.minimum(weights_N, math.sqrt(len(weights_N)))
 
 
 def unusable(evidence: ClassifyEvidence) -> str:

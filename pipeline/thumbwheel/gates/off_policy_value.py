@@ -5,22 +5,21 @@ from __future__ import annotations
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats
 from thumbwheel.gates.gate import Rule, holds, refuse
-from thumbwheel.gates.off_policy_support import unusable
+from thumbwheel.gates.off_policy_support import truncated_weights, unusable
+from thumbwheel.gates.outcome_model import predict_rewards
 from thumbwheel.ope.estimators import doubly_robust_terms, snips_terms
 from thumbwheel.ope.intervals import student_t_interval
-from thumbwheel.ope.reward_table import predict_rewards
-from thumbwheel.ope.weights import importance_weights
 from thumbwheel.records import GateResult
 
 NO_GAIN = 0.0
-SEED = 20_260_101
 
 
 class SnipsValue:
     """Gain over the champion by self-normalised importance sampling, on held-out votes.
 
     Both versions are estimated on the same votes, and the interval is that of the paired difference of their
-    linearised terms, with Student's t.
+    linearised terms, with Student's t. Where labels that the candidate would give were hardly ever served, this
+    estimate looks at the remaining votes only and flatters; the doubly robust gate does not.
     """
 
     name = "off_policy_snips"
@@ -35,7 +34,7 @@ class SnipsValue:
         if problem:
             return refuse(self.name, NO_GAIN, problem)
         candidate_N, champion_N = (
-            snips_terms(_weights(evidence, target_NK), evidence.rewards_N)
+            snips_terms(truncated_weights(evidence, target_NK), evidence.rewards_N)
             for target_NK in (evidence.candidate_NK, evidence.champion_NK)
         )
         return _compare(self.name, "By weighted votes", candidate_N, champion_N, limits)
@@ -44,8 +43,10 @@ class SnipsValue:
 class DoublyRobustValue:
     """Gain over the champion by the doubly robust estimator, on held-out votes.
 
-    A table of rewards by logged probability, fitted without the vote in question, predicts the reward of labels
-    that were not served; weighted votes correct it. Right if either the weights or the table are.
+    A model fitted without the vote in question predicts the reward of labels that were not served, from how much
+    both versions' probabilities proved worth on served ones (`outcome_model`); weighted votes correct it. A candidate
+    that only finds the champion's mistakes, but can not mend them, may be credited too much; one that makes new
+    mistakes is not.
     """
 
     name = "off_policy_doubly_robust"
@@ -59,24 +60,22 @@ class DoublyRobustValue:
         problem = unusable(evidence)
         if problem:
             return refuse(self.name, NO_GAIN, problem)
-        predicted_NK = predict_rewards(evidence.logged_NK, evidence.labels_N, evidence.rewards_N, SEED)
+        predicted_NK = predict_rewards(
+            evidence.champion_NK, evidence.candidate_NK, evidence.labels_N, evidence.rewards_N
+        )
         candidate_N, champion_N = (
             doubly_robust_terms(
-                _weights(evidence, target_NK), evidence.rewards_N, evidence.labels_N, predicted_NK, target_NK
+                truncated_weights(evidence, target_NK), evidence.rewards_N, evidence.labels_N, predicted_NK, target_NK
             )
             for target_NK in (evidence.candidate_NK, evidence.champion_NK)
         )
         return _compare(self.name, "By predicted rewards, corrected by votes", candidate_N, champion_N, limits)
 
 
-def _weights(evidence: ClassifyEvidence, target_NK: Floats) -> Floats:
-    return importance_weights(target_NK, evidence.logged_NK, evidence.labels_N)
-
-
 def _never_served(evidence: ClassifyEvidence) -> str:
     """SNIPS divides by the sum of weights."""
     for name, target_NK in (("candidate", evidence.candidate_NK), ("champion", evidence.champion_NK)):
-        if not _weights(evidence, target_NK).any():
+        if not truncated_weights(evidence, target_NK).any():
             return f"The {name} would give none of the labels that were served."
     return ""
 

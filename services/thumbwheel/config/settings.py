@@ -193,7 +193,7 @@ class Gates(_Section):
         100, ge=1, description="`classify`: least effective sample size of the off-policy estimate."
     )
     max_weight_share: Fraction = Field(
-        0.05, description="`classify`: largest share of the off-policy estimate's weight on one vote."
+        0.1, description="`classify`: largest share of the off-policy estimate's weight on one vote."
     )
     max_latency_ratio: Ratio = Field(1.5, ge=1.0, le=100, description="Candidate's median latency over the champion's.")
     blocked_words: LocalPath | None = Field(

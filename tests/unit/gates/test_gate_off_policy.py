@@ -11,8 +11,9 @@ import pytest
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
 from thumbwheel.gates.judge import CLASSIFY, judge
-from thumbwheel.gates.off_policy_support import EffectiveSamples, LargestWeight
+from thumbwheel.gates.off_policy_support import EffectiveSamples, LargestWeight, truncated_weights
 from thumbwheel.gates.off_policy_value import DoublyRobustValue, SnipsValue
+from thumbwheel.gates.outcome_model import predict_rewards
 from thumbwheel.records import PolicyKind
 
 K = 5
@@ -151,6 +152,48 @@ def test_a_candidate_that_gives_none_of_the_labels_served_is_stopped(limits: Gat
     assert LargestWeight().check(strange, limits).value == 1.0
     assert EffectiveSamples().check(strange, limits).value == 0.0
     assert not judge(PolicyKind.CLASSIFY, strange, limits).promote
+
+
+def test_a_label_served_against_all_odds_does_not_decide_alone(limits: Gates) -> None:
+    evidence = log_of(0.6, votes=400)[0]
+    logged_NK = evidence.logged_NK.copy()
+    label = evidence.labels_N[0]
+    logged_NK[0] = (1 - 1e-6) / (K - 1)
+    logged_NK[0, label] = 1e-6
+    lucky_NK = evidence.logged_NK.copy()
+    lucky_NK[0] = np.eye(K)[label]
+    lucky = replace(evidence, logged_NK=logged_NK, candidate_NK=lucky_NK)
+    weights_N = truncated_weights(lucky, lucky_NK)
+    assert weights_N[0] == 20.0
+    assert weights_N[1:].tolist() == pytest.approx([1.0] * 399)
+    assert LargestWeight().check(lucky, limits).value == pytest.approx(20 / 419)
+
+
+def test_a_candidate_whose_probabilities_say_nothing_gets_no_credit_for_new_labels() -> None:
+    evidence, truth_N = log_of(0.6, votes=4_000)
+    rows_N = np.arange(4_000)
+    noise_NK = served(np.random.default_rng(1).integers(0, K, 4_000), 1.0, np.random.default_rng(2))
+    votes = (evidence.labels_N, evidence.rewards_N)
+    of_noise = predict_rewards(evidence.champion_NK, noise_NK, *votes)
+    of_truth = predict_rewards(evidence.champion_NK, served(truth_N, 0.95, np.random.default_rng(3)), *votes)
+    new_N = (noise_NK.argmax(axis=1) != evidence.champion_NK.argmax(axis=1)) & (noise_NK.argmax(axis=1) != truth_N)
+    assert of_noise[rows_N, noise_NK.argmax(axis=1)][new_N].mean() < 0.3
+    assert of_truth[rows_N, truth_N].mean() > 0.75
+
+
+def test_predictions_keep_the_rewards_unit_and_range() -> None:
+    evidence = log_of(0.8, votes=500)[0]
+    probabilities = (evidence.champion_NK, evidence.candidate_NK)
+    thumbs = predict_rewards(*probabilities, evidence.labels_N, evidence.rewards_N)
+    stars = predict_rewards(*probabilities, evidence.labels_N, 1.0 + 4.0 * evidence.rewards_N)
+    assert stars == pytest.approx(1.0 + 4.0 * thumbs)
+    assert 0.0 < thumbs.min() < thumbs.max() < 1.0
+
+
+def test_votes_all_alike_predict_themselves() -> None:
+    evidence = log_of(0.8, votes=100)[0]
+    alike = predict_rewards(evidence.champion_NK, evidence.candidate_NK, evidence.labels_N, np.full(100, 3.0))
+    assert alike == pytest.approx(np.full((100, K), 3.0))
 
 
 def _spoilt(evidence: ClassifyEvidence, how: str) -> ClassifyEvidence:
