@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from thumbwheel.bus.port import TOPICS, EventLog, NewRecord, StoredRecord
-from thumbwheel.database.scrub import scrub_file
 from thumbwheel.database.sqlite_faults import fault
+from thumbwheel.database.sqlite_scrub import scrub_file
 from thumbwheel.errors import InvalidInput, LogUnavailable
 
 _OFFSET_BITS = 40
