@@ -90,9 +90,9 @@ class IngestWorker:
         return sum(self._move(topic, partition) for topic, partition in self._partitions())
 
     def drain(self) -> int:
-        """Move everything that is in the log now; return how many records. Raises Unavailable."""
+        """Move records until the log has no more; return how many this worker moved. Raises Unavailable."""
         total = 0
-        while moved := self.run_once():
+        while (moved := self.run_once()) or self.backlog():
             total += moved
         return total
 
