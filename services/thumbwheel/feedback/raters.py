@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import dataclass, field
 
@@ -29,5 +28,5 @@ class Raters:
         return self.user_hash(user_id) or "a" + self._digest(_HOLDER, response_id)
 
     def _digest(self, domain: bytes, text: str) -> str:
-        digest = hmac.new(self.user_key, domain + text.encode(), hashlib.sha256).digest()
+        digest = hmac.digest(self.user_key, domain + text.encode(), "sha256")
         return digest[:_BYTES].hex()

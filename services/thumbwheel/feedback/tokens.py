@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import struct
 from collections.abc import Mapping
@@ -102,7 +101,7 @@ def _split(token: str) -> tuple[bytes, bytes]:
 
 def _mac(key: TokenKey, body: bytes, response_id: str, rater_hash: str) -> bytes:
     message = _DOMAIN + b"".join(_sized(part) for part in (body, response_id.encode(), rater_hash.encode()))
-    return hmac.new(key.secret, message, hashlib.sha256).digest()[:_MAC_BYTES]
+    return hmac.digest(key.secret, message, "sha256")[:_MAC_BYTES]
 
 
 def _sized(part: bytes) -> bytes:

@@ -27,7 +27,7 @@ from thumbwheel.telemetry.metrics import RpcMetrics
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MALFORMED = "not a valid message of this type: text must be UTF-8, and the bytes must follow the .proto"
 # Clients' mistakes are not worth a warning each.
-_QUIET = frozenset({StatusCode.OK, StatusCode.CANCELLED, StatusCode.INVALID_ARGUMENT, StatusCode.NOT_FOUND})
+_QUIET = frozenset({StatusCode.CANCELLED, StatusCode.INVALID_ARGUMENT, StatusCode.NOT_FOUND})
 
 _Context = ServicerContext[Any, Any]
 _Behavior = Callable[[Any, _Context], Awaitable[Any]]
@@ -83,6 +83,8 @@ class _Call:
         self._method = method
         self._behavior = behavior
         self._metrics = metrics
+        # Bound once: a logger that is looked up at each call costs more than the line that is not written.
+        self._logger = logger.bind(method=method)
 
     async def run(self, request: Any, context: _Context) -> Any:
         """Answer one call; every end of it is counted and logged."""
@@ -114,8 +116,10 @@ class _Call:
         policy, version = str(bound.get("policy", "")), str(bound.get("policy_version", ""))
         self._metrics.finished.inc(method=self._method, policy=policy, policy_version=version, code=code.name)
         self._metrics.duration.observe(seconds, method=self._method, policy_version=version)
-        write = logger.info if code in _QUIET else logger.warning
-        write("call", method=self._method, code=code.name, duration_ms=round(seconds * 1e3, 2))
+        # A line costs as much as all the rest of a call outside of the model: what went well is told to `debug` only.
+        log = self._logger
+        write = log.debug if code is StatusCode.OK else log.info if code in _QUIET else log.warning
+        write("call", code=code.name, duration_ms=round(seconds * 1e3, 2))
 
 
 async def _abort(context: _Context, refused: Refusal, correlation_id: str) -> NoReturn:

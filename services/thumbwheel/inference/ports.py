@@ -29,4 +29,4 @@ class Pseudonyms(Protocol):
         """Return a user's pseudonym; empty for an anonymous one."""
 
     def rater(self, user_id: str, response_id: str) -> str:
-        """Return who may rate an answer."""
+        """Return who may rate an answer: the user's pseudonym, or for an anonymous one whoever holds its token."""

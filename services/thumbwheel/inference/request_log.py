@@ -106,7 +106,7 @@ class RequestLog:
     def _stamp(self, origin: Origin, answer: LoggedResponse, logged: bool) -> pb.Stamp:
         stamp = self.preliminary_stamp(origin, answer.response_id)
         if logged:
-            rater = self._pseudonyms.rater(origin.asker.user_id, answer.response_id)
+            rater = origin.user_hash or self._pseudonyms.rater("", answer.response_id)
             ref = answer.ref
             stamp.feedback_token = self._tokens.sign(answer.response_id, rater, ref.policy, ref.version, answer.time_us)
             stamp.logged = True

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -63,12 +63,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     async def Generate(self, request: pb.GenerateRequest, context: _Context) -> pb.GenerateResponse:
         """One or more candidates, each with its own stamp."""
         query = check_generate(request, self._generate)
-        async with _deadline(context):
-            with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
-                task = _GenerateTask(self._request_log, origin, query)
-                await self._counted("generate", task.run(None))
-                stamps = await task.log()
-        return pb.GenerateResponse(candidates=[task.candidate(i, stamp) for i, stamp in enumerate(stamps)])
+        return await _within_deadline(context, self._generated(query, context))
 
     # Messages are written, not yielded: a cancelled call is then cancelled at this very place, not when a suspended
     # generator happens to be collected.
@@ -77,23 +72,12 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> None:
         """The same as it is made. A candidate's last message follows its durable log entry."""
         query = check_generate(request, self._generate)
-        async with _deadline(context):
-            with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
-                task = _GenerateTask(self._request_log, origin, query)
-                await self._counted("generate", task.run(context))
+        await _within_deadline(context, self._streamed(query, context))
 
     async def Classify(self, request: pb.ClassifyRequest, context: _Context) -> pb.ClassifyResponse:
         """One label, and the probability of every label as served."""
         query = check_classify(request, self._classify)
-        async with _deadline(context):
-            with self._origin(query.policy, PolicyKind.CLASSIFY, query.asker, context) as origin:
-                engine = cast(ClassifyEngine, origin.served.engine)
-                labelled = await self._counted("classify", engine.classify(query.text, query.greedy))
-                answer = _classify_answer(query, labelled, engine.limits)
-                not_learnable = "" if labelled.sampled else "greedy"
-                logged = self._request_log.response(origin, new_id(), answer, not_learnable)
-                [stamp] = await self._request_log.log(origin, [logged])
-        return _classify_response(stamp, answer)
+        return await _within_deadline(context, self._classified(query, context))
 
     async def Tag(self, request: pb.TagRequest, context: _Context) -> pb.TagResponse:
         """No engine of this service tags yet."""
@@ -106,6 +90,27 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             have = ", ".join(info.policy for info in self._policies.known()) or "none"
             raise UnknownPolicy(f"policy: {request.policy[:64]!r} does not exist; there is: {have}")
         return pb.DescribePolicyResponse(policies=[self._describe(info) for info in infos])
+
+    async def _generated(self, query: GenerateQuery, context: _Context) -> pb.GenerateResponse:
+        with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
+            task = _GenerateTask(self._request_log, origin, query)
+            await self._counted("generate", task.run(None))
+            stamps = await task.log()
+        return pb.GenerateResponse(candidates=[task.candidate(i, stamp) for i, stamp in enumerate(stamps)])
+
+    async def _streamed(self, query: GenerateQuery, context: _Context) -> None:
+        with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
+            await self._counted("generate", _GenerateTask(self._request_log, origin, query).run(context))
+
+    async def _classified(self, query: ClassifyQuery, context: _Context) -> pb.ClassifyResponse:
+        with self._origin(query.policy, PolicyKind.CLASSIFY, query.asker, context) as origin:
+            engine = cast(ClassifyEngine, origin.served.engine)
+            labelled = await self._counted("classify", engine.classify(query.text, query.greedy))
+            answer = _classify_answer(query, labelled, engine.limits)
+            not_learnable = "" if labelled.sampled else "greedy"
+            logged = self._request_log.response(origin, new_id(), answer, not_learnable)
+            [stamp] = await self._request_log.log(origin, [logged])
+        return _classify_response(stamp, answer)
 
     @contextmanager
     def _origin(self, name: str, kind: PolicyKind, asker: Asker, context: _Context) -> Iterator[Origin]:
@@ -221,13 +226,15 @@ class _GenerateTask:
         return self._request_log.response(self._origin, self._ids[step.candidate], answer, not_learnable)
 
 
-@asynccontextmanager
-async def _deadline(context: _Context) -> AsyncIterator[None]:
+async def _within_deadline(context: _Context, work: Awaitable[_T]) -> _T:
     """Stop the work when the caller's deadline passes. Raises DeadlineMissed."""
-    remaining_s = context.time_remaining()
+    # The stubs leave out that without a deadline there is no time remaining.
+    remaining_s: float | None = context.time_remaining()
+    if remaining_s is None:
+        return await work
     try:
         async with asyncio.timeout(remaining_s):
-            yield
+            return await work
     except TimeoutError as error:
         raise DeadlineMissed("the deadline passed before the answer was there: allow more time") from error
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -54,6 +55,19 @@ class _Family:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self._seen: dict[str, set[str]] = {label: set() for label in spec.labels}
+        # Looking a series up in the client costs as much as counting in it ten times.
+        self._series: dict[tuple[tuple[str, str], ...], Any] = {}
+
+    def _labelled(self, metric: Any, labels: dict[str, str]) -> Any:
+        """The series of these label values."""
+        key = tuple(labels.items())
+        series = self._series.get(key)
+        if series is None:
+            bounded = self._bounded(labels)
+            series = metric.labels(**bounded) if self.spec.labels else metric
+            if bounded == labels:
+                self._series[key] = series
+        return series
 
     def _bounded(self, labels: dict[str, str]) -> dict[str, str]:
         return {label: self._value(label, value) for label, value in labels.items()}
@@ -78,8 +92,7 @@ class CounterFamily(_Family):
 
     def inc(self, amount: float = 1.0, **labels: str) -> None:
         """Add `amount`, at least 0. Raises ValueError when `labels` are not the catalogue's."""
-        metric = self._metric.labels(**self._bounded(labels)) if self.spec.labels else self._metric
-        metric.inc(amount)
+        self._labelled(self._metric, labels).inc(amount)
 
 
 class GaugeFamily(_Family):
@@ -92,18 +105,16 @@ class GaugeFamily(_Family):
 
     def set(self, value: float, **labels: str) -> None:
         """Set the value. Raises ValueError when `labels` are not the catalogue's."""
-        self._child(labels).set(value)
+        self._labelled(self._metric, labels).set(value)
 
     def add(self, amount: float, **labels: str) -> None:
         """Add `amount`, which may be negative. Raises ValueError when `labels` are not the catalogue's."""
-        self._child(labels).inc(amount)
+        self._labelled(self._metric, labels).inc(amount)
 
     def clear(self) -> None:
         """Forget every labelled value, before those that still exist are set again."""
         self._metric.clear()
-
-    def _child(self, labels: dict[str, str]) -> Gauge:
-        return self._metric.labels(**self._bounded(labels)) if self.spec.labels else self._metric
+        self._series.clear()
 
 
 class HistogramFamily(_Family):
@@ -116,8 +127,7 @@ class HistogramFamily(_Family):
 
     def observe(self, value: float, **labels: str) -> None:
         """Add one observation. Raises ValueError when `labels` are not the catalogue's."""
-        metric = self._metric.labels(**self._bounded(labels)) if self.spec.labels else self._metric
-        metric.observe(value)
+        self._labelled(self._metric, labels).observe(value)
 
 
 class Catalogue:
