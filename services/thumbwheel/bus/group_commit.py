@@ -8,16 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 
 from thumbwheel.bus.port import EventLog, NewRecord
 from thumbwheel.errors import LogUnavailable, Overloaded
 
 _Outcome = BaseException | None
 _RETRY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One durable write, for metrics. `problem` is None where it succeeded."""
+
+    records: int
+    seconds: float
+    problem: BaseException | None
+
+
+def _unobserved(_write: Write) -> None: ...
 
 
 class _Waiting:
@@ -41,16 +55,23 @@ class GroupCommitter:
     """Appends for many callers through one writer thread.
 
     `max_queued` records or `max_queued_bytes` of payloads may wait; more callers are refused with `Overloaded`.
+    `on_write` hears of every write, on the writer thread.
     """
 
     def __init__(
-        self, log: EventLog, max_batch: int, max_queued: int = 10_000, max_queued_bytes: int = 64 << 20
+        self,
+        log: EventLog,
+        max_batch: int,
+        max_queued: int = 10_000,
+        max_queued_bytes: int = 64 << 20,
+        on_write: Callable[[Write], None] = _unobserved,
     ) -> None:
         """Start the writer thread. `max_batch`: records one transaction takes, unless one caller brings more."""
         self._log = log
         self._max_batch = max_batch
         self._max_queued = max_queued
         self._max_queued_bytes = max_queued_bytes
+        self._on_write = on_write
         self._queue: deque[_Waiting] = deque()
         self._queued = 0
         self._queued_bytes = 0
@@ -123,7 +144,10 @@ class GroupCommitter:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            outcome = self._commit([record for waiting in batch for record in waiting.records])
+            started = time.monotonic()
+            records = [record for waiting in batch for record in waiting.records]
+            outcome = self._commit(records)
+            self._on_write(Write(len(records), time.monotonic() - started, outcome))
             _settle(batch, outcome)
 
     def _next_batch(self) -> list[_Waiting]:

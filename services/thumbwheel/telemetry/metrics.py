@@ -146,10 +146,10 @@ class LogMetrics:
         )
         self.append_failures = make.counter(
             "thumbwheel_log_append_failures",
-            ("reason",),
+            (),
             "writes",
             "Durable writes that failed; nothing of them was acknowledged.",
-            "full: free the disk or raise log.max_bytes; read_only: mend the mount.",
+            "The warnings in the log say why: a full disk, log.max_bytes reached, a mount that became read-only.",
         )
         self.unlogged = make.counter(
             "thumbwheel_unlogged_responses",
@@ -204,7 +204,7 @@ class IngestMetrics:
             "thumbwheel_ingest_rows",
             ("kind",),
             "rows",
-            "Rows written: response, feedback, retraction.",
+            "Records written into the store: requests, feedback.",
             "Stands still while requests come in: look at the lag and the failures.",
         )
         self.batch_duration = make.histogram(
@@ -218,15 +218,15 @@ class IngestMetrics:
             "thumbwheel_ingest_failures",
             ("reason",),
             "batches",
-            "Transactions that failed and will be tried again, and takeovers by another consumer (fenced).",
+            "Transactions to be tried again (unavailable), or taken over by another consumer (fenced).",
             "Read the log of the process for the cause.",
         )
-        self.dead_letters = make.counter(
+        self.dead_letters = make.gauge(
             "thumbwheel_dead_letters",
-            ("reason",),
+            (),
             "records",
-            "Records that could not be used, kept with their bytes.",
-            "Read them with `thumbwheel status`; a new reason often means a newer client.",
+            "Records that could not be used, kept in the store with their bytes and the reason.",
+            "Growing: look at the reasons in the table dead_letters; often a newer release wrote the log.",
         )
         self.orphans = make.gauge(
             "thumbwheel_orphan_votes",
