@@ -36,6 +36,7 @@ from thumbwheel.app.doors import (
 from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.ingesting import ingesting
 from thumbwheel.app.learning import learning
+from thumbwheel.app.observing import Observer, observing, write_observer
 from thumbwheel.app.storage import Storage, open_storage
 from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.config.settings import Settings
@@ -112,10 +113,12 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
     metrics = Metrics()
     prepare_torch(settings.serve.torch_threads)
     async with AsyncExitStack() as stack:
-        storage = stack.enter_context(open_storage(settings))
+        storage = stack.enter_context(open_storage(settings, write_observer(metrics.log)))
         keys = load_or_make_keys(settings.keys_path, started_us)
         identity = Identity.of(keys, settings)
         worker = stack.enter_context(ingesting(storage.log, storage.store, settings.ingest, metrics.ingest))
+        observer = Observer(storage.log, storage.store, storage.registry, settings.log_path)
+        stack.enter_context(observing(metrics, observer))
         policies, reconciler = await stack.enter_async_context(_reconciled(settings, storage, metrics))
         loop = stack.enter_context(learning(settings, storage))
         facts = ServiceFacts(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from thumbwheel.app.home import make_home
-from thumbwheel.bus.group_commit import GroupCommitter
+from thumbwheel.bus.group_commit import GroupCommitter, Write
 from thumbwheel.bus.port import EventLog
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
@@ -30,8 +30,8 @@ class Storage:
 
 
 @contextmanager
-def open_storage(settings: Settings) -> Iterator[Storage]:
-    """Open everything; on leaving, appends in flight finish and all is closed.
+def open_storage(settings: Settings, on_write: Callable[[Write], None]) -> Iterator[Storage]:
+    """Open everything; on leaving, appends in flight finish and all is closed. `on_write` hears of durable writes.
 
     Raises:
         SchemaMismatch: a newer release wrote the database.
@@ -41,7 +41,7 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.database_url)))
         log = stack.enter_context(closing(open_log(settings.log_path, max_bytes=settings.log.max_bytes)))
-        committer = stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch)))
+        committer = stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch, on_write=on_write)))
         yield Storage(log, committer, store, open_registry(settings))
 
 
