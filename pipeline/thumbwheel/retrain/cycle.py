@@ -19,15 +19,13 @@ from typing import Any
 from thumbwheel.dataset.freeze import freeze
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.errors import Conflict, NotEnoughData
-from thumbwheel.gates.judge import judge
-from thumbwheel.records import Channel, Manifest, Run, RunState, RunStep, Verdict
+from thumbwheel.records import Channel, Manifest, PolicyKind, Run, RunState, RunStep, Verdict
 from thumbwheel.registry.port import NewVersion, Registry
 from thumbwheel.retrain.durable import write_whole
 from thumbwheel.retrain.learner import Job, Learner
 from thumbwheel.retrain.lock import RunLease
 from thumbwheel.retrain.plan import Plan
 from thumbwheel.retrain.report.data import ReportData
-from thumbwheel.retrain.report.write import write_report
 from thumbwheel.retrain.run_folder import RunFolder, verdict_from_json, verdict_to_json
 from thumbwheel.store.port import FeedbackStore
 
@@ -39,13 +37,17 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """A run with everything it needs. `now_us` gives the time, in microseconds since the epoch."""
+    """A run with everything it needs.
+
+    `learners` finds the learner of a kind, and is not asked before it is needed: heavy libraries come with it.
+    `now_us` gives the time, in microseconds since the epoch.
+    """
 
     plan: Plan
     folder: RunFolder
     store: FeedbackStore
     registry: Registry
-    learner: Learner
+    learners: Callable[[PolicyKind], Learner]
     lease: RunLease
     now_us: Callable[[], int]
 
@@ -96,6 +98,8 @@ class Cycle:
 
     def judge(self) -> Record:
         """Hold the candidate against every gate, and write the verdict and the report."""
+        from thumbwheel.gates.judge import judge  # statistics are slow to import, and no other step needs them
+
         job = self.job(RunStep.JUDGE)
         self.folder.clear_checkpoint()
         measured = self.learner.measure(job)
@@ -184,8 +188,15 @@ class Cycle:
 
         return Job(self.plan, self.folder, snapshot, champion, tell)
 
+    @property
+    def learner(self) -> Learner:
+        """The learner of the policy's kind."""
+        return self.learners(self.plan.kind)
+
     def report(self, shown: ReportData, verdict: Verdict) -> None:
         """Write `report.html`."""
+        from thumbwheel.retrain.report.write import write_report  # draws plots: slow to import
+
         ended = replace(shown, verdict=verdict, started_us=self.plan.started_us, ended_us=self.now_us())
         write_report(self.folder.report, ended)
 

@@ -197,7 +197,7 @@ def _planned(plan: Plan) -> Run:
 def _environment(threads: int) -> dict[str, str]:
     """Ours, with the numeric libraries held to their threads, and threads that sleep while they wait."""
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    quiet = {"KMP_BLOCKTIME": "0", "OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
+    quiet = {"KMP_BLOCKTIME": "0", "OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false", "TQDM_DISABLE": "1"}
     return {**os.environ, **counts, **quiet}
 
 

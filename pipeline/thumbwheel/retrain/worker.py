@@ -15,17 +15,18 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.errors import Fenced, RunInProgress, ThumbwheelError, Unavailable
-from thumbwheel.records import Run, RunState
+from thumbwheel.records import PolicyKind, Run, RunState
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain.cycle import Cycle
 from thumbwheel.retrain.exits import Exit
-from thumbwheel.retrain.learner import learner_for
+from thumbwheel.retrain.learner import Learner, learner_for
 from thumbwheel.retrain.lock import RunLease, locked
 from thumbwheel.retrain.plan import Plan, load_plan
 from thumbwheel.retrain.run_folder import RunFolder
@@ -61,7 +62,7 @@ def _work(plan: Plan, folder: RunFolder) -> None:
         if known and known.state is not RunState.RUNNING:
             return
         with RunLease(store, plan.policy, plan.run_id) as lease:
-            cycle = Cycle(plan, folder, store, registry, learner_for(plan.kind), lease, _now_us)
+            cycle = Cycle(plan, folder, store, registry, partial(_learner, plan), lease, _now_us)
             store.save_run(_ended(cycle), lease.lease)
     finally:
         registry.close()
@@ -81,14 +82,18 @@ def _ended(cycle: Cycle) -> Run:
         return replace(cycle.row(cycle.folder.step()), state=RunState.FAILED, ended_us=cycle.now_us(), error=str(error))
 
 
+def _learner(plan: Plan, kind: PolicyKind) -> Learner:
+    import torch  # takes seconds; steps that learn nothing do without
+
+    torch.set_num_threads(plan.settings.learn.threads)
+    return learner_for(kind)
+
+
 def _step_back(plan: Plan) -> None:
     """Let the service go first: on the processor, and when memory runs out."""
     os.nice(plan.settings.learn.niceness)
     with contextlib.suppress(OSError):  # only Linux has it, and not everywhere may it be written
         Path("/proc/self/oom_score_adj").write_text("500")
-    import torch
-
-    torch.set_num_threads(plan.settings.learn.threads)
 
 
 def _die_with_parent() -> None:
