@@ -1,7 +1,8 @@
-"""A real headless Chromium before real pages.
+"""A real headless Chromium before real pages: those of a whole service, or those before a service in memory.
 
-`THUMBWHEEL_PAGES_URL` points the tests at a service that is already running (with a `classify` and a `generate`
-policy, operated from this machine); without it they start the pages before a service in memory.
+The tests of `test_pages.py` run against a whole service in a process of its own. To run them faster while working on
+the pages, set `THUMBWHEEL_PAGES=memory`; or set it to the URL of a service that is running on this machine with a
+`classify` and a `generate` policy of two versions each.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from demo_service import KEYS, DemoService, World
+from live_service import live_service
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from prometheus_client import CollectorRegistry
 from running_pages import running_pages
@@ -58,11 +60,7 @@ def chromium(chromium_path: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    given = os.environ.get("THUMBWHEEL_PAGES_URL", "")
-    if given:
-        yield Site(given.rstrip("/"), None)
-        return
+def memory_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     service = DemoService.start()
     home = tmp_path_factory.mktemp("home")
     with AdminClient(service.target, retry=RETRY) as admin:
@@ -73,6 +71,24 @@ def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         with running_pages(service.target, deps) as url:
             yield Site(url, service.world)
     service.stop()
+
+
+@pytest.fixture(scope="module")
+def live_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with live_service(tmp_path_factory.mktemp("live")) as addresses:
+        yield Site(addresses.web, None)
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest) -> Site:
+    """The pages of a whole service, unless `THUMBWHEEL_PAGES` says otherwise."""
+    chosen = os.environ.get("THUMBWHEEL_PAGES", "live")
+    if chosen not in ("live", "memory"):
+        return Site(chosen.rstrip("/"), None)
+    running: Site = request.getfixturevalue(f"{chosen}_site")
+    if running.world is not None:
+        running.world.reset()
+    return running
 
 
 def _deps(world: World, client: AsyncClient, admin: AdminClient, home: Path) -> Deps:
@@ -92,18 +108,11 @@ def _deps(world: World, client: AsyncClient, admin: AdminClient, home: Path) -> 
 
 
 @pytest.fixture
-def site(running_site: Site) -> Site:
-    if running_site.world is not None:
-        running_site.world.reset()
-    return running_site
-
-
-@pytest.fixture
-def world(site: Site) -> World:
-    """What stands behind the pages, for tests that make it fail or wait."""
-    if site.world is None:
-        pytest.skip("needs the service in memory; unset THUMBWHEEL_PAGES_URL")
-    return site.world
+def world(memory_site: Site) -> World:
+    """What stands behind `memory_site`, as new: for tests that make it fail or wait."""
+    assert memory_site.world is not None
+    memory_site.world.reset()
+    return memory_site.world
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ def ask(page: Page, kind: str, question: str) -> Any:
     return page.locator(".card").first
 
 
-def test_words_show_as_they_come_and_the_rest_can_be_stopped(page: Page, site: Any, world: World) -> None:
+def test_words_show_as_they_come_and_the_rest_can_be_stopped(page: Page, memory_site: Any, world: World) -> None:
     world.stream_gate.clear()
-    page.goto(site.url)
+    page.goto(memory_site.url)
     card = ask(page, "generate", "my parcel")
     expect(card.locator(".answer")).to_have_text("Thank")
     expect(card.locator(".answer")).to_have_attribute("aria-busy", "true")
@@ -34,17 +34,17 @@ def test_words_show_as_they_come_and_the_rest_can_be_stopped(page: Page, site: A
     expect(card.locator(".rate")).to_be_hidden()
 
 
-def test_a_stream_that_breaks_says_so_and_keeps_the_question(page: Page, site: Any, world: World) -> None:
+def test_a_stream_that_breaks_says_so_and_keeps_the_question(page: Page, memory_site: Any, world: World) -> None:
     world.failures["break"] = Unavailable("gone", 0.1)
-    page.goto(site.url)
+    page.goto(memory_site.url)
     card = ask(page, "generate", "my parcel")
     expect(card.locator(".card-note")).to_contain_text("the engine went away")
     expect(page.get_by_label("Your message")).to_have_value("my parcel")
 
 
-def test_a_refused_question_can_be_asked_again(page: Page, site: Any, world: World) -> None:
+def test_a_refused_question_can_be_asked_again(page: Page, memory_site: Any, world: World) -> None:
     world.failures["Classify"] = Overloaded("the queue is full; ask again in a moment", 0.1)
-    page.goto(site.url)
+    page.goto(memory_site.url)
     card = ask(page, "classify", "my refund")
     expect(card.locator(".card-note")).to_have_text("the queue is full; ask again in a moment")
     world.failures.clear()
@@ -52,8 +52,8 @@ def test_a_refused_question_can_be_asked_again(page: Page, site: Any, world: Wor
     expect(page.locator(".card").first.locator(".answer")).to_have_text("refund")
 
 
-def test_a_vote_is_sent_again_when_the_log_was_away(page: Page, site: Any, world: World) -> None:
-    page.goto(site.url)
+def test_a_vote_is_sent_again_when_the_log_was_away(page: Page, memory_site: Any, world: World) -> None:
+    page.goto(memory_site.url)
     card = ask(page, "classify", "my refund")
     world.failures["SubmitFeedback"] = LogUnavailable("the disk is full", 0.3)
     with page.expect_response(lambda response: response.status == 503):
@@ -63,8 +63,8 @@ def test_a_vote_is_sent_again_when_the_log_was_away(page: Page, site: Any, world
     assert len(world.votes) == 1
 
 
-def test_a_vote_that_fails_is_not_shown_as_given(page: Page, site: Any, world: World) -> None:
-    page.goto(site.url)
+def test_a_vote_that_fails_is_not_shown_as_given(page: Page, memory_site: Any, world: World) -> None:
+    page.goto(memory_site.url)
     card = ask(page, "classify", "my refund")
     world.failures["SubmitFeedback"] = Overloaded("user_id: more than 120 votes in a minute", 3)
     expect(card.locator(".rate")).to_be_visible()
@@ -74,23 +74,23 @@ def test_a_vote_that_fails_is_not_shown_as_given(page: Page, site: Any, world: W
     expect(page.locator("#mine .vote")).to_have_count(0)
 
 
-def test_an_answer_that_was_not_logged_offers_no_thumbs(page: Page, site: Any, world: World) -> None:
+def test_an_answer_that_was_not_logged_offers_no_thumbs(page: Page, memory_site: Any, world: World) -> None:
     world.logged = False
-    page.goto(site.url)
+    page.goto(memory_site.url)
     card = ask(page, "classify", "my refund")
     expect(card.locator(".candidate-note")).to_contain_text("can not be rated")
     expect(card.get_by_role("button", name="Good answer")).to_be_hidden()
 
 
-def test_a_cleared_cookie_is_explained(page: Page, site: Any, world: World) -> None:
-    page.goto(site.url)
+def test_a_cleared_cookie_is_explained(page: Page, memory_site: Any, world: World) -> None:
+    page.goto(memory_site.url)
     page.context.clear_cookies()
     card = ask(page, "classify", "my refund")
     expect(card.locator(".card-note")).to_contain_text("Reload it and try again")
 
 
-def test_the_operators_page_follows_what_happens(page: Page, site: Any, world: World) -> None:
-    page.goto(f"{site.url}/operate")
+def test_the_operators_page_follows_what_happens(page: Page, memory_site: Any, world: World) -> None:
+    page.goto(f"{memory_site.url}/operate")
     page.locator("details.run").nth(1).locator("summary").click()
     page.get_by_role("button", name="Promote v3").focus()
     world.champions["helpdesk"].append("v1")
@@ -103,9 +103,9 @@ def test_the_operators_page_follows_what_happens(page: Page, site: Any, world: W
     expect(page.get_by_role("button", name="Promote v3")).to_be_focused()
 
 
-def test_a_refused_order_stays_open_with_its_text(page: Page, site: Any, world: World) -> None:
+def test_a_refused_order_stays_open_with_its_text(page: Page, memory_site: Any, world: World) -> None:
     world.champions["helpdesk"] = ["v1"]
-    page.goto(f"{site.url}/operate")
+    page.goto(f"{memory_site.url}/operate")
     page.get_by_role("button", name="Roll back").click()
     order = page.get_by_role("dialog")
     order.get_by_label("Reason").fill("worse")
@@ -115,8 +115,8 @@ def test_a_refused_order_stays_open_with_its_text(page: Page, site: Any, world: 
     expect(order.get_by_label("Reason")).to_have_value("worse")
 
 
-def test_an_outage_is_said_and_passes(page: Page, site: Any, world: World) -> None:
-    page.goto(f"{site.url}/operate")
+def test_an_outage_is_said_and_passes(page: Page, memory_site: Any, world: World) -> None:
+    page.goto(f"{memory_site.url}/operate")
     world.failures["Status"] = Unavailable("restarting", 0.1)
     expect(page.locator("#fresh")).to_have_text(re.compile("Not up to date: .*503.* Trying again"))
     expect(page.locator(".tile-figure").first).to_have_text("v2")
@@ -124,8 +124,8 @@ def test_an_outage_is_said_and_passes(page: Page, site: Any, world: World) -> No
     expect(page.locator("#fresh")).to_be_empty()
 
 
-def test_gates_are_listed_and_the_report_opens(page: Page, site: Any, world: World) -> None:
-    page.goto(f"{site.url}/operate")
+def test_gates_are_listed_and_the_report_opens(page: Page, memory_site: Any, world: World) -> None:
+    page.goto(f"{memory_site.url}/operate")
     run = page.locator("details.run").first
     expect(run.locator("li.failed")).to_contain_text("held-out reward")
     expect(run.locator("li.passed")).to_have_count(2)
@@ -134,7 +134,7 @@ def test_gates_are_listed_and_the_report_opens(page: Page, site: Any, world: Wor
     expect(opened.value.get_by_role("heading", name="Rejected, and why")).to_be_visible()
 
 
-def test_the_page_says_when_no_policy_is_served(page: Page, site: Any, world: World) -> None:
+def test_the_page_says_when_no_policy_is_served(page: Page, memory_site: Any, world: World) -> None:
     world.failures["DescribePolicy"] = Unavailable("starting", 0.1)
-    page.goto(site.url)
+    page.goto(memory_site.url)
     expect(page.get_by_text("No policy is served right now.")).to_be_visible()

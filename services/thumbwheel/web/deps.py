@@ -41,11 +41,12 @@ class Health:
 class Deps:
     """Everything the routes use.
 
-    `client` and `admin` are best made with `RETRY`. `secret` (at least 32 bytes, stable over restarts) signs visitors' cookies. `rater_of` turns a user id into
-    the pseudonym the store keeps. `runs_dir` holds a folder for each run, with its `report.html`.
-    `allowed_hosts` are the host names the pages answer to, without port ("*" for any): this stops other sites
-    from reaching them by a name of their own. Only requests from this machine reach the operator's page unless
-    `operate_remotely`. `max_text_chars`, `max_body_bytes` and `body_timeout_s` bound what users send.
+    `client` and `admin` are best made with `RETRY`. `secret` (at least 32 bytes, stable over restarts) signs
+    visitors' cookies. `rater_of` turns a user id into the pseudonym the store keeps. `runs_dir` holds a folder
+    for each run, with its `report.html`. `allowed_hosts` are the host names the pages answer to, without port
+    ("*" for any): this stops other sites from reaching them by a name of their own. Only requests from this
+    machine reach the operator's page unless `operate_remotely`. `max_text_chars` is the longest text users may
+    send; a body must arrive within `body_timeout_s` seconds.
     """
 
     client: AsyncClient
@@ -59,10 +60,14 @@ class Deps:
     allowed_hosts: tuple[str, ...] = LOOPBACK_NAMES
     operate_remotely: bool = False
     max_text_chars: int = 16_000
-    max_body_bytes: int = 256 << 10
     body_timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
         """Refuse a secret that can be guessed."""
         if len(self.secret) < _MIN_SECRET_BYTES:
             raise ValueError(f"secret: at least {_MIN_SECRET_BYTES} bytes, got {len(self.secret)}")
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest body: the longest text with every character escaped (6 bytes), and the other fields."""
+        return 6 * self.max_text_chars + (32 << 10)

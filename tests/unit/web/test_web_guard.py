@@ -120,10 +120,16 @@ def test_no_json_object_breaks_a_route(browser: Any, path: str, body: dict[str, 
 
 
 def test_a_giant_body_is_refused_before_it_is_read_whole(browser: Any) -> None:
-    body = json.dumps({**ASK, "text": "x" * (256 << 10)}).encode()
+    body = json.dumps({**ASK, "text": "x" * (128 << 10)}).encode()
     response = browser.post("/ask/classify", body)
     assert response.status_code == 413
-    assert "262,144 bytes at most" in response.json()["error"]["message"]
+    assert "128,768 bytes at most" in response.json()["error"]["message"]
+
+
+def test_the_longest_text_fits_however_it_is_written(browser: Any) -> None:
+    body = json.dumps({**ASK, "text": "\u00e9" * 16_000}, ensure_ascii=True).encode()
+    assert len(body) > 96_000
+    assert browser.post("/ask/classify", body).status_code == 200
 
 
 async def test_an_endless_body_is_read_no_further_than_the_limit() -> None:

@@ -75,6 +75,17 @@ def test_a_running_run_and_dead_letters_show(browser: Any, world: World) -> None
     page = browser.open("/operate/panels").text
     assert '<span class="bad">3 dead letters</span>' in page
     assert "<code>run-0003</code>" in page
+    world.status.policies[0].running_step = "improve"
+    world.status.policies[0].running_progress = 0.4256
+    page = browser.open("/operate/panels").text
+    assert 'value="0.426"' in page and "improve · <code>run-0003</code>" in page
+
+
+def test_the_last_swap_says_how_long_it_took(browser: Any, world: World) -> None:
+    assert "swapped in" not in browser.open("/operate/panels").text
+    world.status.policies[0].last_swap_version = "v2"
+    world.status.policies[0].last_swap_duration_s = 1.26
+    assert "helpdesk · swapped in 1.3 s" in browser.open("/operate/panels").text
 
 
 def test_a_gate_without_an_interval_shows_none(browser: Any, world: World) -> None:

@@ -12,14 +12,19 @@ const dialog = document.getElementById("order");
 const form = document.getElementById("order-form");
 const problem = document.getElementById("order-error");
 const submit = document.getElementById("order-submit");
-const last = new Map(); // panel name -> the HTML it was last given
+const last = new Map(); // panel name -> the HTML the server last gave for it
+let asked = 0; // refreshes asked for, and the latest one shown: a late answer never overwrites a newer one
+let shown = 0;
 let order = null;
 
 async function refresh() {
+  const turn = (asked += 1);
   try {
     const response = await fetch(`/operate/panels?policy=${encodeURIComponent(main.dataset.policy)}`);
     if (!response.ok) throw new Error(`the service answered ${response.status}`);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (turn < shown) return;
+    shown = turn;
     for (const panel of page.querySelectorAll("[data-panel]")) replace(panel);
     if (fresh.classList.contains("bad")) fresh.textContent = "";
     fresh.classList.remove("bad");
@@ -34,9 +39,7 @@ async function refresh() {
 function replace(panel) {
   const name = panel.dataset.panel;
   if (last.get(name) === panel.innerHTML) return;
-  const isFirst = !last.has(name);
   last.set(name, panel.innerHTML);
-  if (isFirst) return;
   const old = panels.querySelector(`[data-panel="${name}"]`);
   const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
   for (const details of old.querySelectorAll("details[data-key]")) {
@@ -102,5 +105,6 @@ panels.addEventListener("click", (event) => {
 });
 form.addEventListener("submit", send);
 document.getElementById("order-cancel").addEventListener("click", () => dialog.close());
+for (const panel of panels.querySelectorAll("[data-panel]")) last.set(panel.dataset.panel, panel.innerHTML);
 refreshTimes(panels);
 keepFresh();
