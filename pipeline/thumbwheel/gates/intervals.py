@@ -30,7 +30,7 @@ def bootstrap(
     """Percentile bootstrap (Efron 1979) of a statistic that takes columns and `axis`, seeded.
 
     Rows are drawn together when `paired`, so that entry i of every column stays with its companions. Resamples are
-    computed many at a time: the statistic sees leading axes.
+    computed a hundred at a time (more go through memory and take longer): the statistic sees leading axes.
     """
     found = stats.bootstrap(
         columns,
@@ -40,7 +40,7 @@ def bootstrap(
         vectorized=True,
         confidence_level=confidence,
         method="percentile",
-        batch=500,
+        batch=100,
         rng=np.random.default_rng(SEED),
     ).confidence_interval
     return Interval(float(statistic(*columns, axis=-1)), float(found.low), float(found.high))
