@@ -67,7 +67,7 @@ class SqliteLog:
         self, path: Path, *, max_bytes: int, partitions: int, topics: Sequence[str], read_only: bool = False
     ) -> None:
         """See `open_log`."""
-        self._path = path
+        self._max_bytes = max_bytes
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._appended = threading.Condition()
@@ -165,12 +165,10 @@ class SqliteLog:
 
     def fullness(self) -> float:
         """Return the share of `max_bytes` that is filled, in [0, 1]."""
-        with self._write_lock, _translated():
-            pages, free, most = (
-                self._writer.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("page_count", "freelist_count", "max_page_count")
-            )
-        return min(1.0, float(pages - free) / float(most))
+        page_size, pages, free = (
+            int(self._query(f"PRAGMA {name}", ())[0][0]) for name in ("page_size", "page_count", "freelist_count")
+        )
+        return min(1.0, (pages - free) * page_size / self._max_bytes)
 
     def close(self) -> None:
         """Close the file; an append in flight finishes first."""

@@ -118,6 +118,8 @@ def _response_record(message: pb.InferenceLogged, time_us: int) -> LoggedRespons
     _need_id("response_id", message.response_id)
     _need_id("policy", message.policy)
     _need_id("policy_version", message.policy_version)
+    if "\0" in message.user_hash:
+        raise PoisonRecord("user_hash", "must be without zero characters")
     return LoggedResponse(
         response_id=message.response_id,
         request_id=message.request_id,

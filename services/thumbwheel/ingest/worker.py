@@ -98,10 +98,12 @@ class IngestWorker:
 
     def backlog(self) -> int:
         """Return how many records of the log are not in the store yet. Safe from any thread."""
-        return sum(
-            max(0, self._log.end_offset(topic, partition) - self._store.offset(CONSUMER, topic, partition))
-            for topic, partition in self._partitions()
-        )
+        total = 0
+        for topic, partition in self._partitions():
+            offset = self._store.offset(CONSUMER, topic, partition)
+            end = self._log.end_offset(topic, partition)
+            total += end - offset if offset <= end else end
+        return total
 
     def housekeep(self) -> int:
         """Give up on votes that waited too long, make room in a log that fills up; return how many were given up.
@@ -117,13 +119,14 @@ class IngestWorker:
         started = time.monotonic()
         offset = self._offset(topic, partition)
         end = self._log.end_offset(topic, partition)
-        if end <= offset:
+        if end == offset:
+            return 0
+        if end < offset:  # another log than was read before: reading it all adds nothing twice, skipping would lose
+            self._apply(Batch(CONSUMER, topic, partition, offset, 0))
             return 0
         records = self._log.read(topic, partition, offset, self._settings.batch)
-        if records:
-            batch = batch_of(CONSUMER, offset, records)
-        else:  # all up to `end` were erased
-            batch = Batch(CONSUMER, topic, partition, offset, end)
+        # Nothing to read before `end`: all of it was erased.
+        batch = batch_of(CONSUMER, offset, records) if records else Batch(CONSUMER, topic, partition, offset, end)
         if not self._apply(batch):
             return 0
         self._on_step(Step(topic, partition, len(records), len(batch.dead_letters), time.monotonic() - started))

@@ -43,9 +43,11 @@ def put(store: FeedbackStore, *records: LoggedResponse | Feedback) -> None:
     store.apply(Batch("c", FEEDBACK, 0, offset, offset + 1, responses, feedback))
 
 
-def ran(store: FeedbackStore, version: str, parent: str, watermark: int, policy: str = "bank") -> None:
+def ran(
+    store: FeedbackStore, version: str, parent: str, watermark: int, policy: str = "bank", started: int = 0
+) -> None:
     lease = store.acquire_lease(policy, "h", 60)
-    run = Run(f"run-{policy}-{version}", policy, RunState.PROMOTED, RunStep.PUBLISH, parent, watermark)
+    run = Run(f"run-{policy}-{version}", policy, RunState.PROMOTED, RunStep.PUBLISH, parent, started or watermark)
     store.save_run(replace(run, candidate_version=version, watermark=watermark), lease)
 
 
@@ -82,7 +84,8 @@ def test_the_report_names_versions_that_learned_from_the_user(store: FeedbackSto
     ran(store, "v2", "v1", watermark=1)
     put(store, edit("b", "r2", "me"))
     ran(store, "v3", "v2", watermark=2)
-    ran(store, "v4", "v3", watermark=3)
+    ran(store, "v4", "v3", watermark=1, started=3)  # learned from older votes, but on top of v3
+    ran(store, "v5", "v2", watermark=1, started=4)
     ran(store, "v2", "v1", watermark=9, policy="other")  # the user had answers of it, but there are no votes on them
     assert list(store.erase_user("me").versions_trained_on_it) == ["bank/v3", "bank/v4"]
 

@@ -205,6 +205,20 @@ def test_records_erased_before_they_were_read_are_passed_over(world: World) -> N
     assert world.worker.drain() == 1
 
 
+def test_a_log_that_was_replaced_is_read_from_its_start(world: World, tmp_path: Path) -> None:
+    world.append(*(answer(name) for name in names(20)))
+    world.worker.drain()
+    new = open_log(tmp_path / "new.sqlite", partitions=2)
+    new.append([to_log(answer("r000")), to_log(answer("new")), to_log(vote("f1", "new"))])
+    worker = IngestWorker(new, world.store, Ingest())
+    assert worker.backlog() > 0
+    worker.drain()
+    assert worker.backlog() == 0
+    new.close()
+    assert world.store.watermark() == 1
+    assert world.store.vote_counts("p")["v"].responses == 21
+
+
 def test_what_is_stored_leaves_a_log_that_fills_up(world: World) -> None:
     acknowledged = 0
     with pytest.raises(LogUnavailable):
