@@ -186,7 +186,8 @@ async def _learned(admin: AdminClient, crowds: Mapping[str, Crowd], show: Show) 
     while len(ended) < len(crowds):
         status = await asyncio.to_thread(admin.status)
         for one in status.policies:
-            show.learning(one.policy, _stage(one), one.running_progress)
+            if one.policy not in ended:
+                show.learning(one.policy, _stage(one), one.running_progress)
         for policy in crowds.keys() - ended.keys():
             runs = await asyncio.to_thread(admin.runs, policy, 1)
             if runs and runs[0].state is not RunState.RUNNING:

@@ -16,6 +16,14 @@ def command() -> None:
 
 
 @command.command()
+def markdown() -> None:
+    """Print the page docs/configuration.md."""
+    from thumbwheel.config.document import markdown
+
+    click.echo(markdown(), nl=False)
+
+
+@command.command()
 @click.argument("section", required=False, default="")
 @json_option
 @pass_context

@@ -28,6 +28,7 @@ COMMANDS = {
     "erase": ("erase", "Remove a user's texts and votes."),
     "doctor": ("doctor", "Check this installation and its home folder."),
     "config": ("config", "Show the configuration."),
+    "keys": ("keys", "Change the key that signs feedback tokens."),
     "completion": ("completion", "Print the shell completion script."),
 }
 

@@ -25,6 +25,8 @@ FILE_NAME = "thumbwheel.toml"
 PREFIX = "THUMBWHEEL_"
 FILE_VARIABLE = "THUMBWHEEL_CONFIG"
 DEFAULT = "default"
+# Not settings: which servers tests demand, and the token of `thumbwheel vote --response-id`.
+_OTHER_VARIABLES = frozenset({FILE_VARIABLE, "THUMBWHEEL_REQUIRE", "THUMBWHEEL_TOKEN"})
 _HIDDEN = "(hidden)"
 _TYPE_NAMES: Mapping[object, str] = {bool: "true or false", Path: "path", type(None): "empty"}
 _PLAIN_UNITS = ("", "count", "fraction", "port", "ratio")
@@ -158,7 +160,7 @@ def _from_environment(names: Iterable[str]) -> dict[str, _Value]:
     variables = {PREFIX + name.replace(".", "__").upper(): name for name in names}
     values = {}
     for variable, text in os.environ.items():
-        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE or _is_service_link(variable, text):
+        if not variable.startswith(PREFIX) or variable in _OTHER_VARIABLES or _is_service_link(variable, text):
             continue
         _demand_known(variable, variable, variables)
         values[variables[variable]] = _Value(text, f"environment {variable}", variable)
