@@ -68,7 +68,7 @@ def doubly_robust_terms(
     """Doubly robust: the direct method plus the weighted residual w * (r - predicted(x, a)).
 
     Unbiased if either the weights or the predictions are right; `predicted_BK` must not have been fitted on
-    the same answers (see `reward_table`). Dudik, Langford and Li (2011), same paper.
+    the same answers. Dudik, Langford and Li (2011), same paper.
     """
     residual_B = rewards_B - predicted_BK[np.arange(len(actions_B)), actions_B]
     return direct_method_terms(predicted_BK, target_BK) + weights_B * residual_B

@@ -16,7 +16,6 @@ from thumbwheel.ope.estimators import (
     snips,
     snips_terms,
 )
-from thumbwheel.ope.reward_table import predict_rewards
 from thumbwheel.ope.weights import Floats, Indices, effective_sample_size, importance_weights, largest_weight
 
 LABELS = 4
@@ -159,23 +158,3 @@ def test_effective_sample_size_of_equal_and_of_one_sided_weights() -> None:
 def test_largest_weight() -> None:
     assert largest_weight(np.array([0.2, 7.5, 1.0])) == 7.5
     assert largest_weight(np.array([])) == 0
-
-
-def test_the_reward_table_learns_a_calibration_curve() -> None:
-    rng = np.random.default_rng(2)
-    logged_BK = softmax(rng.normal(scale=2.0, size=(6000, LABELS)))
-    actions_B = np.array([rng.choice(LABELS, p=row) for row in logged_BK], dtype=np.int64)
-    chosen_B = logged_BK[np.arange(6000), actions_B]
-    rewards_B = (rng.uniform(size=6000) < chosen_B).astype(np.float64)
-    predicted_BK = predict_rewards(logged_BK, actions_B, rewards_B, seed=0)
-    assert float(np.abs(predicted_BK - logged_BK).mean()) < 0.05
-
-
-def test_no_answer_sees_its_own_reward_in_the_reward_table() -> None:
-    log = SyntheticLog(200, seed=3)
-    before_BK = predict_rewards(log.logged_BK, log.actions_B, log.rewards_B, seed=4)
-    changed_B = log.rewards_B.copy()
-    changed_B[11] = 1000.0
-    after_BK = predict_rewards(log.logged_BK, log.actions_B, changed_B, seed=4)
-    assert np.array_equal(before_BK[11], after_BK[11])
-    assert not np.array_equal(before_BK, after_BK)
