@@ -152,6 +152,26 @@ def test_a_bare_report_has_no_empty_sections() -> None:
     assert page.tags["h2"] == page.tags["table"] == page.tags["figure"] == 0
 
 
+def test_a_failed_run_is_reported_whatever_its_numbers_are() -> None:
+    broken = replace(
+        BARE,
+        verdict=Verdict(False, (), "Keep the champion: too few votes."),
+        per_rater={"nobody": 0},
+        comparisons=[Comparison("Reward", math.inf, -math.inf, "", "higher")],
+        curves=[Curve("Reward", {"reward": []}), Curve("KL", {"KL": [1.0]})],
+        reward_model=RewardModelFit([math.nan, 1.0, 0.0], [0.5, math.nan, 0.2]),
+        samples=[Sample("p", "c", "d", math.inf, math.nan)],
+    )
+    page = Page(render(broken))
+    assert "Keep the champion: too few votes." in page.text
+    assert "∞" in page.text
+    assert page.tags["figure"] == 2
+
+
+def test_a_reward_model_without_votes_has_no_plot() -> None:
+    assert "The reward model" not in Page(render(replace(BARE, reward_model=RewardModelFit([], [])))).text
+
+
 def test_the_same_data_give_the_same_page(full: ReportData) -> None:
     assert render(full) == render(full)
 

@@ -62,7 +62,9 @@ def curve_plot(curve: Curve) -> str:
 
 def calibration_plot(fit: RewardModelFit, confidence: float = 0.95) -> str:
     """Predicted against observed share of thumbs up in ten bins of equal count, with Wilson's intervals."""
-    points = reliability(np.asarray(fit.thumbs_up, np.float64), np.asarray(fit.probabilities, np.float64))
+    thumbs_up_N, probabilities_N = (np.asarray(column, np.float64) for column in (fit.thumbs_up, fit.probabilities))
+    finite_N = np.isfinite(thumbs_up_N) & np.isfinite(probabilities_N)
+    points = reliability(thumbs_up_N[finite_N], probabilities_N[finite_N])
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1)
