@@ -198,5 +198,6 @@ async def _threaded(work: Callable[[], _Answer]) -> _Answer:
 
 def _audit(event: str, actor: str, reason: str, **facts: object) -> None:
     """Leave a trace in the process log, besides the registry's own audit row."""
-    bind_contextvars(policy=facts.get("policy", ""))
+    if "policy" in facts:
+        bind_contextvars(policy=facts["policy"])
     logger.info(event, actor=actor, reason=reason, **facts)

@@ -58,11 +58,6 @@ class Assembly:
         growing.pieces.append(message.text_delta)
         return Delta.of(message.text_delta, message.candidate)
 
-    def stamp(self, candidate: int) -> Receipt | None:
-        """Return what a candidate was stamped with, once its first message has come."""
-        growing = self._growing.get(candidate)
-        return Receipt.from_stamp(growing.stamp) if growing else None
-
     def finish(self, user: str, sender: Sender[R]) -> Generation[R]:
         """Return the whole answer. Raises Unavailable when the stream ended before a candidate did."""
         return Generation(tuple(_candidate(self._growing[key], user, sender) for key in sorted(self._growing)))

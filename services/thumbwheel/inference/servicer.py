@@ -94,13 +94,14 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     async def _generated(self, query: GenerateQuery, context: _Context) -> pb.GenerateResponse:
         with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
             task = _GenerateTask(self._request_log, origin, query)
-            await self._counted("generate", task.run(None))
+            self._count_tokens(origin, await self._counted("generate", task.run(None)))
             stamps = await task.log()
         return pb.GenerateResponse(candidates=[task.candidate(i, stamp) for i, stamp in enumerate(stamps)])
 
     async def _streamed(self, query: GenerateQuery, context: _Context) -> None:
         with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
-            await self._counted("generate", _GenerateTask(self._request_log, origin, query).run(context))
+            task = _GenerateTask(self._request_log, origin, query)
+            self._count_tokens(origin, await self._counted("generate", task.run(context)))
 
     async def _classified(self, query: ClassifyQuery, context: _Context) -> pb.ClassifyResponse:
         with self._origin(query.policy, PolicyKind.CLASSIFY, query.asker, context) as origin:
@@ -120,6 +121,10 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         with self._policies.choose(policy, user_hash).lease() as served:
             bind_contextvars(policy=policy, policy_version=served.ref.version)
             yield self._request_log.origin(asker, user_hash, served, _trace_parent(context))
+
+    def _count_tokens(self, origin: Origin, tokens: int) -> None:
+        ref = origin.served.ref
+        self._metrics.tokens.inc(tokens, policy=ref.policy, policy_version=ref.version)
 
     async def _counted(self, queue: str, work: Awaitable[_T]) -> _T:
         self._metrics.depth.add(1, queue=queue)
@@ -165,16 +170,22 @@ class _GenerateTask:
         self._begun: set[int] = set()
         self._answers: dict[int, LoggedResponse] = {}
 
-    async def run(self, out: _Context | None) -> None:
-        """Draw the candidates; with `out`, write messages as text is made and each candidate's end once logged."""
+    async def run(self, out: _Context | None) -> int:
+        """Draw the candidates; with `out`, write messages as text is made and each candidate's end once logged.
+
+        Returns how many tokens were drawn.
+        """
+        tokens = 0
         async with self._engine.generate(
             self._prompt_ids, self._sampling, self._query.candidates, stream=out is not None
         ) as progress:
             async for step in progress:
                 if step.finished is not None:
+                    tokens += len(step.finished.token_ids)
                     self._answers[step.candidate] = self._answer(step)
                 if out is not None:
                     await out.write(await self._message(step))
+        return tokens
 
     async def log(self) -> list[pb.Stamp]:
         """Make all candidates durable at once; their stamps in order."""

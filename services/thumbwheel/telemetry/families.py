@@ -115,6 +115,8 @@ class GaugeFamily(_Family):
         """Forget every labelled value, before those that still exist are set again."""
         self._metric.clear()
         self._series.clear()
+        for seen in self._seen.values():
+            seen.clear()
 
 
 class HistogramFamily(_Family):

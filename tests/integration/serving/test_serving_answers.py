@@ -217,3 +217,14 @@ async def test_describe_policy_tells_what_is_served(home: Any, serve: Any) -> No
     assert list(intent.labels) == ["refund", "delivery", "other"]
     assert intent.max_input_tokens == 64
     assert math.isclose(intent.probability_floor, 0.02, abs_tol=1e-7)
+
+
+async def test_drawn_tokens_are_counted_by_version(home: Any, serve: Any) -> None:
+    home.publish("chat", PolicyKind.GENERATE, seed=1)
+    async with serve() as service:
+        answer = await service.stub.Generate(pb.GenerateRequest(prompt="hello", n=2))
+        async for _ in service.stub.StreamGenerate(pb.GenerateRequest(prompt="hello")):
+            pass
+        drawn = sum(len(one.answer.token_ids) for one in home.logged())
+        counted = service.metric("thumbwheel_generated_tokens_total", policy="chat", policy_version="v1")
+    assert counted == drawn > sum(candidate.completion_tokens for candidate in answer.candidates)

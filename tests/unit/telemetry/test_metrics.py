@@ -112,6 +112,14 @@ def test_a_gauge_forgets_what_is_gone(metrics: Metrics) -> None:
     assert metrics.render().count(b"thumbwheel_version_serving{") == 1
 
 
+def test_a_cleared_gauge_has_room_for_new_label_values(metrics: Metrics) -> None:
+    for version in range(2 * MAX_LABEL_VALUES):
+        metrics.version.serving.clear()
+        metrics.version.serving.set(1, policy="desk", channel="champion", policy_version=f"v{version}")
+    labels = {"policy": "desk", "channel": "champion", "policy_version": f"v{2 * MAX_LABEL_VALUES - 1}"}
+    assert metrics.registry.get_sample_value("thumbwheel_version_serving", labels) == 1.0
+
+
 def test_two_processes_worth_of_metrics_live_side_by_side(metrics: Metrics) -> None:
     other = Metrics()
     metrics.feedback.received.inc(kind="thumb", outcome="accepted")

@@ -1,0 +1,221 @@
+"""Feedback that is refused, over real gRPC: by which status, with which field, limit and cure, and nothing logged."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from thumbwheel.bus.group_commit import GroupCommitter
+from thumbwheel.bus.port import FEEDBACK
+from thumbwheel.bus.sqlite_log import open_log
+from thumbwheel.client.aio import AsyncClient
+from thumbwheel.errors import LogUnavailable, Overloaded
+from thumbwheel.feedback.clock import ServerClock
+from thumbwheel.feedback.limits import RaterLimits
+from thumbwheel.feedback.progress import IngestProgress
+from thumbwheel.feedback.servicer import FeedbackServicer, Voters
+from thumbwheel.feedback.v1 import feedback_pb2 as pb
+from thumbwheel.feedback.votes import IngestedVotes
+from thumbwheel.ingest.worker import CONSUMER
+
+if TYPE_CHECKING:
+    from tests.integration.feedback.conftest import Service
+
+HOUR_US = 3_600_000_000
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+DENIED = grpc.StatusCode.PERMISSION_DENIED
+UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
+
+FOREIGN_TOKEN = "does not belong to this answer and user; send the token that came with the answer itself"
+
+
+def ranking(*candidates: tuple[str, str]) -> pb.Ranking:
+    ranked = [pb.RankedCandidate(response_id=one, feedback_token=token) for one, token in candidates]
+    return pb.Ranking(best_first=ranked)
+
+
+Change = Callable[["Service"], dict[str, Any]]
+BAD_SUBMISSIONS: list[tuple[str, Change, grpc.StatusCode, str]] = [
+    ("no token", lambda s: {"feedback_token": ""}, UNAUTHENTICATED, "feedback_token: is missing; send the token"),
+    ("not a token", lambda s: {"feedback_token": "abc"}, DENIED, f"feedback_token: {FOREIGN_TOKEN}"),
+    ("forged", lambda s: {"feedback_token": s.forged_token("r1")}, DENIED, f"feedback_token: {FOREIGN_TOKEN}"),
+    ("another answer's", lambda s: {"feedback_token": s.token("r2")}, DENIED, f"feedback_token: {FOREIGN_TOKEN}"),
+    ("another user's", lambda s: {"feedback_token": s.token("r1", "bob")}, DENIED, f"feedback_token: {FOREIGN_TOKEN}"),
+    ("sent as another", lambda s: {"user_id": "bob"}, DENIED, f"feedback_token: {FOREIGN_TOKEN}"),
+    (
+        "expired",
+        lambda s: {"feedback_token": s.token("r1", age_us=HOUR_US + 1)},
+        DENIED,
+        "feedback_token: expired; the time for rating this answer is over",
+    ),
+    ("no id", lambda s: {"feedback_id": ""}, INVALID, "feedback_id: must be a UUID"),
+    ("no UUID", lambda s: {"feedback_id": "x" * 36}, INVALID, "feedback_id: must be a UUID"),
+    ("a braced UUID", lambda s: {"feedback_id": "{" + str(uuid.uuid4()) + "}"}, INVALID, "feedback_id: must be a UUID"),
+    ("no answer", lambda s: {"response_id": ""}, INVALID, "response_id: is missing"),
+    ("nothing said", lambda s: {"thumb": None}, INVALID, "feedback: is missing; set one of thumb, rating"),
+    ("no thumb", lambda s: {"thumb": pb.THUMB_UNSPECIFIED}, INVALID, "thumb: must be THUMB_UP or THUMB_DOWN"),
+    ("a third thumb", lambda s: {"thumb": 3}, INVALID, "thumb: must be THUMB_UP or THUMB_DOWN"),
+    ("rating 0", lambda s: {"thumb": None, "rating": 0}, INVALID, "rating: must be 1 to 5, got 0"),
+    ("rating 6", lambda s: {"thumb": None, "rating": 6}, INVALID, "rating: must be 1 to 5, got 6"),
+    ("no edit", lambda s: {"thumb": None, "edit": pb.Edit()}, INVALID, "edit: is empty; set one of text, label, tags"),
+    ("an empty edit", lambda s: {"thumb": None, "edit": pb.Edit(text=" ")}, INVALID, "edit.text: is empty"),
+    (
+        "a long edit",
+        lambda s: {"thumb": None, "edit": pb.Edit(text="x" * 16_001)},
+        INVALID,
+        "edit.text: at most 16,000 characters are allowed, got 16,001; shorten it",
+    ),
+    (
+        "an empty tag",
+        lambda s: {"thumb": None, "edit": pb.Edit(tags=pb.Tags(tags=["a", ""]))},
+        INVALID,
+        "edit.tags[1]: is empty",
+    ),
+    ("a long comment", lambda s: {"comment": "x" * 2_001}, INVALID, "comment: at most 2,000 characters are allowed"),
+    ("a zero character", lambda s: {"comment": "a\0b"}, INVALID, "comment: must not contain the zero character"),
+    ("a long user id", lambda s: {"user_id": "x" * 257}, INVALID, "user_id: at most 256 characters are allowed"),
+    ("nine reasons", lambda s: {"reasons": list("abcdefghi")}, INVALID, "reasons: at most 8 are allowed, got 9"),
+    ("an odd reason", lambda s: {"reasons": ["ok", "Too Slow"]}, INVALID, "reasons[1]: must be 1 to 40 characters"),
+    (
+        "one candidate",
+        lambda s: {"thumb": None, "ranking": ranking(("r1", s.token("r1")))},
+        INVALID,
+        "ranking.best_first: must name 2 to 8 candidates, got 1",
+    ),
+    (
+        "nine candidates",
+        lambda s: {"thumb": None, "ranking": ranking(*((f"r{i}", s.token(f"r{i}")) for i in range(1, 10)))},
+        INVALID,
+        "ranking.best_first: must name 2 to 8 candidates, got 9",
+    ),
+    (
+        "a doubled candidate",
+        lambda s: {"thumb": None, "ranking": ranking(*((i, s.token(i)) for i in ("r1", "r2", "r1")))},
+        INVALID,
+        "ranking.best_first[2].response_id: is in the ranking twice; name every candidate once",
+    ),
+    (
+        "a stranger's candidate",
+        lambda s: {"thumb": None, "ranking": ranking(("r1", s.token("r1")), ("r2", s.token("r2", "bob")))},
+        DENIED,
+        f"ranking.best_first[1].feedback_token: {FOREIGN_TOKEN}",
+    ),
+    (
+        "a candidate without token",
+        lambda s: {"thumb": None, "ranking": ranking(("r1", s.token("r1")), ("r2", ""))},
+        UNAUTHENTICATED,
+        "ranking.best_first[1].feedback_token: is missing",
+    ),
+    (
+        "a nameless candidate",
+        lambda s: {"thumb": None, "ranking": ranking(("r1", s.token("r1")), ("", s.token("")))},
+        INVALID,
+        "ranking.best_first[1].response_id: is missing",
+    ),
+    (
+        "candidates of two versions",
+        lambda s: {"thumb": None, "ranking": ranking(("r1", s.token("r1")), ("r2", s.token("r2", version="v4")))},
+        INVALID,
+        "ranking.best_first: must be candidates of one request, made by one version",
+    ),
+    (
+        "a ranking of others",
+        lambda s: {"thumb": None, "ranking": ranking(("r2", s.token("r2")), ("r3", s.token("r3")))},
+        INVALID,
+        "response_id: must be the id of one of the ranked candidates",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"), [case[1:] for case in BAD_SUBMISSIONS], ids=[case[0] for case in BAD_SUBMISSIONS]
+)
+async def test_a_bad_submission_is_refused_by_field_limit_and_cure(
+    change: Change, code: grpc.StatusCode, message: str, service: Service
+) -> None:
+    fields: dict[str, Any] = {
+        "feedback_id": str(uuid.uuid4()),
+        "response_id": "r1",
+        "feedback_token": service.token("r1"),
+        "thumb": pb.THUMB_UP,
+    }
+    fields |= change(service)
+    error = await service.submit(pb.SubmitFeedbackRequest(**fields))
+    assert error is not None
+    assert error.code() is code
+    assert (error.details() or "").startswith(message)
+    assert service.logged() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "message"),
+    [
+        ({"feedback_token": ""}, UNAUTHENTICATED, "feedback_token: is missing"),
+        ({"user_id": "bob"}, DENIED, f"feedback_token: {FOREIGN_TOKEN}"),
+        ({"feedback_id": "1"}, INVALID, "feedback_id: must be a UUID"),
+        ({"kind": 0}, INVALID, "kind: is missing or unknown; set one of thumb, rating, ranking, edit"),
+        ({"kind": 9}, INVALID, "kind: is missing or unknown"),
+        ({"response_id": ""}, INVALID, "response_id: is missing"),
+        (
+            {},
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "kind: you have no current thumb on this answer, so there is nothing to retract",
+        ),
+    ],
+)
+async def test_a_bad_retraction_is_refused(
+    fields: dict[str, Any], code: grpc.StatusCode, message: str, service: Service
+) -> None:
+    error = await service.retract(**{"response_id": "r1", "feedback_token": service.token("r1")} | fields)
+    assert error is not None
+    assert error.code() is code
+    assert (error.details() or "").startswith(message)
+    assert service.logged() == []
+
+
+async def test_too_many_votes_are_refused_with_a_hint(service: Service, client: AsyncClient) -> None:
+    service.answer("r1", "alice")
+    own = service.ballot(client, "r1", "alice")
+    for _ in range(20):
+        await own.thumbs_up()
+    with pytest.raises(Overloaded, match="more than 20 votes in a minute") as caught:
+        await own.thumbs_up()
+    assert 0 < caught.value.retry_after_s <= 3.0
+    assert len(service.logged()) == 20
+    assert service.counted("thumb", "limited") == 1.0
+    await service.ballot(client, "r1", "bob").thumbs_up()
+
+
+async def test_a_stranger_can_not_use_up_a_raters_pace(service: Service, client: AsyncClient) -> None:
+    forged = client.ballot("r1", service.forged_token("r1", "alice"), "alice")
+    for _ in range(30):
+        with pytest.raises(Exception, match="does not belong"):
+            await forged.thumbs_up()
+    await service.ballot(client, "r1", "alice").thumbs_up()
+
+
+async def test_a_vote_that_could_not_be_made_durable_is_not_acknowledged(tmp_path: Path, parts: Service) -> None:
+    small = open_log(tmp_path / "small.sqlite", max_bytes=1 << 16)
+    committer = GroupCommitter(small, max_batch=64)
+    progress = IngestProgress(parts.store, small, CONSUMER)
+    voters = Voters(parts.signer, parts.raters, RaterLimits(per_minute=1000))
+    lookup = IngestedVotes(parts.store, progress)
+    servicer = FeedbackServicer(voters, committer, lookup, ServerClock(), parts.metrics.feedback)
+    accepted = 0
+    request = pb.SubmitFeedbackRequest(response_id="r1", feedback_token=parts.token("r1"), thumb=pb.THUMB_UP)
+    request.comment = "x" * 2000
+    context: Any = None
+    with pytest.raises(LogUnavailable):
+        for _ in range(1000):
+            request.feedback_id = str(uuid.uuid4())
+            await servicer.SubmitFeedback(request, context)
+            accepted += 1
+    assert len(small.read(FEEDBACK, 0, 0, 1000)) == accepted > 0
+    assert parts.counted("thumb", "unavailable") == 1.0
+    committer.close()
+    small.close()
