@@ -14,6 +14,8 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,7 @@ class Keys:
 def load_or_make_keys(path: Path, now_us: int) -> Keys:
     """Read the key file, or make it with fresh keys, atomically: of two starters one wins and both use it.
 
-    Raises InvalidConfig when others may read the file, or when it is not a key file.
+    Raises InvalidConfig when others may read the file, when it is not a key file, or when it can't be written.
     """
     if not path.exists():
         _create(path, Keys((_new_token_key(now_us),), secrets.token_bytes(_SECRET_BYTES)))
@@ -77,9 +79,8 @@ def rotate_token_key(path: Path, now_us: int, ttl_s: float) -> Keys:
     ages = zip(keys.token_keys, keys.token_keys[1:], strict=False)
     alive = tuple(old for old, successor in ages if successor.created_us + ttl_s * 1e6 > now_us)
     rotated = Keys((*alive, keys.active, _new_token_key(now_us)), keys.user_key)
-    temporary = _write_beside(path, rotated)
-    temporary.replace(path)
-    _sync_folder(path.parent)
+    with _written_beside(path, rotated) as temporary:
+        temporary.replace(path)
     return rotated
 
 
@@ -88,27 +89,35 @@ def _new_token_key(now_us: int) -> TokenKey:
 
 
 def _create(path: Path, keys: Keys) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _write_beside(path, keys)
-    try:
-        # A link fails when the name exists, a rename would overwrite the other starter's keys.
+    # A link fails when the name exists, a rename would overwrite the other starter's keys.
+    with _written_beside(path, keys) as temporary, suppress(FileExistsError):
         path.hardlink_to(temporary)
-    except FileExistsError:
-        return
-    finally:
-        temporary.unlink()
-        _sync_folder(path.parent)
 
 
-def _write_beside(path: Path, keys: Keys) -> Path:
+@contextmanager
+def _written_beside(path: Path, keys: Keys) -> Iterator[Path]:
+    """Yield a private file with the keys, durable, in the folder of `path`. Raises InvalidConfig."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _write(temporary, _encode(keys))
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    except OSError as error:
+        cure = "free some space, or make the folder writable"
+        raise InvalidConfig(str(path), f"the key file can't be written ({error.strerror}); {cure}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(file.fileno(), _MODE)
-        file.write(_encode(keys))
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    return temporary
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -80,6 +81,29 @@ def test_a_damaged_file_is_refused(path: Path, content: str) -> None:
 def test_an_absent_file_is_named(path: Path) -> None:
     with pytest.raises(InvalidConfig, match=r"keys.json: the key file can't be read \(No such file"):
         load_keys(path)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(InvalidConfig, match=r"can't be written \(No space left on device\); free some space"):
+            load_or_make_keys(path, now_us=1)
+        assert list(path.parent.iterdir()) == []
+    keys = load_or_make_keys(path, now_us=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(InvalidConfig, match="can't be written"):
+            rotate_token_key(path, now_us=2, ttl_s=60)
+    assert load_keys(path) == keys and len(list(path.parent.iterdir())) == 1
+
+
+def test_a_home_that_can_not_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidConfig, match="the key file can't be written"):
+        load_or_make_keys(tmp_path / "file" / "home" / "keys.json", now_us=1)
 
 
 def test_rotation_adds_an_active_key_and_drops_those_without_unexpired_tokens(path: Path) -> None:
