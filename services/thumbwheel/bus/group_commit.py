@@ -143,12 +143,28 @@ class GroupCommitter:
             self._changed.notify()
 
     def _run(self) -> None:
-        while batch := self._next_batch():
-            started = time.monotonic()
-            records = [record for waiting in batch for record in waiting.records]
-            outcome = self._commit(records)
+        try:
+            while batch := self._next_batch():
+                self._write(batch)
+        finally:
+            self._abandon()
+
+    def _write(self, batch: Sequence[_Waiting]) -> None:
+        started = time.monotonic()
+        records = [record for waiting in batch for record in waiting.records]
+        outcome = self._commit(records)
+        try:
             self._on_write(Write(len(records), time.monotonic() - started, outcome))
+        finally:
             _settle(batch, outcome)
+
+    def _abandon(self) -> None:
+        """Leave nobody waiting when the thread ends, even if it was by a defect of `on_write`."""
+        with self._changed:
+            self._closed = True
+            left = list(self._queue)
+            self._queue.clear()
+        _settle(left, LogUnavailable("the event log's writer has ended", _RETRY_S))
 
     def _next_batch(self) -> list[_Waiting]:
         """Wait for callers and take as many as fit one transaction; empty when closed and drained."""

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from thumbwheel.bus.group_commit import GroupCommitter
+from thumbwheel.bus.group_commit import GroupCommitter, Write
 from thumbwheel.bus.port import REQUESTS, EventLog, NewRecord
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.errors import LogUnavailable, Overloaded
@@ -165,6 +165,24 @@ def test_a_defect_reaches_the_caller_and_the_thread_goes_on(
             committer.append_blocking(one("a"))
     committer.append_blocking(one("b"))
     assert gated.batches == [[b"b"]]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_broken_observer_leaves_nobody_waiting(gated: GatedLog) -> None:
+    def broken(_write: Write) -> None:
+        raise ZeroDivisionError
+
+    committer = GroupCommitter(cast(EventLog, gated), max_batch=1, on_write=broken)
+    durable, waiting = spawn(committer, "a"), spawn(committer, "b")
+    await entered(gated)
+    await started(durable, waiting)
+    gated.gate.release()
+    await durable
+    with pytest.raises(LogUnavailable, match="writer has ended"):
+        await waiting
+    with pytest.raises(LogUnavailable):
+        await committer.append(one())
+    committer.close()
 
 
 def test_blocking_callers_hear_the_error(gated: GatedLog, committer: GroupCommitter) -> None:
