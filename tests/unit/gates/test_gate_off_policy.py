@@ -190,6 +190,16 @@ def test_predictions_keep_the_rewards_unit_and_range() -> None:
     assert 0.0 < thumbs.min() < thumbs.max() < 1.0
 
 
+def test_no_votes_own_reward_enters_its_prediction() -> None:
+    evidence = log_of(0.8, votes=200)[0]
+    columns = (evidence.champion_NK, evidence.candidate_NK, evidence.labels_N)
+    flipped_N = evidence.rewards_N.copy()
+    flipped_N[17] = 1.0 - flipped_N[17]
+    before_NK, after_NK = predict_rewards(*columns, evidence.rewards_N), predict_rewards(*columns, flipped_N)
+    assert after_NK[17].tolist() == before_NK[17].tolist()
+    assert np.abs(after_NK - before_NK).max() > 1e-4
+
+
 def test_votes_all_alike_predict_themselves() -> None:
     evidence = log_of(0.8, votes=100)[0]
     alike = predict_rewards(evidence.champion_NK, evidence.candidate_NK, evidence.labels_N, np.full(100, 3.0))
