@@ -8,7 +8,9 @@ from pathlib import Path
 from thumbwheel.dataset import snapshot as snapshots
 from thumbwheel.dataset.erase import contains, redact
 from thumbwheel.dataset.snapshot import Snapshot
-from thumbwheel.retrain.run_folder import RunFolder
+from thumbwheel.retrain.plan import load_plan
+from thumbwheel.retrain.report.data import ReportData
+from thumbwheel.retrain.run_folder import RunFolder, verdict_from_json
 
 
 def runs_with(runs_dir: Path, user_hash: str) -> list[str]:
@@ -17,7 +19,7 @@ def runs_with(runs_dir: Path, user_hash: str) -> list[str]:
 
 
 def erase_from_runs(runs_dir: Path, user_hash: str) -> list[str]:
-    """Remove a user from the snapshots of all runs, and the reports that may quote it; return those runs' ids.
+    """Remove a user from the snapshots of all runs, and the samples of their reports; return those runs' ids.
 
     A run under way whose snapshot had the user ends as failed at its next step: its inputs are no more. What a
     killed freeze left is removed whole. May be killed and called again.
@@ -28,9 +30,29 @@ def erase_from_runs(runs_dir: Path, user_hash: str) -> list[str]:
     concerned = runs_with(runs_dir, user_hash)
     for run_id in concerned:
         folder = RunFolder(runs_dir / run_id)
-        folder.report.unlink(missing_ok=True)
+        if folder.report.exists():
+            _report_without_samples(folder)
         redact(Snapshot(folder.snapshot), user_hash)
     return concerned
+
+
+def _report_without_samples(folder: RunFolder) -> None:
+    """Write a run's report again with what quotes nobody: its verdict and gates."""
+    from thumbwheel.retrain.report.write import write_report  # draws plots: slow to import
+
+    plan = load_plan(folder.path)
+    shown = ReportData(
+        policy=plan.policy,
+        kind=plan.kind,
+        run_id=plan.run_id,
+        champion=plan.parent,
+        candidate="candidate",
+        verdict=verdict_from_json(folder.verdict.read_text(encoding="utf-8")),
+        started_us=plan.started_us,
+        seeds={"run": plan.seed},
+        warnings=["A user of this run's votes was erased since; samples and curves were removed with it."],
+    )
+    write_report(folder.report, shown)
 
 
 def _frozen(runs_dir: Path) -> Iterator[RunFolder]:

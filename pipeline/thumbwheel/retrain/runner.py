@@ -24,10 +24,13 @@ from thumbwheel.retrain.lock import LEASE_S
 from thumbwheel.retrain.plan import Plan, load_plan, make_plan, save_plan
 from thumbwheel.retrain.run_folder import Progress, RunFolder
 from thumbwheel.store.port import FeedbackStore
+from thumbwheel.telemetry.logging import get_logger
+
+log = get_logger(__name__)
 
 # Starts of a worker that came to nothing, after which a run is given up.
 MAX_STARTS = 20
-RETRY_S = 1.0
+RETRY_S = 2.0
 STOP_S = 10.0
 
 
@@ -135,12 +138,15 @@ class Runner:
 
     def _work_until_ended(self, active: _Active) -> None:
         """Start workers for a run until one came to an end, or too many came to none."""
-        for _ in range(MAX_STARTS):
+        starts = 0
+        while starts < MAX_STARTS:
             status = self._one_worker(active)
+            starts += status != Exit.BUSY  # another process has the lease or the folder: wait for it
             if status in (Exit.FINISHED, Exit.FENCED) or self._stopping.wait(RETRY_S):
                 return
-        log = self.folder(active.run_id).log.name
-        self._give_up(active.run_id, f"its worker died {MAX_STARTS} times; {log} in the run's folder may say why")
+            log.warning("worker died, starting it again", run_id=active.run_id, status=status)
+        name = self.folder(active.run_id).log.name
+        self._give_up(active.run_id, f"its worker died {MAX_STARTS} times; {name} in the run's folder may say why")
 
     def _one_worker(self, active: _Active) -> int:
         """Start one worker and wait for its end; return its status."""
@@ -150,23 +156,23 @@ class Runner:
         except DamagedArtifact as error:
             self._give_up(active.run_id, str(error))
             return Exit.FINISHED
-        with folder.log.open("ab") as log, self._lock:
+        with folder.log.open("ab") as output, self._lock:
             if self._stopping.is_set():
                 return Exit.STOPPED
-            process = active.process = self._spawn(active.run_id, threads, log.fileno())
+            process = active.process = self._spawn(active.run_id, threads, output.fileno())
         assert process.stdin is not None
         with process.stdin:  # open for as long as the worker may live
             return process.wait()
 
-    def _spawn(self, run_id: str, threads: int, log: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, run_id: str, threads: int, output: int) -> subprocess.Popen[bytes]:
         """A worker in a session of its own (a Ctrl-C is ours to answer), tied to us by its standard input."""
         home = str(self._settings.home)
         command = [sys.executable, "-m", "thumbwheel.retrain.worker"]
         return subprocess.Popen(
             [*command, "--home", home, "--run-id", run_id, "--die-with-parent"],
             stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
             env=_environment(threads),
             start_new_session=True,
         )
@@ -176,6 +182,7 @@ class Runner:
         run = self._store.run(run_id)
         if run is None or run.state is not RunState.RUNNING:
             return
+        log.error("run failed", run_id=run_id, reason=reason)
         lease = self._store.acquire_lease(run.policy, run_id, LEASE_S)
         failed = replace(run, state=RunState.FAILED, error=reason, ended_us=time.time_ns() // 1000)
         self._store.save_run(failed, lease)

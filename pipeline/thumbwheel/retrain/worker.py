@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Work on a run until it ended; return an `Exit`."""
     given = _parse(arguments)
     folder = RunFolder(Settings(home=given.home).runs_dir / given.run_id)
-    plan = load_plan(folder.path)
+    plan = _at_home(load_plan(folder.path), given.home)
     if given.die_with_parent:
         threading.Thread(target=_die_with_parent, name="parent-watch", daemon=True).start()
     signal.signal(signal.SIGTERM, _stop)
@@ -50,6 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Fenced:
         return Exit.FENCED
     return Exit.FINISHED
+
+
+def _at_home(plan: Plan, home: Path) -> Plan:
+    """The plan in the home it is found in: a home may have been moved, or restored from a backup."""
+    return replace(plan, settings=Settings(**{**dict(plan.settings), "home": home}))
 
 
 def _work(plan: Plan, folder: RunFolder) -> None:

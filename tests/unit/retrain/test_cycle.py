@@ -288,6 +288,15 @@ def test_an_erased_user_is_in_no_file_of_a_run_and_the_run_ends(desk: Desk) -> N
     assert files and not any(f'"{text}"' in path.read_text() or f'"{user}"' in path.read_text() for path in files)
 
 
+def test_the_report_of_a_run_that_ended_loses_its_samples_and_keeps_its_gates(desk: Desk) -> None:
+    run = desk.cycle(FakeLearner()).run()
+    desk.folder.report.write_text("<html>secret 7")
+    assert erase_from_runs(desk.settings.runs_dir, "u7") == [run.run_id]
+    page = desk.folder.report.read_text()
+    assert "secret 7" not in page and "erased" in page
+    assert run.gates[0].sentence in page
+
+
 def test_erasing_sweeps_what_a_killed_freeze_left(desk: Desk) -> None:
     desk.folder.snapshot.mkdir()
     (desk.folder.snapshot / "rows.jsonl.partial").write_text('"u7"')
