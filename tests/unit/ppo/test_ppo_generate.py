@@ -1,0 +1,147 @@
+"""The whole PPO loop on a tiny policy: first ratio 1, it improves, a killed run resumes to the same weights."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_policy import tiny_policy
+
+from thumbwheel.errors import DamagedArtifact, NotEnoughData
+from thumbwheel.policy.loading import load_causal, save_causal
+from thumbwheel.policy.scoring import score_replies
+from thumbwheel.ppo.baselines import best_of_n, supervise_on_thumbs_up
+from thumbwheel.ppo.generate import Improvement, Metrics, PpoSettings, improve_generate
+from thumbwheel.ppo.rollout import Sampling, sample_replies
+
+SETTINGS = PpoSettings(
+    iterations=4,
+    episodes=16,
+    minibatch=8,
+    epochs=2,
+    learning_rate=1e-2,
+    max_new_tokens=6,
+    least_prompts=10,
+    checkpoint_every=2,
+    max_update_kl=9.0,
+)
+PROMPTS = [[1, 4, 40 + i, 60 + i % 7, 2, 5][i % 3 :] for i in range(20)]
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+def likes_high_ids(prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> list[float]:
+    """Share of high ids, from -6 to -2: low enough that the rule for replies without an end takes nothing from it."""
+    return [sum(token > 150 for token in reply) / len(reply) * 4 - 6 for reply in replies]
+
+
+@pytest.fixture
+def champion(tmp_path: Path) -> Path:
+    save_causal(tiny_policy(), tmp_path / "champion")
+    return tmp_path / "champion"
+
+
+def improve(champion: Path, out: str, **changes: object) -> Improvement:
+    told: list[Metrics] = []
+    stop = changes.pop("stop", None)
+
+    def progress(done: int, metrics: Metrics) -> None:
+        told.append(metrics)
+        if done == stop:
+            raise Killed
+
+    settings = replace(SETTINGS, **changes)  # type: ignore[arg-type]
+    folder, state = champion.parent / out, champion.parent / f"{out}-state"
+    return improve_generate(
+        champion, likes_high_ids, PROMPTS, folder, seed=1, settings=settings, checkpoint=state, progress=progress
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_causal(folder).model.state_dict())
+
+
+def test_rollouts_end_at_the_end_token_and_follow_the_generator(champion: Path) -> None:
+    model, sampling = load_causal(champion).model, Sampling(2, max_new_tokens=5)
+    first, again = (sample_replies(model, PROMPTS, sampling, torch.Generator().manual_seed(4), 8) for _ in range(2))
+    assert first == again
+    assert all(1 <= len(reply) <= 5 and 2 not in reply[:-1] for reply in first)
+
+
+def test_cached_sampling_draws_from_the_scored_distribution(champion: Path) -> None:
+    """At a temperature near 0 each token is the likeliest under the scorer, whatever padding its prompt had."""
+    model = load_causal(champion).model
+    replies = sample_replies(model, PROMPTS, Sampling(2, 1e-4, 5), torch.Generator().manual_seed(0), 20)
+    for score in score_replies(model, PROMPTS, replies, temperature=1e-4):
+        assert score == pytest.approx([0.0] * len(score), abs=1e-2)
+
+
+def test_the_first_minibatch_has_ratio_one_and_kl_zero(champion: Path) -> None:
+    facts = improve(champion, "out", iterations=1).history[0]
+    assert facts["val/first_ratio"] == pytest.approx(1.0, abs=1e-4)
+    assert facts["objective/kl"] == pytest.approx(0.0, abs=1e-4)
+
+
+def test_scores_rise_and_the_champion_stays(champion: Path) -> None:
+    before = weights(champion)
+    history = improve(champion, "out", iterations=12, epochs=4, beta=0.0).history
+    assert history[-1]["objective/scores"] > history[0]["objective/scores"] + 0.5
+    assert all(torch.equal(value, before[name]) for name, value in weights(champion).items())
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_killed_run_resumes_to_the_same_weights(champion: Path, stop: int) -> None:
+    whole = improve(champion, "whole")
+    with pytest.raises(Killed):
+        improve(champion, "killed", stop=stop)
+    resumed = improve(champion, "killed")
+    assert resumed.history == whole.history
+    assert all(torch.equal(value, weights(whole.folder)[name]) for name, value in weights(resumed.folder).items())
+
+
+def test_a_kill_between_the_renames_loses_nothing(champion: Path) -> None:
+    whole = improve(champion, "whole")
+    with pytest.raises(Killed):
+        improve(champion, "killed", stop=3)
+    (champion.parent / "killed-state").rename(champion.parent / "killed-state.old")
+    assert improve(champion, "killed").history == whole.history
+
+
+def test_a_damaged_checkpoint_is_named(champion: Path) -> None:
+    improve(champion, "out")
+    (champion.parent / "out-state" / "learner.json").write_text("{")
+    with pytest.raises(DamagedArtifact, match="remove it to begin again"):
+        improve(champion, "out")
+
+
+def test_too_few_prompts(champion: Path) -> None:
+    with pytest.raises(NotEnoughData, match="20 prompts, it takes 21"):
+        improve(champion, "out", least_prompts=21)
+
+
+def test_a_large_step_stops_the_iteration_early(champion: Path) -> None:
+    facts = improve(champion, "out", iterations=1, max_update_kl=0.0).history[0]
+    assert facts["val/steps"] == 2
+
+
+def test_supervision_makes_the_liked_replies_likelier(champion: Path) -> None:
+    replies = [[170, 171, 2]] * len(PROMPTS)
+    supervise_on_thumbs_up(champion, PROMPTS, replies, champion.parent / "tuned", 0)
+    scores = {
+        folder: sum(map(sum, score_replies(load_causal(champion.parent / folder).model, PROMPTS, replies)))
+        for folder in ("champion", "tuned")
+    }
+    assert scores["tuned"] > scores["champion"]
+
+
+def test_best_of_n_is_at_least_as_good_as_one(champion: Path) -> None:
+    model, sampling = load_causal(champion).model, Sampling(2, max_new_tokens=5)
+    one, many = (
+        best_of_n(model, likes_high_ids, PROMPTS, n, sampling, torch.Generator().manual_seed(0)) for n in (1, 6)
+    )
+    pairs = zip(likes_high_ids(PROMPTS, many), likes_high_ids(PROMPTS, one), strict=True)
+    assert all(better >= worse for better, worse in pairs)
+    assert likes_high_ids(PROMPTS, many) != likes_high_ids(PROMPTS, one)
