@@ -60,9 +60,14 @@ class PlanProcessor(ContinuousBatchingLogitsProcessor):  # type: ignore[misc]
         return torch.zeros(len(self._plans), dtype=torch.int32)
 
     def __call__(self, scores: Tensor, tensor_arg: Tensor) -> Tensor:
-        """Return the scores to draw from: (N, V) to (N, V), fp32."""
+        """Return the scores to draw from: (N', V) to (N', V), fp32.
+
+        The rows of sequences that get a token come first, in the order of the plans. A prompt that is not read to
+        its end in this step has a row too, N' > N; nobody looks at what is drawn from it.
+        """
         temperatures_N = torch.tensor([plan.sampling.temperature for plan in self._plans], dtype=torch.float32)
-        scores_NV = scores / temperatures_N.to(scores.device).unsqueeze(-1)
+        scores_NV = scores.clone()
+        scores_NV[: len(self._plans)] /= temperatures_N.to(scores.device).unsqueeze(-1)
         for row, plan in enumerate(self._plans):
             if plan.sampling.truncates:
                 scores_NV[row], log_mass = truncate(scores_NV[row], plan.sampling)

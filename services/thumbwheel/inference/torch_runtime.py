@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import os
 
 # OpenMP threads that spin at barriers starve the server's own thread on a small machine.
@@ -24,10 +25,11 @@ def prepare_torch(threads: int) -> int:
         os.environ.setdefault(name, value)
     import torch
     import transformers.generation.continuous_batching  # noqa: F401 - loaded now, before the freeze
-    from transformers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
-    # Progress bars of loading belong to a terminal, not to a server's log.
-    logging.disable_progress_bar()
+    # Progress bars of loading belong to a terminal, not to a server's log; nor does how each cache was laid out.
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("ContinuousBatchingLogger").setLevel(logging.WARNING)
     count = threads or max(1, len(os.sched_getaffinity(0)) - 1)
     torch.set_num_threads(count)
     gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import uuid
 from typing import Any
@@ -89,6 +90,32 @@ async def test_logged_logprobs_are_those_of_the_full_softmax_at_the_served_tempe
         [expected] = score_replies(policy.model, [prompt], [one.answer.token_ids], one.answer.temperature)
         assert one.answer.logprobs == pytest.approx(expected, abs=2e-4)
         assert one.answer.text == decode_reply(policy.tokenizer, one.answer.token_ids)
+
+
+async def test_prompts_that_are_read_in_several_steps_keep_every_neighbours_plan(home: Any, serve: Any) -> None:
+    home.publish("chat", PolicyKind.GENERATE, seed=1)
+    prompts = [f"{index} " + "long prompt " * 19 for index in range(12)]
+    async with serve() as service:
+        calls = [
+            service.stub.Generate(
+                pb.GenerateRequest(
+                    prompt=prompt,
+                    sampling=pb.Sampling(
+                        max_new_tokens=24, temperature=0.4 + 0.2 * index, top_k=3 if index % 3 == 0 else 0
+                    ),
+                )
+            )
+            for index, prompt in enumerate(prompts)
+        ]
+        await asyncio.gather(*calls)
+    policy = load_causal(home.registry.fetch("chat", "v1"))
+    logged = home.logged()
+    assert len(logged) == len(prompts)
+    for one in logged:
+        answer = one.answer
+        assert len(answer.prompt_token_ids) > 200
+        [expected] = score_replies(policy.model, [answer.prompt_token_ids], [answer.token_ids], answer.temperature)
+        assert answer.logprobs == pytest.approx(expected, abs=5e-4)
 
 
 async def test_greedy_takes_the_same_tokens_every_time(home: Any, serve: Any) -> None:

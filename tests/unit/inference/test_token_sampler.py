@@ -53,6 +53,16 @@ def test_every_row_follows_its_own_plan() -> None:
     assert [plan.log_mass for plan in plans] == [[], [pytest.approx(math.log(0.5))], [pytest.approx(math.log(0.75))]]
 
 
+def test_rows_of_unfinished_prompts_are_left_alone() -> None:
+    plan = SequencePlan(Sampling(temperature=0.5))
+    processor = PlanProcessor()
+    argument = processor.prepare_tensor_args(
+        [SimpleNamespace(state=SimpleNamespace(logit_processor_kwargs={"plan": plan}))]
+    )
+    scores = processor(SCORES.repeat(3, 1), argument)
+    assert torch.allclose(scores, torch.stack([SCORES * 2, SCORES, SCORES]))
+
+
 def test_the_full_logprob_is_the_reported_one_plus_the_mass() -> None:
     plan = SequencePlan(Sampling(top_k=2))
     plan.log_mass = [math.log(0.75), math.log(0.9)]
