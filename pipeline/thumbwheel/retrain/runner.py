@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, replace
 
 from thumbwheel.config.settings import Settings
-from thumbwheel.errors import DamagedArtifact, RunInProgress, UnknownRun
+from thumbwheel.errors import DamagedArtifact, RunInProgress, Unavailable, UnknownRun
 from thumbwheel.records import Run, RunState, RunStep
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.exits import Exit
@@ -61,12 +61,18 @@ class Runner:
         Raises:
             RunInProgress: a run is under way, of this policy or another.
             UnknownPolicy, Conflict: there is no such policy, or it has no champion.
+            Unavailable: the disk or the database can not be written.
         """
         with self._lock:
             self._demand_idle()
             plan = make_plan(self._store, self._registry, self._settings, policy)
             lease = self._store.acquire_lease(policy, plan.run_id, LEASE_S)
-            save_plan(plan, self.folder(plan.run_id).path)
+            try:
+                save_plan(plan, self.folder(plan.run_id).path)
+            except OSError as error:
+                self._store.release_lease(lease)
+                problem = f"the folder of runs can not be written ({error.strerror}); free space or mend its rights"
+                raise Unavailable(problem, STOP_S) from error
             self._store.save_run(_planned(plan), lease)
             self._watch(plan.run_id)
         return plan.run_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 from typing import cast
 
@@ -52,6 +53,7 @@ class FakeLoop:
         self.run: Run | None = None
         self.started: list[str] = []
         self.busy = ""
+        self.began = threading.Event()
 
     def active(self) -> str:
         return self.busy
@@ -59,6 +61,7 @@ class FakeLoop:
     def start(self, policy: str) -> str:
         self.started.append(policy)
         self.busy = "run-1"
+        self.began.set()
         return "run-1"
 
     def runs(self, policy: str, limit: int) -> list[Run]:
@@ -106,7 +109,6 @@ def test_the_thread_looks_and_ends() -> None:
     loop.votes["desk"] = 50
     watched = scheduler(loop, Schedule(min_new_votes=50, check_s=0.001))
     watched.start()
-    while not loop.started:
-        pass
+    assert loop.began.wait(10)
     watched.stop()
     assert loop.started == ["desk"]

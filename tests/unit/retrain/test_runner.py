@@ -1,0 +1,108 @@
+"""The runner where no worker comes to anything, and where none may be started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from thumbwheel.config.settings import Settings
+from thumbwheel.errors import Conflict, RunInProgress, Unavailable, UnknownPolicy, UnknownRun
+from thumbwheel.records import Channel, PolicyKind, RunState
+from thumbwheel.registry.port import NewVersion
+from thumbwheel.registry.sql import SqlRegistry
+from thumbwheel.retrain import runner as module
+from thumbwheel.retrain.runner import Runner
+from thumbwheel.store.port import FeedbackStore
+from thumbwheel.store.sql import open_store
+
+
+class Bench:
+    """A home with a policy and no votes."""
+
+    def __init__(self, home: Path) -> None:
+        self.settings = Settings(home=home)
+        self.store: FeedbackStore = open_store(self.settings.database_url)
+        self.registry = SqlRegistry(self.settings.database_url, self.settings.versions_dir)
+        made = home / "made"
+        made.mkdir()
+        for name in ("config.json", "model.safetensors"):
+            (made / name).write_text("first")
+        self.registry.publish(NewVersion("desk", PolicyKind.CLASSIFY), made)
+        self.runner = Runner(self.store, self.registry, self.settings)
+
+    def promote(self) -> None:
+        self.registry.move("desk", Channel.CHAMPION, "v1", actor="test", reason="first")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.runner.stop()
+    made.store.close()
+    made.registry.close()
+
+
+def dying_worker(folder: Path) -> str:
+    """An interpreter that ends at once with status 3, whatever it is told to run."""
+    script = folder / "dying"
+    script.write_text("#!/bin/sh\necho oh no\nexit 3\n")
+    script.chmod(0o755)
+    return str(script)
+
+
+def test_a_run_whose_workers_all_die_has_failed_and_frees_the_policy(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.promote()
+    monkeypatch.setattr(sys, "executable", dying_worker(tmp_path))
+    monkeypatch.setattr(module, "MAX_STARTS", 3)
+    monkeypatch.setattr(module, "RETRY_S", 0.001)
+    run_id = bench.runner.start("desk")
+    assert bench.runner.wait(60)
+    run = bench.store.run(run_id)
+    assert run is not None and run.state is RunState.FAILED and run.ended_us > run.started_us
+    assert "died 3 times" in run.error and "worker.log" in run.error
+    assert bench.runner.folder(run_id).log.read_text() == "oh no\n" * 3
+    assert bench.store.acquire_lease("desk", "the next one", 60).holder == "the next one"
+
+
+def test_a_run_whose_plan_is_lost_has_failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.promote()
+    monkeypatch.setattr(module, "save_plan", lambda plan, folder: folder.mkdir(parents=True))
+    run_id = bench.runner.start("desk")
+    assert bench.runner.wait(60)
+    run = bench.store.run(run_id)
+    assert run is not None and run.state is RunState.FAILED and "plan.json" in run.error
+
+
+def test_what_can_not_be_started_says_why(bench: Bench) -> None:
+    with pytest.raises(UnknownPolicy, match="desk"):
+        bench.runner.start("nothing")
+    with pytest.raises(Conflict, match="champion"):
+        bench.runner.start("desk")
+    bench.promote()
+    bench.settings.runs_dir.write_text("in the way")
+    with pytest.raises(Unavailable, match="folder of runs"):
+        bench.runner.start("desk")
+    assert bench.store.acquire_lease("desk", "free again", 60).holder == "free again"
+    assert bench.runner.active() == "" and bench.runner.resume() == []
+    bench.runner.stop()
+    with pytest.raises(RunInProgress, match="stopping"):
+        bench.runner.start("desk")
+
+
+@pytest.mark.parametrize("name", ["", "../other", ".hidden", "a/b"])
+def test_a_run_is_named_plainly(bench: Bench, name: str) -> None:
+    with pytest.raises(UnknownRun):
+        bench.runner.folder(name)
+
+
+def test_a_worker_is_held_to_its_threads() -> None:
+    environment = module._environment(3)
+    assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "3"
+    assert environment["PATH"] == os.environ["PATH"]
