@@ -19,6 +19,7 @@ from thumbwheel.web.visitor import Visitor, csrf_token, same, visitor_of
 CSRF_HEADER = "X-CSRF-Token"
 # Probes come by address, from machines that know no name; what they read is not private to a visitor.
 _ANY_HOST_PATHS = frozenset({"/healthz", "/metrics"})
+_THROWN_AWAY_BYTES = 4 << 20
 _FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
@@ -102,12 +103,21 @@ async def _read(request: Request, deps: Deps) -> bytes:
 
 
 async def read_bounded(request: Request, limit: int) -> bytes:
-    """Return the body, reading at most one chunk more than `limit` bytes. Raises HTTPException 413."""
+    """Return the body of at most `limit` bytes. Raises HTTPException 413.
+
+    What is moderately too large is read to its end and thrown away: a sender that is cut off while it still sends
+    sees a broken connection, not the reason.
+    """
     body = bytearray()
+    size = 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise HTTPException(413, f"The body may have {limit:,} bytes at most.", {"Connection": "close"})
+        size += len(chunk)
+        if size > limit + _THROWN_AWAY_BYTES:
+            break
+        if size <= limit:
+            body += chunk
+    if size > limit:
+        raise HTTPException(413, f"The body may have {limit:,} bytes at most.", {"Connection": "close"})
     return bytes(body)
 
 

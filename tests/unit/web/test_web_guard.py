@@ -40,7 +40,8 @@ GARBAGE = [
     b"\xff\xfe{\x00}\x00",
     b"\xef\xbb\xbf{}",
     b"[" * 100_000,
-    b'{"a":' * 50_000,
+    b'{"a":' * 20_000,
+    b'{"a":' * 200_000,
     b'{"a":1' + b"0" * 5_000 + b"}",
 ]
 
@@ -119,7 +120,7 @@ def test_no_json_object_breaks_a_route(browser: Any, path: str, body: dict[str, 
     assert browser.post(path, body).status_code < 500
 
 
-def test_a_giant_body_is_refused_before_it_is_read_whole(browser: Any) -> None:
+def test_a_giant_body_is_refused(browser: Any) -> None:
     body = json.dumps({**ASK, "text": "x" * (128 << 10)}).encode()
     response = browser.post("/ask/classify", body)
     assert response.status_code == 413
@@ -132,17 +133,18 @@ def test_the_longest_text_fits_however_it_is_written(browser: Any) -> None:
     assert browser.post("/ask/classify", body).status_code == 200
 
 
-async def test_an_endless_body_is_read_no_further_than_the_limit() -> None:
+async def test_an_endless_body_is_not_read_for_ever() -> None:
     chunks = 0
 
     async def endless() -> dict[str, Any]:
         nonlocal chunks
         chunks += 1
-        return {"type": "http.request", "body": b"x" * 100, "more_body": True}
+        return {"type": "http.request", "body": b"x" * (1 << 20), "more_body": True}
 
     with pytest.raises(HTTPException, match="1,000 bytes at most") as refused:
         await read_bounded(Request({"type": "http"}, endless), 1_000)
-    assert (refused.value.status_code, chunks) == (413, 11)
+    # 4 MiB are thrown away, so that a sender of a little too much learns why; the fifth is too much.
+    assert (refused.value.status_code, chunks) == (413, 5)
 
 
 def test_a_body_that_never_ends_times_out(browser: Any) -> None:
