@@ -142,3 +142,13 @@ async def test_what_can_not_be_known_yet_is_not_denied(service: Service) -> None
     assert error is not None and error.code() is grpc.StatusCode.UNAVAILABLE
     assert error.details() == "earlier events are still on their way to the store; try again"
     assert service.logged() == []
+
+
+@pytest.mark.parametrize("patience_s", [0.05])
+async def test_records_that_were_erased_unread_are_not_waited_for(service: Service, client: AsyncClient) -> None:
+    service.answer("r1")
+    service.answer("r2")
+    assert service.log.erase(["r2"]) == 1
+    service.ingest.drain()
+    with pytest.raises(NothingToRetract):
+        await service.ballot(client, "r1").retract("thumb")
