@@ -11,6 +11,7 @@ from thumbwheel.errors import DamagedArtifact
 from thumbwheel.inference.classify_engine import BatchedClassifyEngine
 from thumbwheel.inference.engine import Engine
 from thumbwheel.inference.generate_engine import BatchedGenerateEngine
+from thumbwheel.inference.torch_runtime import spare_the_collector
 from thumbwheel.policy.classify import load_classifier
 from thumbwheel.policy.loading import load_causal
 from thumbwheel.records import PolicyKind
@@ -25,6 +26,7 @@ class EngineLoader:
         self._settings = settings
         self._metrics = metrics
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="classify")
+        self._collector_spared = False
         metrics.limit.set(settings.classify.queue_limit, queue="classify")
         metrics.limit.set(settings.generate.queue_limit, queue="generate")
 
@@ -33,6 +35,9 @@ class EngineLoader:
 
         Raises DamagedArtifact when it can't be loaded or can't compute.
         """
+        if not self._collector_spared:
+            self._collector_spared = True
+            spare_the_collector()
         if kind is PolicyKind.GENERATE:
             return await self._generate(folder)
         if kind is PolicyKind.CLASSIFY:
