@@ -11,12 +11,17 @@ from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Fenced, ThumbwheelError
 from thumbwheel.ingest.worker import IngestWorker, Step
 from thumbwheel.store.port import FeedbackStore
+from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import IngestMetrics
+
+_AFTER_DEFECT_S = 1.0
+
+logger = get_logger(__name__)
 
 
 @contextmanager
 def ingesting(log: EventLog, store: FeedbackStore, settings: Ingest, metrics: IngestMetrics) -> Iterator[IngestWorker]:
-    """Move the log into the store while the block runs; on leaving, what the log holds is moved first."""
+    """Move the log into the store while the block runs; what is left in the log at its end waits for the next start."""
 
     def step_done(step: Step) -> None:
         metrics.rows.inc(step.records - step.dead_letters, kind=step.topic.rpartition(".")[2])
@@ -27,7 +32,18 @@ def ingesting(log: EventLog, store: FeedbackStore, settings: Ingest, metrics: In
 
     worker = IngestWorker(log, store, settings, step_done, got_over)
     stop = threading.Event()
-    thread = threading.Thread(target=worker.run, args=(stop,), name="ingest", daemon=True)
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                worker.run(stop)
+            except Exception:
+                # A defect. Nothing is lost: the transaction was rolled back, and the log keeps what was not moved.
+                logger.exception("ingest failed and goes on")
+                metrics.failures.inc(reason="defect")
+                stop.wait(_AFTER_DEFECT_S)
+
+    thread = threading.Thread(target=work, name="ingest", daemon=True)
     thread.start()
     try:
         yield worker
