@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import filecmp
+import os
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,8 @@ def generate(into: Path) -> list[Path]:
     """Write all stubs under `into`; return their paths relative to it."""
     from grpc_tools import protoc
 
+    # protoc finds its plugins on the path; they lie beside this Python, whether or not its environment is active
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     protos = sorted(ROOT.glob("thumbwheel/**/*.proto"))
     out = [f"--{kind}_out={into}" for kind in ("python", "pyi", "grpc_python", "mypy_grpc")]
     status = protoc.main(["protoc", f"-I{ROOT}", *out, *map(str, protos)])
