@@ -21,7 +21,7 @@ from thumbwheel.ppo.classify import (
 from thumbwheel.ppo.classify_baseline import supervise_on_thumbs_up
 from thumbwheel.ppo.classify_votes import ClassifyVote, vote_columns
 from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
-from thumbwheel.ppo.vote_training import VoteTrainingSettings
+from thumbwheel.ppo.vote_training import EpochDone, VoteTrainingSettings
 from thumbwheel.pretrain.classify import SEED_LABELS_FILE, ClassifyRecipe, pretrain_classify
 from thumbwheel.pretrain.corpus import LabelledText
 
@@ -167,7 +167,7 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-def _killed_after(last: int, seen: list[int]) -> object:
+def _killed_after(last: int, seen: list[int]) -> EpochDone:
     def epoch_done(epoch: int, epochs: int, figures: Mapping[str, float]) -> None:
         seen.append(epoch)
         if epoch == last:
@@ -187,7 +187,7 @@ def test_a_killed_job_resumes_to_the_same_weights(champion: Path, votes: list[Cl
                 tmp_path / "cut",
                 tmp_path / "cut.ckpt",
                 QUICK,
-                _killed_after(last, seen),  # type: ignore[arg-type]
+                _killed_after(last, seen),
             )
     assert not (tmp_path / "cut").exists()
     torch.manual_seed(77)  # a fresh process has other random numbers
@@ -197,7 +197,7 @@ def test_a_killed_job_resumes_to_the_same_weights(champion: Path, votes: list[Cl
         tmp_path / "cut",
         tmp_path / "cut.ckpt",
         QUICK,
-        _killed_after(99, seen),  # type: ignore[arg-type]
+        _killed_after(99, seen),
     )
     assert seen == [1, 2, 3, 4, 5, 6]
     assert _weights(tmp_path / "cut") == _weights(tmp_path / "whole")
@@ -216,7 +216,7 @@ def test_a_checkpoint_of_other_votes_is_not_gone_on_from(
             tmp_path / "b",
             tmp_path / "b.ckpt",
             QUICK,
-            _killed_after(3, []),  # type: ignore[arg-type]
+            _killed_after(3, []),
         )
     again = improve_classify(champion, votes, tmp_path / "b", tmp_path / "b.ckpt", QUICK)
     assert again.history == fresh.history
