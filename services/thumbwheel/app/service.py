@@ -146,9 +146,12 @@ async def _reconciled(
     policies = ServedPolicies()
     with closing(EngineLoader(settings, metrics.queue)) as loader:
         reconciler = Reconciler(storage.registry, policies, loader, metrics.version, settings.serve.reconcile_s)
-        async with _background(reconciler.run()):
-            yield policies, reconciler
-        await policies.close()
+        try:
+            async with _background(reconciler.run()):
+                yield policies, reconciler
+        finally:
+            # The batching threads outlive an error at start (a port in use) unless they are stopped.
+            await policies.close()
 
 
 @asynccontextmanager

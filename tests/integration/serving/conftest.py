@@ -32,11 +32,13 @@ from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.feedback.raters import Raters
 from thumbwheel.feedback.tokens import TokenSigner
 from thumbwheel.hosts.local import LocalHost, Registration
-from thumbwheel.inference.assembly import Inference
+from thumbwheel.inference.loading import EngineLoader
+from thumbwheel.inference.reconcile import Reconciler
 from thumbwheel.inference.request_log import RequestLog
-from thumbwheel.inference.servicer import SERVICE
+from thumbwheel.inference.servicer import SERVICE, InferenceServicer
+from thumbwheel.inference.swap import ServedPolicies
 from thumbwheel.inference.torch_runtime import prepare_torch
-from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
+from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub, add_InferenceServiceServicer_to_server
 from thumbwheel.records import Channel, LoggedResponse, Manifest, PolicyKind
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
@@ -151,6 +153,53 @@ class Home:
         self.database.dispose()
 
 
+class Inference:
+    """What follows the registry, and the servicer before it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: SqlRegistry,
+        request_log: RequestLog,
+        metrics: Metrics,
+    ) -> None:
+        self.policies = ServedPolicies()
+        self._loader = EngineLoader(settings, metrics.queue)
+        self.reconciler = Reconciler(registry, self.policies, self._loader, metrics.version, settings.serve.reconcile_s)
+        self.servicer = InferenceServicer(
+            self.policies, request_log, settings.generate, settings.classify, metrics.queue
+        )
+        self._changed = asyncio.Event()
+        self.policies.watch(self._changed.set)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        add_InferenceServiceServicer_to_server(self.servicer, server)
+
+    def start(self, host: LocalHost) -> None:
+        self._tasks = [asyncio.create_task(self.reconciler.run()), asyncio.create_task(self._tell(host))]
+
+    async def ready(self) -> None:
+        moved = asyncio.Event()
+        self.policies.watch(moved.set)
+        while not self.policies.ready:
+            await moved.wait()
+            moved.clear()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.policies.close()
+        self._loader.close()
+
+    async def _tell(self, host: LocalHost) -> None:
+        while True:
+            await host.set_serving(SERVICE, self.policies.ready)
+            await self._changed.wait()
+            self._changed.clear()
+
+
 @dataclass
 class Service:
     home: Home
@@ -197,7 +246,7 @@ def serve(home: Home) -> Serve:
         host = LocalHost(settings.serve, [Registration(SERVICE, inference.add_to)], metrics.rpc)
         await host.start()
         try:
-            inference.start(lambda ready: host.set_serving(SERVICE, ready))
+            inference.start(host)
             if wait:
                 await inference.ready()
             async with grpc.aio.insecure_channel(f"127.0.0.1:{host.ports['public']}") as channel:
