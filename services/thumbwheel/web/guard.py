@@ -56,7 +56,7 @@ async def posted(request: Request, deps: Deps) -> tuple[Visitor, Fields]:
     """
     _demand_same_origin(request)
     visitor = visitor_of(request, deps.secret)
-    if visitor.is_new or not same(request.headers.get(CSRF_HEADER, ""), csrf_token(visitor, deps.secret)):
+    if not same(request.headers.get(CSRF_HEADER, ""), csrf_token(visitor, deps.secret)):
         raise HTTPException(403, "This page is out of date, or cookies are off. Reload it and try again.")
     return visitor, Fields(_parse(await _read(request, deps)))
 
