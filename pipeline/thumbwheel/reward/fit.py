@@ -76,12 +76,13 @@ def measure(model: RewardModel, rows: Sequence[RatedReply]) -> RewardQuality:
     probabilities = model.probabilities([row.prompt_ids for row in rows], [row.reply_ids for row in rows])
     ups = [row.target > 0.5 for row in rows]
     lengths = torch.tensor([float(len(row.reply_ids)) for row in rows])
+    known = len(rows) > 2 and float(lengths.std()) > 0
     pair = torch.stack([torch.tensor(probabilities).logit(eps=1e-6), lengths])
     return RewardQuality(
         votes=len(rows),
         auc=roc_auc(probabilities, ups),
         calibration_error=expected_calibration_error(probabilities, ups),
-        length_correlation=float(torch.corrcoef(pair)[0, 1]) if lengths.std() > 0 else 0.0,
+        length_correlation=float(torch.corrcoef(pair)[0, 1]) if known else 0.0,
     )
 
 

@@ -57,8 +57,8 @@ def test_padding_does_not_reach_the_score() -> None:
 def test_it_learns_a_preference_and_calibrates() -> None:
     model = fit(BACKBONE, rated(400), 0, SETTINGS)
     quality = measure(model, rated(200, seed=1))
-    assert quality.auc > 0.9
-    assert quality.calibration_error < 0.25
+    assert quality.auc > 0.75
+    assert quality.calibration_error < 0.15
     assert abs(quality.length_correlation) < 0.5
     scores = torch.tensor(model.scores([r.prompt_ids for r in rated(400)], [r.reply_ids for r in rated(400)]))
     assert scores.mean().item() == pytest.approx(0.0, abs=1e-4)
