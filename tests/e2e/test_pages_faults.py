@@ -90,7 +90,8 @@ def test_a_cleared_cookie_is_explained(page: Page, memory_site: Any, world: Worl
 
 
 def test_the_operators_page_follows_what_happens(page: Page, memory_site: Any, world: World) -> None:
-    page.goto(f"{memory_site.url}/operate")
+    opened = page.goto(f"{memory_site.url}/operate")
+    assert opened is not None and opened.ok, opened and opened.text()
     page.locator("details.run").nth(1).locator("summary").click()
     page.get_by_role("button", name="Promote v3").focus()
     world.champions["helpdesk"].append("v1")
