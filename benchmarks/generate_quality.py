@@ -17,7 +17,7 @@ import torch
 from generate_trial import Outcome, Question, Trial
 from record import record
 from thumbwheel.records import Message
-from thumbwheel.simulate.world import DESK_INTENTS, World
+from thumbwheel.simulate.world import World, small_desk
 
 COMMAND = "python benchmarks/generate_quality.py"
 CHATS = 8000
@@ -37,7 +37,7 @@ def main() -> None:
 
 def _trial(work: Path, seed: int) -> Trial:
     work.mkdir(parents=True, exist_ok=True)
-    world = World(seed, DESK_INTENTS, typos=0.2)
+    world = small_desk(seed)
     rng = Random(f"chats {seed}")
     chats = []
     for _ in range(CHATS):

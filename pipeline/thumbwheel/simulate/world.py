@@ -170,6 +170,11 @@ class World:
         )
 
 
+def small_desk(seed: int) -> World:
+    """Return the world for `generate`: few enough matters, and slips rare enough, for a policy trained in a minute."""
+    return World(seed, DESK_INTENTS, typos=0.2)
+
+
 def _with_slips(text: str, rng: Random) -> str:
     """Swap, drop or double one letter in about one word of eight."""
     return " ".join(_slip(word, rng) if len(word) > 3 and rng.random() < 0.12 else word for word in text.split(" "))
