@@ -157,6 +157,16 @@ def test_a_better_candidate_becomes_the_champion(desk: Desk) -> None:
     assert desk.folder.step() is RunStep.PUBLISH
 
 
+def test_the_store_knows_which_step_a_run_is_in(desk: Desk) -> None:
+    learner, seen = FakeLearner(), []
+    for name in ("fit", "improve", "measure"):
+        learner.trouble[name] = lambda: seen.append(desk.store.run(desk.plan.run_id))
+    desk.cycle(learner).run()
+    assert [run and (run.state, run.step) for run in seen] == [
+        (RunState.RUNNING, step) for step in (RunStep.FIT, RunStep.IMPROVE, RunStep.JUDGE)
+    ]
+
+
 def test_a_refused_candidate_stays_in_its_folder_and_says_why(desk: Desk) -> None:
     run = desk.cycle(FakeLearner(gain=0.0)).run()
     assert (run.state, run.candidate_version) == (RunState.REJECTED, "")
