@@ -29,7 +29,7 @@ from thumbwheel.simulate.helpdesk import (
 )
 from thumbwheel.simulate.progress import Show
 from thumbwheel.simulate.users import crowd_of
-from thumbwheel.simulate.world import World
+from thumbwheel.simulate.world import World, small_desk
 
 INTENT = "helpdesk-intent"
 REPLY = "helpdesk-reply"
@@ -100,11 +100,11 @@ class DemoOutcome:
 def write_first_data(plan: DemoPlan, folder: Path) -> dict[str, list[str]]:
     """Write the first policies' data; return for each policy the arguments of `thumbwheel policy init`."""
     folder.mkdir(parents=True, exist_ok=True)
-    world, rng = World(plan.seed), Random(f"demo data {plan.seed}")
+    desk, rng = small_desk(plan.seed), Random(f"demo data {plan.seed}")
     labelled, chats, keep = folder / "intents.jsonl", folder / "chats.jsonl", folder / "worth_keeping.jsonl"
-    write_labelled(world, plan.training_rows // 3, rng, labelled)
-    write_chats(world, plan.training_rows, rng, chats)
-    write_worth_keeping(world, 300, rng, keep)
+    write_labelled(World(plan.seed), plan.training_rows // 3, rng, labelled)
+    write_chats(desk, plan.training_rows, rng, chats)
+    write_worth_keeping(desk, 300, rng, keep)
     return {
         INTENT: ["--kind", "classify", "--data", str(labelled)],
         REPLY: ["--kind", "generate", "--data", str(chats), "--worth-keeping", str(keep)],
@@ -138,15 +138,15 @@ async def run_loop(plan: DemoPlan, addresses: Mapping[str, str], show: Show) -> 
 
 
 def _crowds(plan: DemoPlan, client: AsyncClient) -> dict[str, Crowd]:
-    world, users = World(plan.seed), crowd_of(plan.users)
+    users = crowd_of(plan.users)
 
     def crowd(policy: str, kind: PolicyKind, questions: Iterator[Question]) -> Crowd:
         return Crowd(client, policy, kind, questions, users, Random(f"{policy} votes {plan.seed}"))
 
     asked = {name: Random(f"{name} questions {plan.seed}") for name in plan.asks}
     return {
-        INTENT: crowd(INTENT, PolicyKind.CLASSIFY, intent_questions(world, asked[INTENT])),
-        REPLY: crowd(REPLY, PolicyKind.GENERATE, reply_questions(world, asked[REPLY])),
+        INTENT: crowd(INTENT, PolicyKind.CLASSIFY, intent_questions(World(plan.seed), asked[INTENT])),
+        REPLY: crowd(REPLY, PolicyKind.GENERATE, reply_questions(small_desk(plan.seed), asked[REPLY])),
     }
 
 

@@ -88,11 +88,12 @@ def data(file: Path, kind: str, rows: int, good: bool, seed: int) -> None:
     thumbwheel policy init helpdesk-intent --kind classify --data intents.jsonl
     """
     from thumbwheel.simulate.helpdesk import write_chats, write_labelled, write_worth_keeping
-    from thumbwheel.simulate.world import World
+    from thumbwheel.simulate.world import World, small_desk
 
     chats = write_worth_keeping if good else write_chats
     write = write_labelled if kind == "classify" else chats
-    write(World(seed), rows, Random(f"data {seed}"), file)
+    world = World(seed) if kind == "classify" else small_desk(seed)
+    write(world, rows, Random(f"data {seed}"), file)
     click.echo(f"{rows} rows in {file}")
 
 
@@ -122,11 +123,12 @@ async def _ask(
 
 def _questions(kind: PolicyKind, data: Path | None, seed: int) -> Iterator[Question]:
     from thumbwheel.simulate.helpdesk import intent_questions, labelled_questions, reply_questions
-    from thumbwheel.simulate.world import World
+    from thumbwheel.simulate.world import World, small_desk
 
     rng = Random(f"questions {seed}")
     if data is None:
-        return (intent_questions if kind is PolicyKind.CLASSIFY else reply_questions)(World(seed), rng)
+        classify = kind is PolicyKind.CLASSIFY
+        return intent_questions(World(seed), rng) if classify else reply_questions(small_desk(seed), rng)
     if kind is not PolicyKind.CLASSIFY:
         raise InvalidInput("data", "labelled texts tell the truth about a classify policy only")
     from thumbwheel.pretrain.corpus import read_labelled
