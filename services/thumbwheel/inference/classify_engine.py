@@ -19,7 +19,10 @@ from thumbwheel.errors import InvalidInput, Overloaded, Unavailable
 from thumbwheel.inference.engine import EngineLimits, Labelled
 from thumbwheel.policy.classify import Classifier, likeliest_labels, sample_labels
 from thumbwheel.records import PolicyKind
+from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import QueueMetrics
+
+logger = get_logger(__name__)
 
 _CLOSED = "the engine of this version is closed: try again"
 
@@ -110,9 +113,10 @@ class BatchedClassifyEngine:
             started = monotonic()
             try:
                 answers = await loop.run_in_executor(self._executor, self._compute, batch)
-            except (RuntimeError, ValueError, IndexError) as error:
+            except (RuntimeError, ValueError, IndexError):
                 # A model can fail on one odd text: its neighbours in the batch may be tried again.
-                self._fail(batch, Unavailable("the model failed on this text or one computed with it", 1.0), error)
+                logger.exception("a batch failed", texts=len(batch))
+                self._fail(batch, Unavailable("the model failed on this text or one computed with it", 1.0))
                 continue
             except asyncio.CancelledError:
                 self._fail(batch, Unavailable(_CLOSED, retry_after_s=0.1))
@@ -157,8 +161,7 @@ class BatchedClassifyEngine:
         sampled_B = sample_labels(probs_BK, self._generator)
         return torch.where(greedy_B, likeliest_labels(probs_BK), sampled_B)
 
-    def _fail(self, batch: Sequence[_Waiting], error: Unavailable, cause: BaseException | None = None) -> None:
-        error.__cause__ = cause
+    def _fail(self, batch: Sequence[_Waiting], error: Unavailable) -> None:
         for waiting in batch:
             if not waiting.answer.done():
                 waiting.answer.set_exception(error)

@@ -45,6 +45,8 @@ async def test_generate_answers_with_stamped_and_logged_candidates(home: Any, se
         assert (kept.client_request_id, kept.not_learnable) == ("mine", "")
         assert kept.user_hash == home.raters.user_hash("ann")
     assert len({one.request_id for one in logged.values()}) == 1
+    tokens = service.metric("thumbwheel_generated_tokens_total", policy="chat", policy_version="v1")
+    assert tokens == sum(candidate.completion_tokens for candidate in answer.candidates)
 
 
 async def test_two_processes_and_two_candidates_draw_different_answers(home: Any, serve: Any) -> None:

@@ -200,3 +200,18 @@ async def test_an_engine_whose_thread_died_is_replaced(serve: Any) -> None:
         await service.inference.reconciler.reconcile()
         assert engine_of(service) is not engine
         await service.stub.Generate(pb.GenerateRequest(prompt="x"))
+
+
+async def test_a_batch_that_fails_does_not_end_the_engine(
+    home: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.publish("intent", PolicyKind.CLASSIFY, seed=1)
+    async with serve() as service:
+        engine = engine_of(service, "intent")
+        with monkeypatch.context() as broken:
+            broken.setattr(engine, "_label", lambda *_: [][1])
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await service.stub.Classify(pb.ClassifyRequest(text="x"))
+        await service.stub.Classify(pb.ClassifyRequest(text="y"))
+        assert engine.healthy
+    assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
