@@ -49,7 +49,7 @@ from thumbwheel.inference.torch_runtime import prepare_torch
 from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.telemetry.metrics import Metrics
 from thumbwheel.web.app import create_app
-from thumbwheel.web.deps import Deps, Health
+from thumbwheel.web.deps import RETRY, Deps, Health
 from thumbwheel.web.server import serving
 
 
@@ -175,14 +175,15 @@ async def _pages(service: Service) -> AsyncIterator[str]:
     """Serve the pages; yield their address."""
     settings, host = service.settings.serve, service.settings.serve.host
     ports = service.host.ports
-    async with AsyncClient(f"{host}:{ports[PUBLIC]}") as client:
-        with closing(AdminClient(f"{host}:{ports[ADMIN]}")) as admin:
+    async with AsyncClient(f"{host}:{ports[PUBLIC]}", retry=RETRY) as client:
+        with closing(AdminClient(f"{host}:{ports[ADMIN]}", retry=RETRY)) as admin:
             app = create_app(_deps(service, client, admin))
             async with serving(app, host, settings.web_port, settings.drain_s) as url:
                 yield url
 
 
 def _deps(service: Service, client: AsyncClient, admin: AdminClient) -> Deps:
+    settings = service.settings
     return Deps(
         client=client,
         admin=admin,
@@ -190,7 +191,9 @@ def _deps(service: Service, client: AsyncClient, admin: AdminClient) -> Deps:
         rater_of=service.identity.raters.user_hash,
         health=lambda: _health(service),
         metrics=service.metrics.registry,
-        runs_dir=service.settings.runs_dir,
+        runs_dir=settings.runs_dir,
+        allowed_hosts=tuple(name.strip() for name in settings.serve.web_hosts.split(",")),
+        max_text_chars=max(settings.generate.max_input_chars, settings.classify.max_input_chars),
         # a key of its own for cookies, so that no key serves two purposes
         secret=hmac.digest(service.keys.user_key, b"web cookies", hashlib.sha256),
     )

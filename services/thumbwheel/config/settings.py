@@ -50,6 +50,10 @@ class Serve(_Section):
     port: Port = Field(7070, description="gRPC port for clients; 0 takes a free one.")
     admin_port: Port = Field(7071, description="gRPC port for operators; 0 takes a free one.")
     web_port: Port = Field(7072, description="HTTP port of the pages, /metrics and /healthz; 0 takes a free one.")
+    web_hosts: str = Field(
+        "127.0.0.1,localhost,[::1]",
+        description="Host names the pages answer to, joined by commas; `*` for any. Stops other sites' scripts.",
+    )
     max_message_bytes: Bytes = Field(
         4 << 20, ge=1 << 16, le=64 << 20, description="Largest gRPC message taken, in bytes."
     )
