@@ -14,6 +14,7 @@ import uuid_utils
 
 from thumbwheel.bus.codec import to_log
 from thumbwheel.errors import LogUnavailable, Overloaded
+from thumbwheel.inference.gathered_appends import GatheredAppends
 from thumbwheel.inference.ports import FeedbackTokens, Pseudonyms, RecordAppender
 from thumbwheel.inference.swap import Served
 from thumbwheel.inference.v1 import inference_pb2 as pb
@@ -48,7 +49,7 @@ class RequestLog:
         metrics: LogMetrics,
     ) -> None:
         """Append through `appender`; sign with `tokens`, for the raters that `pseudonyms` name."""
-        self._appender = appender
+        self._appender = GatheredAppends(appender)
         self._tokens = tokens
         self._pseudonyms = pseudonyms
         self._metrics = metrics

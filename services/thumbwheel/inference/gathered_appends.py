@@ -1,0 +1,66 @@
+"""Appends of many requests, handed to the log together.
+
+Every hand-over to the log's thread and back costs more than the durable write's share of one record: both threads
+fight for the interpreter. So there is one hand-over at a time, and what arrives meanwhile goes with the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from thumbwheel.bus.port import NewRecord
+from thumbwheel.errors import ThumbwheelError
+from thumbwheel.inference.ports import RecordAppender
+from thumbwheel.telemetry.logging import get_logger
+
+logger = get_logger(__name__)
+
+_Waiting = tuple[Sequence[NewRecord], "asyncio.Future[None]"]
+
+
+class GatheredAppends:
+    """A `RecordAppender` over another. Lives on the event loop."""
+
+    def __init__(self, appender: RecordAppender) -> None:
+        """Append through `appender`."""
+        self._appender = appender
+        self._waiting: list[_Waiting] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def append(self, records: Sequence[NewRecord]) -> None:
+        """Return when `records` are durable. Raises LogUnavailable, Overloaded: nothing was acknowledged."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((records, done))
+        if self._task is None:
+            self._task = asyncio.create_task(self._hand_over(), name="gathered-appends")
+        await done
+
+    async def _hand_over(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                _settle(batch, await self._append([record for records, _ in batch for record in records]))
+        finally:
+            self._task = None
+
+    async def _append(self, records: Sequence[NewRecord]) -> Exception | None:
+        try:
+            await self._appender.append(records)
+        except ThumbwheelError as error:
+            return error
+        except Exception as error:
+            # A defect belongs to the callers, each of whom would else wait for ever.
+            logger.exception("appending failed by a defect")
+            return error
+        return None
+
+
+def _settle(batch: Sequence[_Waiting], error: Exception | None) -> None:
+    for _, done in batch:
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
