@@ -49,7 +49,7 @@ class PpoSettings:
     episodes: int = 128
     minibatch: int = 64
     epochs: int = 4
-    learning_rate: float = 3e-4
+    learning_rate: float = 5e-4
     final_rate_share: float = 0.1
     clip: float = 0.2
     value_clip: float = 0.2
@@ -58,7 +58,7 @@ class PpoSettings:
     gamma: float = 1.0
     lam: float = 0.95
     beta: float = 0.1
-    kl_target: float = 1.5
+    kl_target: float = 2.0
     kl_horizon: int = 1500
     max_update_kl: float = 0.1
     max_gradient_norm: float = 1.0
