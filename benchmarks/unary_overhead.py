@@ -84,6 +84,10 @@ async def whole(pipe: multiprocessing.connection.Connection) -> None:
     """Serve the whole path until told to stop."""
     from embedded_service import embedded_service
 
+    from thumbwheel.inference.torch_runtime import prepare_torch, spare_the_collector
+
+    prepare_torch(0)
+    spare_the_collector()  # as the real loader does before its first model
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "free"
         folder.mkdir()
