@@ -83,7 +83,6 @@ async def echo(pipe: multiprocessing.connection.Connection) -> None:
 async def whole(pipe: multiprocessing.connection.Connection) -> None:
     """Serve the whole path until told to stop."""
     from embedded_service import embedded_service
-
     from thumbwheel.inference.torch_runtime import prepare_torch, spare_the_collector
 
     prepare_torch(0)
