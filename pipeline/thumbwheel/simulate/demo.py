@@ -2,8 +2,9 @@
 
 1. Two first policies are trained on a made-up help desk: one names a message's intent, one replies to it.
 2. The service is started, as `thumbwheel up` would, with a schedule: learn when enough new votes are in.
-3. Users ask over gRPC and give thumbs over gRPC. One in ten of their thumbs is wrong.
-4. The service starts a run for each policy by itself. Users go on asking while it learns, and while it swaps.
+3. Users ask for replies over gRPC and give thumbs over gRPC. One in ten of their thumbs is wrong.
+4. The service starts a run by itself. Meanwhile users ask for intents, until there are votes for the next run, and go on
+   asking while the service learns and swaps.
 5. The same users ask again, and the table tells whether they are happier.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -43,9 +44,9 @@ class DemoPlan:
     seed: int = 0
     users: int = 120
     training_rows: int = 6_000
-    asks: Mapping[str, int] = field(default_factory=lambda: {INTENT: 3_000, REPLY: 3_000})
+    asks: Mapping[str, int] = field(default_factory=lambda: {REPLY: 3_000, INTENT: 5_000})
     asks_after: int = 500
-    at_once: int = 16
+    at_once: int = 32
     pause_s: float = 0.2
 
     @property
@@ -117,12 +118,15 @@ async def run_loop(plan: DemoPlan, addresses: Mapping[str, str], show: Show) -> 
         with AdminClient(addresses["admin"]) as admin:
             await _all_serving(client)
             crowds = _crowds(plan, client)
-            first = await _ask_all(crowds, plan.asks, plan.at_once, "asking and voting", show)
+            first = await _ask(REPLY, crowds, plan, "asking and voting", show)
             async with _trickle(crowds, plan.pause_s) as meanwhile:
+                first |= await _ask(INTENT, crowds, plan, "asking and voting", show)
                 ended = await _learned(admin, crowds, show)
                 await _swapped(client, ended)
-            again = dict.fromkeys(crowds, plan.asks_after)
-            after = await _ask_all(crowds, again, plan.at_once, "asking the new version", show)
+            again = replace(plan, asks=dict.fromkeys(crowds, plan.asks_after))
+            after = {}
+            for policy in crowds:
+                after |= await _ask(policy, crowds, again, "asking again", show)
             status = await _drained(admin)
             ledgers = [ledger for part in (first, meanwhile, after) for ledger in part.values()]
             outcomes = tuple(_outcome(one, ended[one], first, after, status) for one in crowds)
@@ -156,15 +160,10 @@ async def _all_serving(client: AsyncClient) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _ask_all(
-    crowds: Mapping[str, Crowd], asks: Mapping[str, int], at_once: int, what: str, show: Show
-) -> dict[str, Ledger]:
-    ledgers = {policy: Ledger() for policy in crowds}
-    async with asyncio.TaskGroup() as group:
-        for policy, crowd in crowds.items():
-            told = show.counter(f"{policy}: {what}", asks[policy])
-            group.create_task(crowd.ask(asks[policy], at_once, ledgers[policy], told))
-    return ledgers
+async def _ask(policy: str, crowds: Mapping[str, Crowd], plan: DemoPlan, what: str, show: Show) -> dict[str, Ledger]:
+    ledger, asks = Ledger(), plan.asks[policy]
+    await crowds[policy].ask(asks, plan.at_once, ledger, show.counter(f"{policy}: {what}", asks))
+    return {policy: ledger}
 
 
 @asynccontextmanager

@@ -12,9 +12,6 @@ from thumbwheel.errors import InvalidInput
 from thumbwheel.records import Channel, Manifest, PolicyKind
 from thumbwheel.registry.port import NewVersion, Registry
 
-# Beside a `generate` policy's weights: chats with replies worth keeping, on which forgetting is measured.
-WORTH_KEEPING_FILE = "worth_keeping.jsonl"
-
 Progress = Callable[[int, int, float], None]
 
 
@@ -79,6 +76,7 @@ def _take(source: Source, folder: Path) -> str:
 
 def _add_worth_keeping(file: Path, folder: Path) -> None:
     from thumbwheel.pretrain.corpus import read_chats
+    from thumbwheel.retrain.worth_keeping import WORTH_KEEPING_FILE
 
     read_chats(file)
     shutil.copyfile(file, folder / WORTH_KEEPING_FILE)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.command(name="demo")
 @click.option("--exit", "leave", is_flag=True, help="End after the table; status 0 only if all went well.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, another help desk.")
-@click.option("--asks", default=3_000, show_default=True, help="Questions to each first policy.")
+@click.option("--asks", default=3_000, show_default=True, help="Questions to the first reply policy.")
 @json_option
 @pass_context
 def command(context: Context, leave: bool, seed: int, asks: int) -> None:
@@ -46,7 +46,7 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
     from thumbwheel.simulate.service import ServiceProcess
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    plan = DemoPlan(seed=seed, asks={INTENT: asks, REPLY: asks})
+    plan = DemoPlan(seed=seed, asks={REPLY: asks, INTENT: asks * 5 // 3})
     home = _home(context)
     with Bars() as bars:
         bars.say(f"home: {home}")
@@ -138,7 +138,7 @@ def _rows(one: PolicyOutcome) -> Iterator[dict[str, Any]]:
     passed = f"{sum(gate.passed for gate in one.run.gates)} of {len(one.run.gates)} passed"
     for version, tally, gates, swap in (
         (one.before, one.tally_before, "", ""),
-        (one.after, one.tally_after, passed, f"{one.swap_s:.2f} s"),
+        (one.after, one.tally_after, passed, f"{one.swap_s:.2f} s" if one.swap_s else ""),
     ):
         yield {
             "policy": one.policy,
