@@ -3,8 +3,8 @@
 1. Two first policies are trained on a made-up help desk: one names a message's intent, one replies to it.
 2. The service is started, as `thumbwheel up` would, with a schedule: learn when enough new votes are in.
 3. Users ask for replies over gRPC and give thumbs over gRPC. One in ten of their thumbs is wrong.
-4. The service starts a run by itself. Meanwhile users ask for intents, until there are votes for the next run, and go on
-   asking while the service learns and swaps.
+4. The service starts a run by itself. Meanwhile users ask for intents, until there are votes for the next run, and
+   go on asking while the service learns and swaps.
 5. The same users ask again, and the table tells whether they are happier.
 """
 
@@ -124,7 +124,7 @@ async def run_loop(plan: DemoPlan, addresses: Mapping[str, str], show: Show) -> 
                 ended = await _learned(admin, crowds, show)
                 await _swapped(client, ended)
             again = replace(plan, asks=dict.fromkeys(crowds, plan.asks_after))
-            after = {}
+            after: dict[str, Ledger] = {}
             for policy in crowds:
                 after |= await _ask(policy, crowds, again, "asking again", show)
             status = await _drained(admin)
