@@ -238,6 +238,7 @@ class Inference(_Servicer, InferenceServiceServicer):
                 labels=LABELS if policy == TOPICS else (),
             )
             for policy, kind in kinds.items()
+            if request.policy in ("", policy)
         ]
         return inf.DescribePolicyResponse(policies=policies)
 
@@ -379,6 +380,8 @@ class Admin(_Servicer, AdminServiceServicer):
     @_refusing
     def ListVersions(self, request: adm.ListVersionsRequest, context: grpc.ServicerContext) -> Any:
         versions = []
+        if request.policy not in self.world.versions:
+            raise UnknownPolicy(f"policy: there is no {request.policy!r}")
         for version in self.world.versions[request.policy]:
             row = adm.VersionSummary()
             row.CopyFrom(version)
@@ -389,7 +392,9 @@ class Admin(_Servicer, AdminServiceServicer):
 
     @_refusing
     def ListRuns(self, request: adm.ListRunsRequest, context: grpc.ServicerContext) -> Any:
-        return adm.ListRunsResponse(runs=[r.summary for r in self.world.runs if r.summary.policy == request.policy])
+        return adm.ListRunsResponse(
+            runs=[run.summary for run in self.world.runs if request.policy in ("", run.summary.policy)]
+        )
 
     @_refusing
     def DescribeRun(self, request: adm.DescribeRunRequest, context: grpc.ServicerContext) -> Any:

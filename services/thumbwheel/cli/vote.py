@@ -43,6 +43,8 @@ def command(
     """
     if sum(bool(given) for given in (vote, edit, retract)) != 1:
         raise click.UsageError("give exactly one of: up, down, 1..5, --correct TEXT, --retract KIND")
+    if vote not in ("", "up", "down") and not vote.isdecimal():
+        raise click.UsageError(f"{vote!r} is no vote: use up, down, or 1 to 5")
     last = LastAnswer(response_id, token, user, "", "") if response_id else recall(context.settings.home)
     with context.client() as client:
         ballot = client.ballot(last.response_id, last.token, last.user)
@@ -55,17 +57,11 @@ def command(
             give = ballot.thumbs_up if vote == "up" else ballot.thumbs_down
             feedback_id = give(comment, reasons)
         else:
-            feedback_id = ballot.rate(_stars(vote), comment, reasons)
+            feedback_id = ballot.rate(int(vote), comment, reasons)
     if context.json:
         emit_json({"feedback_id": feedback_id, "response_id": last.response_id})
     else:
         click.echo("taken back" if retract else "counted")
-
-
-def _stars(vote: str) -> int:
-    if not vote.isdecimal():
-        raise click.UsageError(f"{vote!r} is no vote: use up, down, or 1 to 5")
-    return int(vote)
 
 
 def _serves_labels(context: Context, policy: str) -> bool:

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+from thumbwheel.app.doctor import Finding, examine
+from thumbwheel.app.storage import open_registry
+from thumbwheel.config.settings import Settings
+from thumbwheel.feedback.keys import load_or_make_keys
+from thumbwheel.records import Channel, PolicyKind
+from thumbwheel.registry.port import NewVersion
+
+
+def found(home: Path) -> dict[str, Finding]:
+    return {one.check: one for one in examine(Settings(home=home))}
+
+
+def make_home(home: Path, version: Path) -> None:
+    home.mkdir(mode=0o700)
+    version.mkdir()
+    (version / "config.json").write_text("{}")
+    (version / "model.safetensors").write_bytes(b"weights")
+    registry = open_registry(Settings(home=home))
+    made = registry.publish(NewVersion("topics", PolicyKind.CLASSIFY), version)
+    registry.move("topics", Channel.CHAMPION, made.version, actor="test", reason="first")
+    load_or_make_keys(Settings(home=home).keys_path, 0)
+
+
+def test_a_sound_home_passes(tmp_path: Path) -> None:
+    make_home(tmp_path / "home", tmp_path / "version")
+    findings = found(tmp_path / "home")
+    assert all(one.ok for one in findings.values()), findings
+    assert findings["policy topics"].found == "champion v1, every file as published"
+
+
+def test_a_home_that_is_not_there_yet_is_no_fault(tmp_path: Path) -> None:
+    assert found(tmp_path / "home")["home"].ok
+
+
+def test_each_fault_is_found_with_its_cure(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    make_home(home, tmp_path / "version")
+    home.chmod(0o755)
+    (home / "keys.json").chmod(0o644)
+    [weights] = home.glob("versions/**/model.safetensors")
+    weights.write_bytes(b"w3ights")
+    findings = found(home)
+    for check in ("home", "keys", "policy topics"):
+        assert not findings[check].ok, check
+        assert findings[check].cure, check
+    assert findings["home"].cure == f"chmod 700 {home}"
+
+
+def test_a_newer_schema_is_a_finding_not_a_crash(tmp_path: Path) -> None:
+    import sqlite3
+
+    home = tmp_path / "home"
+    make_home(home, tmp_path / "version")
+    with sqlite3.connect(home / "store.sqlite") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'r9999'")
+    database.close()
+    assert not found(home)["database"].ok
