@@ -10,7 +10,7 @@ import pytest
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.simulate.users import SimulatedUser, crowd_of, label_quality
-from thumbwheel.simulate.world import World
+from thumbwheel.simulate.world import PLEASING_QUALITY, World
 
 
 def _thumbs(user: SimulatedUser, quality: float, count: int = 20_000) -> list[bool | None]:
@@ -20,8 +20,8 @@ def _thumbs(user: SimulatedUser, quality: float, count: int = 20_000) -> list[bo
 
 def test_an_honest_user_judges_by_quality() -> None:
     user = SimulatedUser(noise=0.0)
-    assert set(_thumbs(user, 0.7)) == {True}
-    assert set(_thumbs(user, 0.69)) == {False}
+    assert set(_thumbs(user, PLEASING_QUALITY)) == {True}
+    assert set(_thumbs(user, PLEASING_QUALITY - 0.01)) == {False}
 
 
 @pytest.mark.parametrize(("quality", "expected"), [(1.0, 0.9), (0.0, 0.1)])

@@ -1,5 +1,6 @@
 // One question with its answer or its two candidates, and every way to rate them.
 
+import { shownText } from "./texts.js";
 import { currentOn, give, holderOf, keepToken, onChange, takeBack } from "./voting.js";
 
 const cardTemplate = document.getElementById("card-template");
@@ -96,7 +97,7 @@ class Candidate {
   complete(answer) {
     this.answer = answer;
     this.busy(false);
-    this.text.textContent = answer.text || "(an empty answer)";
+    this.text.textContent = shownText(answer.text);
     this.text.classList.toggle("label", this.card.policy.kind === "classify");
     this.showStamp();
     this.showLikely();

@@ -1,5 +1,6 @@
 // The list of the visitor's own votes, each with a way to take it back.
 
+import { shownText } from "./texts.js";
 import { ago } from "./times.js";
 import { canTakeBack, current, onChange, refresh, takeBack } from "./voting.js";
 
@@ -27,7 +28,7 @@ function item(row) {
   const what = describe(row);
   mark(node.querySelector(".vote-mark"), row);
   node.querySelector(".vote-what").textContent = what;
-  node.querySelector(".vote-answer").textContent = row.answer;
+  node.querySelector(".vote-answer").textContent = shownText(row.answer);
   const question = row.question.length > 60 ? `${row.question.slice(0, 60)}…` : row.question;
   const reasons = [...row.reasons, ...(row.comment ? [`“${row.comment}”`] : [])].join(", ");
   node.querySelector(".vote-meta").textContent = [`to “${question}”`, reasons, `${row.policy} ${row.version}`, ago(new Date(row.time_us / 1000))]
