@@ -1,6 +1,6 @@
 """PPO for `generate`: sample replies, score them, step, until the policy pleases more and has drifted little.
 
-Shapes: B replies, R longest reply, Q prompt tokens that another precedes, V vocabulary, D hidden width.
+Shapes: B replies, R longest reply, N reply tokens of some rows together.
 The recipe follows Huang et al. 2024, "The N+ implementation details of RLHF with PPO", arXiv 2403.17031.
 """
 
@@ -14,20 +14,23 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from thumbwheel.errors import NotEnoughData
 from thumbwheel.policy.loading import CausalPolicy, load_causal, save_causal
 from thumbwheel.policy.prompt import end_token_id
-from thumbwheel.policy.scoring import forward_replies, gather_logprobs, pack
-from thumbwheel.ppo.advantages import generalised_advantages, masked_mean, whiten
+from thumbwheel.ppo.advantages import generalised_advantages, whiten
 from thumbwheel.ppo.checkpoint import Checkpoint
 from thumbwheel.ppo.kl import AdaptiveKl
 from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, kl_k2
 from thumbwheel.ppo.rollout import Sampling, sample_replies
+from thumbwheel.ppo.sequences import TokenIds, forward_tokens, of_like_length, pack_right
 
 Metrics = Mapping[str, float]
 Progress = Callable[[int, Metrics], None]
-TokenIds = Sequence[int]
+
+# Rows run together; what matters for speed is that they are of like length.
+_ROWS = 16
 
 
 class Scorer(Protocol):
@@ -79,7 +82,10 @@ class Improvement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rollouts:
-    """One iteration's replies with what the policy thought when it wrote them. Everything (B, R) is 0 on padding."""
+    """One iteration's replies with what the policy thought when it wrote them. Everything (B, R) is 0 on padding.
+
+    `reference_prompts` has, a row, the reference's log-probabilities of the prompt's tokens but the first.
+    """
 
     prompts: Sequence[TokenIds]
     replies: Sequence[TokenIds]
@@ -88,7 +94,7 @@ class Rollouts:
     values_BR: Tensor
     advantages_BR: Tensor
     returns_BR: Tensor
-    reference_prompt_BQ: Tensor
+    reference_prompts: Sequence[Tensor]
 
 
 @dataclass(slots=True, eq=False)
@@ -180,13 +186,10 @@ def collect(
     end_id = end_token_id(learner.policy.tokenizer)
     sampling = Sampling(end_id, settings.temperature, settings.max_new_tokens)
     replies = sample_replies(model, asked, sampling, generator)
-    batch = pack(asked, replies)
-    mask_BR = batch.reply_mask_BR
-    outputs = forward_replies(model, batch, settings.temperature)
-    logprobs_BR = gather_logprobs(outputs.logits_BRV, batch.reply_ids_BR) * mask_BR
-    values_BR = learner.value_head(outputs.hidden_BSD[:, :-1]).squeeze(-1) * mask_BR
-    anchor = forward_replies(reference.model, batch, settings.temperature, prompt=True)
-    penalty_BR = kl_k1(logprobs_BR, gather_logprobs(anchor.logits_BRV, batch.reply_ids_BR)) * mask_BR
+    old = _remember(model, learner.value_head, asked, replies, settings.temperature)
+    anchor = _remember(reference.model, None, asked, replies, settings.temperature)
+    mask_BR, logprobs_BR, values_BR = old.mask_BR, old.logprobs_BR, old.values_BR
+    penalty_BR = kl_k1(logprobs_BR, anchor.logprobs_BR) * mask_BR
     finished_B = torch.tensor([reply[-1] == end_id for reply in replies])
     scores_B = torch.tensor(list(scorer(asked, replies)))
     paid_B = torch.where(finished_B, scores_B, scores_B.clamp(max=-1.0) - settings.unfinished_penalty)
@@ -200,7 +203,7 @@ def collect(
         values_BR,
         whiten(advantages_BR, mask_BR),
         returns_BR,
-        gather_logprobs(anchor.prompt_logits_BQV, batch.prompt_ids_BQ),
+        anchor.prompts,
     )
     return rollouts, {
         "objective/kl": float(penalty_BR.sum(-1).mean()),
@@ -240,34 +243,47 @@ def update(learner: Learner, rollouts: Rollouts, rng: Random, settings: PpoSetti
 
 
 def step(learner: Learner, rollouts: Rollouts, rows: Sequence[int], settings: PpoSettings) -> dict[str, float]:
-    """Take one optimiser step on some rows of the rollouts."""
-    batch = pack([rollouts.prompts[i] for i in rows], [rollouts.replies[i] for i in rows])
-    mask = batch.reply_mask_BR
-    index, R = torch.tensor(rows), mask.shape[1]
-    outputs = forward_replies(learner.policy.model, batch, settings.temperature, prompt=True)
-    policy = clipped_policy_loss(
-        gather_logprobs(outputs.logits_BRV, batch.reply_ids_BR),
-        rollouts.logprobs_BR[index, :R],
-        rollouts.advantages_BR[index, :R],
-        mask,
-        settings.clip,
-    )
-    value = clipped_value_loss(
-        learner.value_head(outputs.hidden_BSD[:, :-1]).squeeze(-1),
-        rollouts.values_BR[index, :R],
-        rollouts.returns_BR[index, :R],
-        mask,
-        settings.value_clip,
-    )
-    drift_BQ = kl_k2(
-        gather_logprobs(outputs.prompt_logits_BQV, batch.prompt_ids_BQ),
-        rollouts.reference_prompt_BQ[index][:, rollouts.reference_prompt_BQ.shape[1] - batch.prompt_ids_BQ.shape[1] :],
-    )
-    drift = masked_mean(drift_BQ, batch.prompt_mask_BQ)
+    """Take one optimiser step on some rows of the rollouts.
+
+    The rows run in groups of like length; every mean is over the tokens of all rows, so the groups add up to it.
+    """
+    counts = int(rollouts.mask_BR[list(rows)].sum()), sum(len(rollouts.reference_prompts[i]) for i in rows)
     learner.optimizer.zero_grad()
-    (policy.loss + settings.value_weight * value + settings.anchor_weight * drift).backward()  # type: ignore[no-untyped-call]
+    groups = of_like_length(rows, rollouts.prompts, rollouts.replies, _ROWS)
+    parts = [_add_gradient(learner, rollouts, group, counts, settings) for group in groups]
     nn.utils.clip_grad_norm_(learner.optimizer.param_groups[0]["params"], settings.max_gradient_norm)
     learner.optimizer.step()
+    return {name: sum(part[name] for part in parts) for name in parts[0]}
+
+
+def _add_gradient(
+    learner: Learner, rollouts: Rollouts, rows: Sequence[int], counts: tuple[int, int], settings: PpoSettings
+) -> dict[str, float]:
+    """Add the gradient of some rows' share in the losses; `counts`: reply and prompt tokens of the whole step."""
+    index, reply_count = torch.tensor(rows), torch.tensor(counts[0])
+    batch = pack_right([rollouts.prompts[i] for i in rows], [rollouts.replies[i] for i in rows])
+    outputs = forward_tokens(learner.policy.model, batch, settings.temperature)
+    mask_BR = rollouts.mask_BR[index]
+    everything_N = torch.ones_like(outputs.reply_logprobs_N, dtype=torch.bool)
+    policy = clipped_policy_loss(
+        outputs.reply_logprobs_N,
+        rollouts.logprobs_BR[index][mask_BR],
+        rollouts.advantages_BR[index][mask_BR],
+        everything_N,
+        settings.clip,
+        reply_count,
+    )
+    value = clipped_value_loss(
+        learner.value_head(outputs.hidden_ND).squeeze(-1),
+        rollouts.values_BR[index][mask_BR],
+        rollouts.returns_BR[index][mask_BR],
+        everything_N,
+        settings.value_clip,
+        reply_count,
+    )
+    reference_M = torch.cat([rollouts.reference_prompts[i] for i in rows])
+    drift = kl_k2(outputs.prompt_logprobs_M, reference_M).sum() / max(1, counts[1])
+    (policy.loss + settings.value_weight * value + settings.anchor_weight * drift).backward()  # type: ignore[no-untyped-call]
     return {
         "loss/policy": policy.loss.item(),
         "loss/value": value.item(),
@@ -276,6 +292,40 @@ def step(learner: Learner, rollouts: Rollouts, rows: Sequence[int], settings: Pp
         "policy/approxkl": float(policy.approx_kl),
         "val/ratio": float(policy.mean_ratio),
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Memory:
+    """What a policy thought of replies and prompts. (B, R) is 0 on padding; `prompts` holds one tensor a row."""
+
+    mask_BR: Tensor
+    logprobs_BR: Tensor
+    values_BR: Tensor
+    prompts: Sequence[Tensor]
+
+
+def _remember(
+    model: PreTrainedModel,
+    value_head: nn.Linear | None,
+    prompts: Sequence[TokenIds],
+    replies: Sequence[TokenIds],
+    temperature: float,
+) -> _Memory:
+    lengths = torch.tensor([len(reply) for reply in replies])
+    mask_BR = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
+    logprobs_BR, values_BR = torch.zeros(mask_BR.shape), torch.zeros(mask_BR.shape)
+    of_prompts = [torch.empty(0)] * len(prompts)
+    for rows in of_like_length(range(len(prompts)), prompts, replies, _ROWS):
+        outputs = forward_tokens(model, pack_right([prompts[i] for i in rows], [replies[i] for i in rows]), temperature)
+        ranked = torch.tensor(rows)
+        logprobs_BR[ranked] = logprobs_BR[ranked].masked_scatter(mask_BR[ranked], outputs.reply_logprobs_N)
+        if value_head is not None:
+            values_N = value_head(outputs.hidden_ND).squeeze(-1)
+            values_BR[ranked] = values_BR[ranked].masked_scatter(mask_BR[ranked], values_N)
+        parts = outputs.prompt_logprobs_M.split([len(prompts[i]) - 1 for i in rows])
+        for row, part in zip(rows, parts, strict=True):
+            of_prompts[row] = part
+    return _Memory(mask_BR, logprobs_BR, values_BR, of_prompts)
 
 
 def _draw(available: int, wanted: int, rng: Random) -> list[int]:

@@ -49,12 +49,13 @@ def sample_replies(
 def _sample_batch(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], sampling: Sampling, generator: torch.Generator
 ) -> list[list[int]]:
+    """Rows that have ended leave the batch once they are a quarter of it: what is left is all that is computed."""
     ids_BP, mask_BP = _left_pad(prompts)
     positions = position_ids(mask_BP)
     cache = DynamicCache(config=model.config)
-    open_B = torch.ones(len(prompts), dtype=torch.bool)
-    columns: list[Tensor] = []
-    while open_B.any() and len(columns) < sampling.max_new_tokens:
+    replies: list[list[int]] = [[] for _ in prompts]
+    rows = torch.arange(len(prompts))
+    for _ in range(sampling.max_new_tokens):
         out = model(
             input_ids=ids_BP,
             attention_mask=mask_BP.long(),
@@ -64,12 +65,23 @@ def _sample_batch(
             logits_to_keep=1,
         )
         probs_BV = torch.softmax(out.logits[:, -1].float() / sampling.temperature, dim=-1)
-        drawn_B1 = torch.multinomial(probs_BV, 1, generator=generator)
-        columns.append(drawn_B1)
-        open_B = open_B & (drawn_B1.squeeze(1) != sampling.end_id)
-        ids_BP, positions = drawn_B1, positions[:, -1:] + 1
+        ids_BP, positions = torch.multinomial(probs_BV, 1, generator=generator), positions[:, -1:] + 1
         mask_BP = torch.cat([mask_BP, torch.ones_like(mask_BP[:, :1])], dim=1)
-    return [_until_end(row, sampling.end_id) for row in torch.cat(columns, dim=1).tolist()]
+        for row, token in zip(rows.tolist(), ids_BP.squeeze(1).tolist(), strict=True):
+            if not _ended(replies[row], sampling):
+                replies[row].append(token)
+        open_B = torch.tensor([not _ended(replies[row], sampling) for row in rows.tolist()])
+        if not open_B.any():
+            break
+        if open_B.sum() <= 0.75 * len(rows):
+            kept = open_B.nonzero().squeeze(1)
+            cache.batch_select_indices(kept)
+            rows, ids_BP, positions, mask_BP = rows[kept], ids_BP[kept], positions[kept], mask_BP[kept]
+    return replies
+
+
+def _ended(reply: Sequence[int], sampling: Sampling) -> bool:
+    return bool(reply) and reply[-1] == sampling.end_id
 
 
 def _left_pad(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -77,7 +89,3 @@ def _left_pad(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     ids_BP = torch.tensor([[0] * (P - len(prompt)) + list(prompt) for prompt in prompts])
     mask_BP = torch.tensor([[False] * (P - len(prompt)) + [True] * len(prompt) for prompt in prompts])
     return ids_BP, mask_BP
-
-
-def _until_end(row: list[int], end_id: int) -> list[int]:
-    return row[: row.index(end_id) + 1] if end_id in row else row
