@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from thumbwheel.policy.scoring import ReplyBatch, forward_replies, gather_logprobs, packed
+from thumbwheel.policy.scoring import ReplyBatch, forward_replies, gather_logprobs, pack
 
 SURPRISES = 3
 
@@ -41,8 +41,11 @@ def featurise(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
     replies: Sequence[Sequence[int]],
-    batch_size: int = 64,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (features_BRC, mask_BR) of the rows in order, in batches."""
-    for batch in packed(prompts, replies, batch_size):
-        yield token_features(model, batch), batch.reply_mask_BR
+    batch_size: int = 32,
+) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    """Yield (rows, features_BRC, mask_BR) in batches of like length: each row once, but not in order."""
+    ordered = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), len(replies[i])))
+    for start in range(0, len(ordered), batch_size):
+        rows = ordered[start : start + batch_size]
+        batch = pack([prompts[i] for i in rows], [replies[i] for i in rows])
+        yield rows, token_features(model, batch), batch.reply_mask_BR

@@ -5,7 +5,7 @@ Shapes: B replies, R longest reply, C features.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, pi
 
@@ -62,12 +62,12 @@ def fit(
     settings = settings or RewardSettings()
     check_votes(rows, settings)
     torch.manual_seed(seed)
-    features = list(_features(backbone, rows))
+    features = _features(backbone, rows)
     head = RewardHead(feature_width(backbone), settings.hidden)
     head.standardise(*_moments(features))
     _train(head, features, rows, torch.Generator().manual_seed(seed), settings)
     model = RewardModel(backbone, head.eval())
-    model.normalise([row.prompt_ids for row in rows], [row.reply_ids for row in rows])
+    model.normalise(_logits(head, features, settings.batch_rows))
     return model
 
 
@@ -99,11 +99,28 @@ def check_votes(rows: Sequence[RatedReply], settings: RewardSettings) -> None:
             )
 
 
-def _features(backbone: PreTrainedModel, rows: Sequence[RatedReply]) -> Iterator[Tensor]:
-    """Yield the features of each reply, (R, C), in half precision: they are kept for all votes at once."""
-    for features_BRC, mask_BR in featurise(backbone, [row.prompt_ids for row in rows], [row.reply_ids for row in rows]):
-        for features_RC, mask_R in zip(features_BRC, mask_BR, strict=True):
-            yield features_RC[mask_R].half()
+def _features(backbone: PreTrainedModel, rows: Sequence[RatedReply]) -> list[Tensor]:
+    """The features of each reply, (R, C), in half precision: they are kept for all votes at once."""
+    kept = [torch.empty(0)] * len(rows)
+    batches = featurise(backbone, [row.prompt_ids for row in rows], [row.reply_ids for row in rows])
+    for indices, features_BRC, mask_BR in batches:
+        for index, features_RC, mask_R in zip(indices, features_BRC, mask_BR, strict=True):
+            kept[index] = features_RC[mask_R].half()
+    return kept
+
+
+def _padded(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Put the features of some replies side by side: float32 features_BRC and their mask_BR."""
+    features_BRC = pad_sequence(list(features), batch_first=True).float()
+    lengths_B1 = torch.tensor([[len(features_RC)] for features_RC in features])
+    return features_BRC, torch.arange(features_BRC.shape[1]) < lengths_B1
+
+
+@torch.no_grad()
+def _logits(head: RewardHead, features: Sequence[Tensor], batch_rows: int) -> Tensor:
+    """The head's logits of all replies, (N,), from the features that are there already."""
+    starts = range(0, len(features), batch_rows)
+    return torch.cat([head(*_padded(features[at : at + batch_rows])) for at in starts])
 
 
 def _moments(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -125,9 +142,7 @@ def _train(
     for update in range(settings.updates):
         optimizer.param_groups[0]["lr"] = settings.learning_rate * 0.5 * (1 + cos(pi * update / settings.updates))
         index = torch.randint(len(rows), (settings.batch_rows,), generator=generator)
-        batch = [features[i] for i in index.tolist()]
-        mask_BR = pad_sequence([torch.ones(len(f), dtype=torch.bool) for f in batch], batch_first=True)
-        logits_B = head(pad_sequence(batch, batch_first=True).float(), mask_BR)
+        logits_B = head(*_padded([features[i] for i in index.tolist()]))
         losses_B = F.binary_cross_entropy_with_logits(logits_B, targets[index], reduction="none")
         loss = (losses_B * weights[index]).sum() / weights[index].sum()
         optimizer.zero_grad()

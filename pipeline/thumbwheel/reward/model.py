@@ -45,13 +45,14 @@ class RewardModel:
     @torch.no_grad()
     def logits(self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> Tensor:
         """Return the head's logits of N replies, (N,). Every reply has a token."""
-        batches = featurise(self.backbone, prompts, replies)
-        return torch.cat([self.head(features_BRC, mask_BR) for features_BRC, mask_BR in batches])
+        logits_N = torch.zeros(len(prompts))
+        for rows, features_BRC, mask_BR in featurise(self.backbone, prompts, replies):
+            logits_N[rows] = self.head(features_BRC, mask_BR)
+        return logits_N
 
-    def normalise(self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> None:
-        """Set `mean` and `std` from replies that the reference policy sampled."""
-        logits = self.logits(prompts, replies)
-        self.mean, self.std = float(logits.mean()), max(float(logits.std()), 1e-3)
+    def normalise(self, logits_N: Tensor) -> None:
+        """Set `mean` and `std` from the logits of replies that the reference policy sampled."""
+        self.mean, self.std = float(logits_N.mean()), max(float(logits_N.std()), 1e-3)
 
     def save(self, folder: Path) -> None:
         """Write the head and its normalisation into `folder`; the backbone is a version of its own."""
