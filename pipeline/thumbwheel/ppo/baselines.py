@@ -17,8 +17,9 @@ from thumbwheel.errors import NotEnoughData
 from thumbwheel.policy.loading import load_causal, save_causal
 from thumbwheel.policy.scoring import pack, reply_logprobs
 from thumbwheel.ppo.advantages import masked_mean
-from thumbwheel.ppo.generate import Scorer, TokenIds
+from thumbwheel.ppo.generate import Scorer
 from thumbwheel.ppo.rollout import Sampling, sample_replies
+from thumbwheel.ppo.sequences import TokenIds
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,8 +127,10 @@ def job_fingerprint(champion: Path, votes: Sequence[ClassifyVote], settings: obj
 
 def _log_probabilities(classifier: Classifier, texts: Sequence[str], labels_N: Tensor, floor: float) -> Tensor:
     """ln of the probability each served label has now, dropout off, floor mixed in: (N,)."""
-    probs = [
-        classifier.probabilities(texts[start : start + _SCORING_BATCH], floor)
-        for start in range(0, len(texts), _SCORING_BATCH)
-    ]
-    return torch.cat(probs).clone().gather(1, labels_N[:, None]).squeeze(1).log()
+    log_probs_N = torch.zeros(len(texts))
+    by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    for start in range(0, len(by_length), _SCORING_BATCH):
+        rows = by_length[start : start + _SCORING_BATCH]
+        probs_BK = classifier.probabilities([texts[index] for index in rows], floor)
+        log_probs_N[rows] = probs_BK.gather(1, labels_N[rows, None]).squeeze(1).log()
+    return log_probs_N

@@ -317,12 +317,12 @@ def _remember(
     of_prompts = [torch.empty(0)] * len(prompts)
     for rows in of_like_length(range(len(prompts)), prompts, replies, _ROWS):
         outputs = forward_tokens(model, pack_right([prompts[i] for i in rows], [replies[i] for i in rows]), temperature)
-        ranked = torch.tensor(rows)
-        logprobs_BR[ranked] = logprobs_BR[ranked].masked_scatter(mask_BR[ranked], outputs.reply_logprobs_N)
+        index = torch.tensor(rows)
+        logprobs_BR[index] = logprobs_BR[index].masked_scatter(mask_BR[index], outputs.reply_logprobs_N)
         if value_head is not None:
             values_N = value_head(outputs.hidden_ND).squeeze(-1)
-            values_BR[ranked] = values_BR[ranked].masked_scatter(mask_BR[ranked], values_N)
-        parts = outputs.prompt_logprobs_M.split([len(prompts[i]) - 1 for i in rows])
+            values_BR[index] = values_BR[index].masked_scatter(mask_BR[index], values_N)
+        parts = torch.split(outputs.prompt_logprobs_M, [len(prompts[i]) - 1 for i in rows])
         for row, part in zip(rows, parts, strict=True):
             of_prompts[row] = part
     return _Memory(mask_BR, logprobs_BR, values_BR, of_prompts)

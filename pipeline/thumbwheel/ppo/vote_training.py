@@ -9,13 +9,14 @@ Shape suffixes: B votes of a minibatch, K labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from statistics import fmean
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from thumbwheel.policy.classify import Classifier
 from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
@@ -49,13 +50,14 @@ class VoteTrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class VoteTrainer:
-    """One job: a classifier, the texts of the votes, the seed labels, a loss, and how."""
+    """One job: a classifier, the texts of the votes, the seed labels, a loss, and how. Each text is tokenised once."""
 
     classifier: Classifier
     texts: Sequence[str]
     seeds: Sequence[LabelledText]
     loss: VoteLoss
     settings: VoteTrainingSettings
+    _tokens: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
 
     def train(self, checkpoint: EpochCheckpoint, epoch_done: EpochDone) -> list[dict[str, float]]:
         """Update the classifier in place, dropout on, and return every epoch's figures; goes on from a checkpoint.
@@ -108,10 +110,25 @@ class VoteTrainer:
         return {**figures, **{name: float(value.detach()) for name, value in losses.items()}}
 
     def _logits(self, texts: Sequence[str]) -> Tensor:
-        encoded = self.classifier.encode(texts)
-        ids_BT = hide_tokens(encoded["input_ids"], self.classifier.tokenizer, self.settings.token_dropout)
-        logits_BK: Tensor = self.classifier.model(**{**encoded, "input_ids": ids_BT}).logits
+        ids_BT, mask_BT = self._encode(texts)
+        ids_BT = hide_tokens(ids_BT, self.classifier.tokenizer, self.settings.token_dropout)
+        logits_BK: Tensor = self.classifier.model(input_ids=ids_BT, attention_mask=mask_BT).logits
         return logits_BK.float()
+
+    def _encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Token ids and attention mask as the classifier's own `encode` makes them, each (B, T)."""
+        classifier = self.classifier
+        if fresh := [text for text in dict.fromkeys(texts) if text not in self._tokens]:
+            encoded = classifier.encode(fresh)
+            lengths = encoded["attention_mask"].sum(1).tolist()
+            rows = encoded["input_ids"].tolist()
+            self._tokens.update((t, row[:n]) for t, row, n in zip(fresh, rows, lengths, strict=True))
+        tokens = [torch.tensor(self._tokens[text]) for text in texts]
+        padding = float(classifier.tokenizer.pad_token_id or 0)
+        ids_BT = pad_sequence(tokens, batch_first=True, padding_value=padding)
+        lengths_B1 = torch.tensor([[len(row)] for row in tokens])
+        mask_BT = (torch.arange(ids_BT.shape[1]) < lengths_B1).long()
+        return ids_BT.to(classifier.model.device), mask_BT.to(classifier.model.device)
 
     def _seed_loss(self, seeds: Sequence[LabelledText]) -> Tensor:
         """Cross-entropy of some seed labels, nats; 0 when there are none."""
