@@ -87,7 +87,7 @@ def _free_space(home: Path, settings: Settings) -> Finding:
     enough = free >= _LEAST_FREE_BYTES
     cure = "" if enough else "free space: a full disk makes the service refuse votes"
     return Finding(
-        "disk", enough, f"{free / 2**30:.1f} GiB free, the log may take {settings.log.max_bytes / 2**30:.1f}", cure
+        "disk", enough, f"{free / 2**30:.1f} GiB free, the log may take {settings.log.max_bytes / 2**30:.1f} GiB", cure
     )
 
 

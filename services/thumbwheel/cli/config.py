@@ -56,4 +56,5 @@ def show(context: Context, section: str) -> None:
             }
             for row in rows
         ],
+        prose="meaning",
     )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from thumbwheel.app.home import make_home
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import emit
 from thumbwheel.errors import Unavailable
@@ -66,7 +67,9 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
 def _home(context: Context) -> Path:
     """The home asked for, or a fresh one: a demonstration must not learn into anybody's own versions."""
     if "home" in context.flags:
-        return Path(context.flags["home"]).absolute()
+        home = Path(context.flags["home"]).absolute()
+        make_home(home)
+        return home
     return Path(tempfile.mkdtemp(prefix="thumbwheel-demo-"))
 
 

@@ -16,6 +16,10 @@ def command(context: Context) -> None:
     from thumbwheel.app.doctor import examine
 
     findings = examine(context.settings)
-    emit(context, [{"check": one.check, "ok": one.ok, "found": one.found, "cure": one.cure} for one in findings])
+    emit(
+        context,
+        [{"check": one.check, "ok": one.ok, "found": one.found, "cure": one.cure} for one in findings],
+        prose="cure",
+    )
     if not all(one.ok for one in findings):
         raise SystemExit(1)

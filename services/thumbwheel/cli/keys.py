@@ -28,4 +28,4 @@ def rotate(context: Context) -> None:
 
     settings = context.settings
     keys = rotate_token_key(settings.keys_path, time.time_ns() // 1000, settings.feedback.token_ttl_s)
-    click.echo(f"key {keys.active.key_id} signs from the next start on; {len(keys.token_keys) - 1} earlier verify")
+    click.echo(f"key {keys.active.key_id} signs once the service is started again; earlier keys still verify")

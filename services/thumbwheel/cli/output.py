@@ -5,32 +5,58 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import click
 
 from thumbwheel.cli.context import Context
 
+Row = Mapping[str, Any]
 
-def emit(context: Context, rows: Sequence[Mapping[str, Any]], *, title: str = "", empty: str = "none") -> None:
-    """Print rows as a table, or as a JSON array; `empty` is the sentence shown when there are none."""
+_GAP = "  "
+
+
+def emit(context: Context, rows: Sequence[Row], *, title: str = "", empty: str = "none", prose: str = "") -> None:
+    """Print rows as a table, or as a JSON array.
+
+    `prose` names the column that holds sentences: it gets what room is left, or a line of its own below its row.
+    `empty` is the sentence shown when there are no rows.
+    """
     if context.json:
         emit_json(list(rows))
-        return
-    if not rows:
+    elif rows:
+        if title:
+            click.secho(title, bold=True)
+        for line in table(rows, prose, shutil.get_terminal_size().columns):
+            click.echo(line)
+    else:
         click.echo(empty)
-        return
-    from rich.console import Console
-    from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for place, (column, value) in enumerate(rows[0].items()):
-        justify: Literal["left", "right"] = "right" if isinstance(value, int | float) else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=place == 0)
-    for row in rows:
-        table.add_row(*(cell(value) for value in row.values()))
-    Console(highlight=False).print(table)
+
+def table(rows: Sequence[Row], prose: str, width: int) -> Iterator[str]:
+    """Yield the lines of a table for a terminal `width` characters wide; no word is ever broken to fit a column."""
+    columns = [name for name in rows[0] if name != prose]
+    cells = {name: [name, *(cell(row[name]) for row in rows)] for name in columns}
+    widths = {name: max(map(len, texts)) for name, texts in cells.items()}
+    taken = sum(widths.values()) + len(_GAP) * len(columns)
+    if taken - len(_GAP) > width:
+        yield from _records(rows, width)
+        return
+    longest = max(len(str(row[prose] or "")) for row in rows) if prose else 0
+    beside = bool(prose) and taken + longest <= width
+    for place, row in enumerate([None, *rows]):
+        line = _GAP.join(_aligned(cells[name][place], widths[name], rows[0][name]) for name in columns).rstrip()
+        sentence = str(row[prose] or "") if row is not None and prose else ""
+        if row is None:
+            yield click.style(f"{line}{_GAP}{prose}" if beside else line, bold=True)
+        elif beside:
+            yield f"{line.ljust(taken - len(_GAP))}{_GAP}{sentence}".rstrip()
+        else:
+            yield line
+            yield from textwrap.wrap(sentence, width, initial_indent="    ", subsequent_indent="    ")
 
 
 def emit_json(value: Any) -> None:
@@ -48,10 +74,26 @@ def cell(value: Any) -> str:
 
 
 def when(time_us: int) -> str:
-    """Return a time in UTC, to the second; empty for 0."""
+    """Return a time in UTC, to the minute; empty for 0."""
     if not time_us:
         return ""
-    return dt.datetime.fromtimestamp(time_us / 1e6, tz=dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return dt.datetime.fromtimestamp(time_us / 1e6, tz=dt.UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _records(rows: Sequence[Row], width: int) -> Iterator[str]:
+    """Rows that are wider than the terminal, one field a line."""
+    label = max(len(name) for name in rows[0])
+    for row in rows:
+        for name, value in row.items():
+            yield from textwrap.wrap(
+                f"{name.ljust(label)}{_GAP}{cell(value)}", width, subsequent_indent=" " * (label + len(_GAP))
+            )
+        yield ""
+
+
+def _aligned(text: str, width: int, like: Any) -> str:
+    number = isinstance(like, int | float) and not isinstance(like, bool)
+    return text.rjust(width) if number else text.ljust(width)
 
 
 def _finite(value: Any) -> Any:

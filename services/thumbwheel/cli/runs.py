@@ -9,6 +9,7 @@ import click
 
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import emit, emit_json, when
+from thumbwheel.records import RunState
 
 if TYPE_CHECKING:
     from thumbwheel.records import Run
@@ -25,11 +26,15 @@ def command(context: Context, run_id: str, policy: str, limit: int) -> None:
 
     \b
     thumbwheel runs
-    thumbwheel runs 0193f2c4-8f1e-7d31-9d52-4bb0a2a7c1de
+    thumbwheel runs support-20261121-045359-94e9
     """
     with context.admin() as admin:
         if not run_id:
-            emit(context, [_row(run) for run in admin.runs(policy, limit)], empty="no runs yet")
+            runs = admin.runs(policy, limit)
+            if context.json:
+                emit_json([asdict(run) for run in runs])
+            else:
+                emit(context, [_row(run) for run in runs], empty="no runs yet", prose="summary")
             return
         run = admin.run(run_id)
     if context.json:
@@ -37,7 +42,7 @@ def command(context: Context, run_id: str, policy: str, limit: int) -> None:
         return
     click.echo(f"{run.policy}: {run.state} at {run.step}, {run.votes} votes, {run.parent_version} as the start")
     click.echo(run.error or run.summary)
-    emit(context, [_gate_row(gate) for gate in run.gates], empty="not judged")
+    emit(context, [_gate_row(gate) for gate in run.gates], empty="not judged", prose="says")
     if run.report_path:
         click.echo(f"report: {run.report_path}")
 
@@ -45,14 +50,12 @@ def command(context: Context, run_id: str, policy: str, limit: int) -> None:
 def _row(run: Run) -> dict[str, Any]:
     return {
         "run": run.run_id,
-        "policy": run.policy,
-        "state": run.state,
-        "step": run.step,
+        "state": run.step if run.state is RunState.RUNNING else run.state,
         "votes": run.votes,
         "from": run.parent_version,
-        "made": run.candidate_version,
+        "to": run.candidate_version,
         "started": when(run.started_us),
-        "took s": (run.ended_us - run.started_us) / 1e6 if run.ended_us else float("nan"),
+        "seconds": (run.ended_us - run.started_us) // 1_000_000 if run.ended_us else "",
         "summary": run.summary,
     }
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import emit, emit_json, when
+
+if TYPE_CHECKING:
+    from thumbwheel.client.admin import PolicyStatus
 
 
 @click.command(name="status")
@@ -34,10 +38,16 @@ def command(context: Context) -> None:
             "thumbs": one.thumbs,
             "up": one.thumbs_up_rate,
             "new votes": one.new_votes,
-            "run at": one.votes_needed or "",
-            "next run": when(one.next_run_us),
-            "running": one.running_run_id,
+            "next run": _next_run(one),
         }
         for one in status.policies
     ]
     emit(context, rows, empty="no policy is served; make one with `thumbwheel policy init`")
+
+
+def _next_run(one: PolicyStatus) -> str:
+    if one.running_run_id:
+        return f"now: {one.running_step or 'starting'}"
+    reasons = [f"at {one.votes_needed} new votes"] if one.votes_needed else []
+    reasons += [when(one.next_run_us)] if one.next_run_us else []
+    return ", or ".join(reasons) or "when asked for"

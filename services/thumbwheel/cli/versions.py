@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from thumbwheel.cli.context import Context, json_option, pass_context
-from thumbwheel.cli.output import emit, when
+from thumbwheel.cli.output import emit, emit_json, when
 
 if TYPE_CHECKING:
     from thumbwheel.client.admin import AdminClient, Moved, VersionSummary
@@ -30,9 +31,13 @@ def command(context: Context, policy: str, history: bool) -> None:
     with context.admin() as admin:
         names = [policy] if policy else [one.policy for one in admin.policies()]
         if history:
-            emit(context, [row for name in names for row in _history(admin, name)], empty="no channel has moved yet")
+            emit(context, [row for name in names for row in _history(admin, name)], prose="reason")
         else:
-            rows = [_row(version) for name in names for version in admin.versions(name)]
+            versions = [version for name in names for version in admin.versions(name)]
+            if context.json:
+                emit_json([asdict(version) for version in versions])
+                return
+            rows = [_row(version) for version in versions]
             emit(context, rows, empty="no versions yet; make one with `thumbwheel policy init`")
 
 
