@@ -11,6 +11,7 @@ from pathlib import Path
 from thumbwheel.errors import InvalidInput
 from thumbwheel.records import Channel, Manifest, PolicyKind
 from thumbwheel.registry.port import NewVersion, Registry
+from thumbwheel.registry.sql import demand_name
 
 Progress = Callable[[int, int, float], None]
 
@@ -34,6 +35,7 @@ def init_policy(registry: Registry, name: str, source: Source, actor: str, progr
         InvalidInput: the source is not usable, or the policy exists already.
         InvalidData: the data file has bad lines; names them.
     """
+    demand_name(name)
     if any(policy == name for policy, _ in registry.policies()):
         raise InvalidInput("name", f"policy {name!r} exists already; choose another name")
     if (source.data is None) == (not source.model):

@@ -1,7 +1,8 @@
 """Makes what is served follow the registry: looks at it every so often, and at once when nudged.
 
-A version that can't be served never takes the service down: what served before goes on serving, the failure is
-logged and counted, and the version is tried again, less and less often, in case its files are restored.
+A version that can't be served never takes the service down: what served before goes on serving (after a start, the
+latest earlier version that can be loaded), the failure is logged and counted, and the version is tried again, less and
+less often, in case its files are restored.
 """
 
 from __future__ import annotations
@@ -148,25 +149,46 @@ class Reconciler:
         return failure is None or failure.version != version or monotonic() >= failure.due
 
     async def _follow(self, policy: str, channel: Channel, version: str, kind: PolicyKind) -> None:
-        """Load a version and move the pointer to it, or go on as before."""
+        """Load a version and move the pointer to it, or go on as before; with nothing before, with an earlier one."""
+        problem = await self._serve(policy, channel, version, kind)
+        if not problem:
+            self._failures.pop((policy, channel), None)
+            return
+        self._failed(policy, channel, version, problem)
+        if self._policies.current(policy, channel) is None:
+            await self._fall_back(policy, channel, version, kind)
+
+    async def _fall_back(self, policy: str, channel: Channel, broken: str, kind: PolicyKind) -> None:
+        """Serve the latest earlier version of the channel that can be loaded: an older answer is better than none."""
+        for version in await asyncio.to_thread(self._earlier, policy, channel, broken):
+            if not await self._serve(policy, channel, version, kind):
+                logger.warning("serving an earlier version", policy=policy, policy_version=version, instead_of=broken)
+                return
+
+    def _earlier(self, policy: str, channel: Channel, broken: str) -> list[str]:
+        """What the channel pointed at before, newest first."""
+        moves = [change for change in self._registry.history(policy) if change.channel is channel]
+        versions = dict.fromkeys(version for change in moves for version in (change.version, change.previous))
+        return [version for version in versions if version not in ("", broken)]
+
+    async def _serve(self, policy: str, channel: Channel, version: str, kind: PolicyKind) -> str:
+        """Load a version and move the pointer to it; return what is wrong with it, or nothing."""
         started = monotonic()
         try:
             served = await self._load(policy, channel, version, kind)
         except DamagedArtifact as error:
             self._metrics.damaged.inc(policy=policy)
-            self._failed(policy, channel, version, str(error))
-            return
+            return str(error)
         except Exception as error:
             # A version is data from outside: whatever it breaks while loading must not take the service down.
             logger.exception("loading a version failed", policy=policy, policy_version=version)
-            self._failed(policy, channel, version, f"{type(error).__name__}: see the log")
-            return
+            return f"{type(error).__name__}: see the log"
         previous = self._policies.current(policy, channel)
         self._policies.install(served)
-        self._failures.pop((policy, channel), None)
         self._swapped(
             SwapInfo(policy, channel, previous.ref.version if previous else "", version, monotonic() - started)
         )
+        return ""
 
     async def _load(self, policy: str, channel: Channel, version: str, kind: PolicyKind) -> Served:
         manifest = await asyncio.to_thread(self._registry.manifest, policy, version)

@@ -40,7 +40,7 @@ class SqlRegistry:
 
     def publish(self, new: NewVersion, folder: Path) -> Manifest:
         """See the port. The folder is whole and on the disk before the row that makes it a version."""
-        _demand_name(new.policy)
+        demand_name(new.policy)
         with reading(self._engine) as connection:
             self._demand_kind(connection, new)
             published = _of_run(connection, new)
@@ -165,7 +165,8 @@ class SqlRegistry:
             raise InvalidInput("kind", f"policy {new.policy} is of kind {kind}; take another name for a {new.kind}")
 
 
-def _demand_name(policy: str) -> None:
+def demand_name(policy: str) -> None:
+    """Raise InvalidInput unless a policy may have this name."""
     if not _POLICY_NAME.fullmatch(policy):
         raise InvalidInput("policy", "a name has 1-64 of a-z 0-9 . _ - and begins with a letter or a digit")
 

@@ -67,6 +67,10 @@ class StubRegistry:
     def fetch(self, policy: str, version: str) -> Path:
         return Path(version)
 
+    def history(self, policy: str, limit: int = 50) -> list[Any]:
+        before = {"v3": "v2", "v2": "v1", "v1": ""}
+        return [SimpleNamespace(channel=Channel.CHAMPION, version=one, previous=before[one]) for one in before]
+
     def point(self, version: str) -> None:
         self.champion = version
         self.number += 1
@@ -133,6 +137,23 @@ async def test_moving_on_from_a_broken_version_is_immediate(parts: Any) -> None:
     parts.registry.point("v3")
     await parts.reconciler.reconcile()
     assert (version(parts), parts.loader.tries) == ("v3", ["v1", "v2", "v3"])
+
+
+async def test_a_champion_broken_at_the_start_gives_way_to_an_earlier_version(parts: Any) -> None:
+    parts.registry.point("v3")
+    for broken in ("v2", "v3"):
+        parts.loader.broken[broken] = DamagedArtifact(f"{broken}: altered")
+    await parts.reconciler.reconcile()
+    assert version(parts) == "v1"
+    assert parts.reconciler.problems() == {"intent": "v3: altered"}
+    parts.clock.now += 100
+    await parts.reconciler.reconcile()
+    assert parts.loader.tries == ["v3", "v2", "v1", "v3"]
+    parts.loader.broken.clear()
+    parts.clock.now += 100
+    await parts.reconciler.reconcile()
+    assert version(parts) == "v3"
+    assert parts.reconciler.problems() == {}
 
 
 async def test_a_cleared_channel_serves_no_more(parts: Any) -> None:
