@@ -30,6 +30,7 @@ from thumbwheel.inference.swap import ServedPolicies
 from thumbwheel.inference.v1.inference_pb2 import DESCRIPTOR as INFERENCE
 from thumbwheel.inference.v1.inference_pb2_grpc import add_InferenceServiceServicer_to_server
 from thumbwheel.ingest.worker import CONSUMER
+from thumbwheel.records import PolicyKind
 from thumbwheel.telemetry.metrics import Metrics
 
 INFERENCE_SERVICE = INFERENCE.services_by_name["InferenceService"].full_name
@@ -59,11 +60,17 @@ def inference_door(
     return Registration(INFERENCE_SERVICE, lambda server: add_InferenceServiceServicer_to_server(servicer, server))
 
 
-def feedback_door(settings: Settings, storage: Storage, identity: Identity, metrics: Metrics) -> Registration:
-    """Take votes into the log."""
+def feedback_door(
+    settings: Settings, storage: Storage, identity: Identity, policies: ServedPolicies, metrics: Metrics
+) -> Registration:
+    """Take votes on answers of `policies` into the log."""
     voters = Voters(identity.signer, identity.raters, RaterLimits(settings.feedback.max_per_rater_per_minute))
     lookup = IngestedVotes(storage.store, ingest_progress(storage))
-    servicer = FeedbackServicer(voters, storage.committer, lookup, ServerClock(), metrics.feedback)
+
+    def kind_of(policy: str) -> PolicyKind | None:
+        return next((one.kind for one in policies.known() if one.policy == policy), None)
+
+    servicer = FeedbackServicer(voters, storage.committer, lookup, ServerClock(), metrics.feedback, kind_of)
     return Registration(FEEDBACK_SERVICE, lambda server: add_FeedbackServiceServicer_to_server(servicer, server))
 
 

@@ -78,6 +78,8 @@ async def serve(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         SchemaMismatch: a newer release wrote the database.
         Unavailable: the home can not be written.
     """
+    # What is written here holds users' texts: for this user's eyes only, also where the home was opened to others.
+    os.umask(0o077)
     stopped = _on_signals()
     async with AsyncExitStack() as stack:
         home = stack.enter_context(Home(settings.home))
@@ -126,7 +128,7 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
         )
         registrations = [
             inference_door(settings, storage, identity, policies, metrics),
-            feedback_door(settings, storage, identity, metrics),
+            feedback_door(settings, storage, identity, policies, metrics),
             admin_door(settings, storage, identity, loop, facts, reconciler.nudge),
         ]
         host = LocalHost(settings.serve, registrations, metrics.rpc)

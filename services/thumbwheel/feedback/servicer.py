@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from thumbwheel.feedback.tokens import TokenClaims, TokenSigner
 from thumbwheel.feedback.v1 import feedback_pb2 as pb
 from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceServicer
 from thumbwheel.feedback.votes import VoteLookup
-from thumbwheel.records import Feedback, FeedbackKind, Retraction
+from thumbwheel.records import Feedback, FeedbackKind, PolicyKind, Retraction
 from thumbwheel.telemetry.metrics import FeedbackMetrics
 
 _Context = ServicerContext[Any, Any]
@@ -92,9 +92,19 @@ class FeedbackServicer(FeedbackServiceServicer):
     """Implements `thumbwheel.feedback.v1.FeedbackService`."""
 
     def __init__(
-        self, voters: Voters, log: DurableAppend, lookup: VoteLookup, clock: Clock, metrics: FeedbackMetrics
+        self,
+        voters: Voters,
+        log: DurableAppend,
+        lookup: VoteLookup,
+        clock: Clock,
+        metrics: FeedbackMetrics,
+        kind_of: Callable[[str], PolicyKind | None] = lambda policy: None,
     ) -> None:
-        """Take votes of `voters` into `log`; `lookup` says whether there is one to take back."""
+        """Take votes of `voters` into `log`; `lookup` says whether there is one to take back.
+
+        `kind_of` tells a policy's kind; None, not known here, lets every sort of correction pass.
+        """
+        self._kind_of = kind_of
         self._voters = voters
         self._log = log
         self._lookup = lookup
@@ -132,6 +142,9 @@ class FeedbackServicer(FeedbackServiceServicer):
         else:
             rater, claims = self._voters.admit(response_id, request.feedback_token, user_id, now_us)
         bind_contextvars(policy=claims.policy, policy_version=claims.policy_version)
+        answered_by = self._kind_of(claims.policy)
+        if opinion.edit and answered_by:
+            validate.edit_fits(opinion.edit, answered_by)
         return Feedback(
             feedback_id=feedback_id,
             response_id=response_id,

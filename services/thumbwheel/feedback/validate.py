@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.feedback.v1 import feedback_pb2 as pb
-from thumbwheel.records import Edit, FeedbackKind
+from thumbwheel.records import Edit, FeedbackKind, PolicyKind
 
 MAX_COMMENT_CHARS = 2_000
 MAX_EDIT_CHARS = 16_000
@@ -26,6 +26,7 @@ _KINDS = {
     pb.FEEDBACK_KIND_RANKING: FeedbackKind.RANKING,
     pb.FEEDBACK_KIND_EDIT: FeedbackKind.EDIT,
 }
+_CORRECTIONS = {PolicyKind.GENERATE: "text", PolicyKind.CLASSIFY: "label", PolicyKind.TAG: "tags"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,14 @@ def _edit(edit: pb.Edit) -> Edit:
             return Edit(tags=_tags(edit.tags.tags))
         case _:
             raise InvalidInput("edit", "is empty; set one of text, label, tags")
+
+
+def edit_fits(edit: Edit, kind: PolicyKind) -> None:
+    """Refuse a correction that is not of the sort of the answer. Raises InvalidInput."""
+    given = "text" if edit.text else "label" if edit.label else "tags"
+    wanted = _CORRECTIONS[kind]
+    if given != wanted:
+        raise InvalidInput(f"edit.{given}", f"does not fit an answer of a {kind} policy; set edit.{wanted}")
 
 
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:
