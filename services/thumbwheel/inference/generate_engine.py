@@ -52,11 +52,12 @@ class BatchedGenerateEngine:
         self._policy: CausalPolicy | None = policy
         self._settings = settings
         self._end_id = end_token_id(policy.tokenizer)
-        self._router = _Router(loop)
-        self._manager = _start(policy, settings, self._router)
         self._in_flight = 0
         self._mean_s = 1.0
         self.limits = _limits(policy, settings)
+        self._router = _Router(loop)
+        # Last: whatever fails before it leaves no thread behind.
+        self._manager = _start(policy, settings, self._router)
 
     @property
     def healthy(self) -> bool:

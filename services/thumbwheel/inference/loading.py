@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -51,7 +52,7 @@ class EngineLoader:
     async def _generate(self, folder: Path) -> Engine:
         loop = asyncio.get_running_loop()
         settings = self._settings.generate
-        engine = await asyncio.to_thread(lambda: BatchedGenerateEngine(load_causal(folder), settings, loop))
+        engine = await _built(lambda: BatchedGenerateEngine(load_causal(folder), settings, loop))
         try:
             await engine.warm()
         except BaseException:
@@ -68,3 +69,18 @@ class EngineLoader:
             await engine.close()
             raise
         return engine
+
+
+async def _built(build: Callable[[], BatchedGenerateEngine]) -> BatchedGenerateEngine:
+    """Build an engine in a thread. A thread can't be cancelled: what it makes for a caller who left is closed again.
+
+    (Else the engine's batching thread would go on for ever, and the process could not end.)
+    """
+    building = asyncio.create_task(asyncio.to_thread(build))
+    try:
+        return await asyncio.shield(building)
+    except asyncio.CancelledError:
+        await asyncio.wait([building])
+        if building.exception() is None:
+            await building.result().close()
+        raise

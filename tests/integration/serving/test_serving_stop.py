@@ -1,0 +1,51 @@
+"""Ending while a version is being loaded leaves no thread behind: such a thread would keep the process from ending."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thumbwheel.inference import loading
+from thumbwheel.policy.loading import CausalPolicy
+from thumbwheel.records import PolicyKind
+
+
+class Gate:
+    """Holds up the loading of a policy until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached = threading.Event()
+        self.open = threading.Event()
+        self._load = loading.load_causal
+        monkeypatch.setattr(loading, "load_causal", self.load)
+
+    def load(self, folder: Path) -> CausalPolicy:
+        self.reached.set()
+        assert self.open.wait(30)
+        return self._load(folder)
+
+
+def batching_threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if "_run_generation_loop" in one.name]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+async def test_ending_while_a_version_is_built_ends_its_batching_thread(
+    home: Any, serve: Any, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    home.publish("chat", PolicyKind.GENERATE, seed=1)
+    gate = Gate(monkeypatch)
+    if broken:
+        monkeypatch.setattr(loading, "BatchedGenerateEngine", lambda *_: [][1])
+    async with serve(wait=False) as service:
+        await asyncio.to_thread(gate.reached.wait, 30)
+        ending = asyncio.create_task(service.inference.close())
+        await asyncio.sleep(0)  # the loading is cancelled before it may go on
+        gate.open.set()
+        await ending
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert batching_threads() == []
