@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from installed_wheel import ROOT, build_wheel, install_wheel
 
-ROOT = Path(__file__).resolve().parents[2]
 ROOTS = ("protos", "services", "pipeline")
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    [built] = folder.glob("*.whl")
-    return built
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_every_file_of_the_three_roots(wheel: Path) -> None:
@@ -43,22 +38,13 @@ def test_the_wheel_claims_one_name_and_one_command(wheel: Path) -> None:
         assert "thumbwheel = thumbwheel.cli.main:main" in archive.read(entry_points).decode()
 
 
-def test_the_unpacked_wheel_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
-    site, empty = tmp_path / "site", tmp_path / "empty"
+def test_the_installed_wheel_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    python, empty = install_wheel(wheel, tmp_path / "environment"), tmp_path / "empty"
     empty.mkdir()
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    # the checkout that this environment has on its path must not help: it is taken off before anything is imported
-    code = (
-        "import sys\n"
-        f"sys.path[:] = [{str(site)!r}] + [p for p in sys.path if not p.startswith({str(ROOT / 'p')!r}) "
-        f"and not p.startswith({str(ROOT / 'services')!r})]\n"
-        "sys.argv = ['thumbwheel', '--home', 'home', 'doctor', '--json']\n"
-        "from thumbwheel.cli.main import main\n"
-        "import thumbwheel\n"
-        f"assert list(thumbwheel.__path__) == [{str(site / 'thumbwheel')!r}], thumbwheel.__path__\n"
-        "main()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=empty, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert '"check": "torch"' in done.stdout
+
+    def said(*arguments: str) -> str:
+        return subprocess.run([python, *arguments], cwd=empty, capture_output=True, text=True, check=True).stdout
+
+    [found] = said("-c", "import thumbwheel; print(*thumbwheel.__path__)").split()
+    assert found.startswith(str(tmp_path / "environment"))
+    assert '"check": "torch"' in said("-m", "thumbwheel.cli", "--home", "home", "doctor", "--json")
