@@ -34,7 +34,7 @@ from thumbwheel.records import (
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain.cycle import Cycle
-from thumbwheel.retrain.learner import learner_for
+from thumbwheel.retrain.learners import learner_for
 from thumbwheel.retrain.lock import RunLease
 from thumbwheel.retrain.plan import make_plan
 from thumbwheel.retrain.run_folder import RunFolder

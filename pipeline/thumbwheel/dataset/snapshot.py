@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from thumbwheel.dataset import manifest
 from thumbwheel.dataset.manifest import MANIFEST_NAME, ROWS_NAME, SnapshotManifest
 from thumbwheel.dataset.rows import SnapshotRow, from_line, to_line
+from thumbwheel.durable import whole, write_whole
 from thumbwheel.errors import DamagedArtifact
 from thumbwheel.records import Split
-
-_PARTIAL = ".partial"
 
 
 class Snapshot:
@@ -59,7 +57,8 @@ def digest_of(path: Path) -> str:
 def write_rows(folder: Path, rows: Iterable[SnapshotRow], name: str = ROWS_NAME) -> str:
     """Write the rows' file as a stream, flushed and in one rename; return its digest."""
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / name, (to_line(row) + "\n" for row in rows))
+    with whole(folder / name) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(to_line(row) + "\n" for row in rows)
     return digest_of(folder / name)
 
 
@@ -71,18 +70,4 @@ def remove_rows(folder: Path) -> None:
 
 def write_manifest(folder: Path, made: SnapshotManifest) -> None:
     """Write `manifest.json`, flushed and in one rename."""
-    _replace(folder / MANIFEST_NAME, [manifest.to_json(made)])
-
-
-def _replace(path: Path, parts: Iterable[str]) -> None:
-    partial = path.with_name(path.name + _PARTIAL)
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(parts)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(folder / MANIFEST_NAME, manifest.to_json(made))

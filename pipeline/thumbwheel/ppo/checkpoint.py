@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from thumbwheel.durable import sync
 from thumbwheel.errors import DamagedArtifact
-
-if TYPE_CHECKING:
-    from thumbwheel.ppo.generate import Learner
+from thumbwheel.ppo.learner import Learner
 
 _TENSORS = "learner.safetensors"
 _FACTS = "learner.json"
@@ -38,7 +35,8 @@ class Checkpoint:
         save_file(_tensors(learner), fresh / _TENSORS)
         facts = {"beta": learner.kl.beta, "history": [dict(metrics) for metrics in history]}
         (fresh / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-        _sync(fresh)
+        for path in (*fresh.iterdir(), fresh):
+            sync(path)
         old = self._folder.with_name(self._folder.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
         if self._folder.exists():
@@ -88,9 +86,3 @@ def _restore_tensors(learner: Learner, named: Mapping[str, Tensor]) -> None:
         if kind == "adam":
             parameter = learner.optimizer.param_groups[0]["params"][int(index)]
             learner.optimizer.state[parameter][field[0]] = value
-
-
-def _sync(folder: Path) -> None:
-    for file in folder.iterdir():
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())

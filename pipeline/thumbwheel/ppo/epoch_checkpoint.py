@@ -6,7 +6,6 @@ place after it is on disk.
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from thumbwheel.durable import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,8 @@ class EpochCheckpoint:
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the saved state by `state` (tensors, numbers, texts, lists and dicts of them)."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            torch.save({"fingerprint": self.fingerprint, "state": dict(state)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path)
+        with whole(self.path) as partial:
+            torch.save({"fingerprint": self.fingerprint, "state": dict(state)}, partial)
 
     def load(self) -> dict[str, Any] | None:
         """The saved state; None when there is none, when it is of another job, or when it can not be read."""

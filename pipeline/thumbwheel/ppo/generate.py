@@ -22,6 +22,7 @@ from thumbwheel.policy.prompt import end_token_id
 from thumbwheel.ppo.advantages import generalised_advantages, whiten
 from thumbwheel.ppo.checkpoint import Checkpoint
 from thumbwheel.ppo.kl import AdaptiveKl
+from thumbwheel.ppo.learner import Learner
 from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, kl_k2
 from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.ppo.sequences import TokenIds, forward_tokens, of_like_length, pack_right
@@ -95,16 +96,6 @@ class Rollouts:
     advantages_BR: Tensor
     returns_BR: Tensor
     reference_prompts: Sequence[Tensor]
-
-
-@dataclass(slots=True, eq=False)
-class Learner:
-    """What changes while learning: the policy, its value head, their optimiser, the KL controller."""
-
-    policy: CausalPolicy
-    value_head: nn.Linear
-    optimizer: torch.optim.Adam
-    kl: AdaptiveKl
 
 
 def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own source

@@ -18,10 +18,10 @@ from typing import Any
 
 from thumbwheel.dataset.freeze import freeze
 from thumbwheel.dataset.snapshot import Snapshot
+from thumbwheel.durable import write_whole
 from thumbwheel.errors import Conflict, NotEnoughData
 from thumbwheel.records import Channel, Manifest, PolicyKind, Run, RunState, RunStep, Verdict
 from thumbwheel.registry.port import NewVersion, Registry
-from thumbwheel.retrain.durable import write_whole
 from thumbwheel.retrain.learner import Job, Learner
 from thumbwheel.retrain.lock import RunLease
 from thumbwheel.retrain.plan import Plan

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from thumbwheel.durable import write_whole
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify import ClassifyPpoSettings, improve_classify
 from thumbwheel.ppo.classify_votes import ClassifyVote, votes_of
 from thumbwheel.ppo.vote_training import VoteTrainingSettings
 from thumbwheel.records import Split
-from thumbwheel.retrain.durable import write_whole
 from thumbwheel.retrain.latency import compare_latency
 from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.report.data import Comparison, Curve, ReportData, Sample

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from thumbwheel.dataset.rows import SnapshotRow
+from thumbwheel.durable import write_whole
 from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes, Latency, TextLosses, Votes
 from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.policy.prompt import decode_reply, end_token_id
@@ -18,7 +19,6 @@ from thumbwheel.policy.scoring import score_replies
 from thumbwheel.ppo.generate import PpoSettings, improve_generate
 from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.records import GenerateAnswer, Split
-from thumbwheel.retrain.durable import write_whole
 from thumbwheel.retrain.latency import compare_latency
 from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.report.data import Comparison, Curve, ReportData, RewardModelFit, Sample

@@ -1,4 +1,4 @@
-"""What a kind of policy brings to a run. To add a kind: one file with a `Learner`, one line in `learner_for`."""
+"""What a kind of policy brings to a run. To add a kind: one file with a `Learner`, one case in `learners.py`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from thumbwheel.dataset.snapshot import Snapshot
-from thumbwheel.errors import InvalidInput
 from thumbwheel.gates.evidence import Evidence
-from thumbwheel.records import PolicyKind
 from thumbwheel.retrain.plan import Plan
 from thumbwheel.retrain.report.data import ReportData
 from thumbwheel.retrain.run_folder import RunFolder
@@ -61,16 +59,3 @@ class Learner(Protocol):
 
     def measure(self, job: Job) -> Measured:
         """Measure champion and candidate on what was not learned from."""
-
-
-def learner_for(kind: PolicyKind) -> Learner:
-    """The learner of a kind; heavy libraries are imported here, not with this module."""
-    if kind is PolicyKind.CLASSIFY:
-        from thumbwheel.retrain.learn_classify import ClassifyLearner
-
-        return ClassifyLearner()
-    if kind is PolicyKind.GENERATE:
-        from thumbwheel.retrain.learn_generate import GenerateLearner
-
-        return GenerateLearner()
-    raise InvalidInput("kind", f"policies of kind {kind} can not be improved; classify and generate can")

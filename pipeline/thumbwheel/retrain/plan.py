@@ -10,10 +10,10 @@ from pathlib import Path
 from secrets import token_hex
 
 from thumbwheel.config.settings import Settings
+from thumbwheel.durable import write_whole
 from thumbwheel.errors import Conflict, DamagedArtifact, UnknownPolicy
 from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.registry.port import Registry
-from thumbwheel.retrain.durable import write_whole
 from thumbwheel.store.port import FeedbackStore
 
 PLAN_NAME = "plan.json"

@@ -23,8 +23,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thumbwheel.durable import write_whole
 from thumbwheel.records import GateResult, RunStep, Verdict
-from thumbwheel.retrain.durable import write_whole
 
 _TAIL_BYTES = 16_384
 

@@ -26,7 +26,8 @@ from thumbwheel.records import PolicyKind, Run, RunState
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain.cycle import Cycle
 from thumbwheel.retrain.exits import Exit
-from thumbwheel.retrain.learner import Learner, learner_for
+from thumbwheel.retrain.learner import Learner
+from thumbwheel.retrain.learners import learner_for
 from thumbwheel.retrain.lock import RunLease, locked
 from thumbwheel.retrain.plan import Plan, load_plan
 from thumbwheel.retrain.run_folder import RunFolder

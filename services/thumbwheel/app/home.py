@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from thumbwheel.durable import write_whole
 from thumbwheel.errors import HomeInUse, Unavailable
 
 _LOCK = "service.lock"
@@ -61,10 +62,7 @@ class Home:
 
     def announce(self, addresses: Addresses) -> None:
         """Write where the service answers, for the command line to find."""
-        path = self.folder / _ADDRESSES
-        draft = path.with_suffix(".new")
-        draft.write_text(json.dumps(asdict(addresses), indent=1) + "\n")
-        draft.replace(path)
+        write_whole(self.folder / _ADDRESSES, json.dumps(asdict(addresses), indent=1) + "\n")
 
 
 def make_home(folder: Path) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thumbwheel.durable import sync
 from thumbwheel.errors import InvalidConfig
 
 _SECRET_BYTES = 32
@@ -105,7 +106,7 @@ def _written_beside(path: Path, keys: Keys) -> Iterator[Path]:
             yield temporary
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         cure = "free some space, or make the folder writable"
         raise InvalidConfig(str(path), f"the key file can't be written ({error.strerror}); {cure}") from error
@@ -118,14 +119,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _demand_private(path: Path, status: os.stat_result) -> None:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from thumbwheel.durable import sync
 from thumbwheel.errors import InvalidInput
 
 MANIFEST_NAME = "manifest.json"
@@ -47,25 +48,8 @@ def copy_synced(source: Path, target: Path, names: list[str]) -> dict[str, str]:
         place.parent.mkdir(parents=True, exist_ok=True)
         digests[name] = _copy(source / name, place)
     for folder in {target, *((target / name).parent for name in names)}:
-        sync_folder(folder)
+        sync(folder)
     return digests
-
-
-def write_synced(path: Path, text: str) -> None:
-    """Write a text file and flush it to the disk."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries (names, renames) to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sha256_of(path: Path) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from thumbwheel.durable import write_whole
 from thumbwheel.errors import DamagedArtifact
 from thumbwheel.records import Manifest, PolicyKind
-from thumbwheel.registry.files import MANIFEST_NAME, sha256_of, write_synced
+from thumbwheel.registry.files import MANIFEST_NAME, sha256_of
 from thumbwheel.registry.port import NewVersion
 
 
@@ -54,7 +55,7 @@ def from_json(text: str) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `manifest.json` into a version's folder, flushed to the disk."""
-    write_synced(folder / MANIFEST_NAME, to_json(manifest))
+    write_whole(folder / MANIFEST_NAME, to_json(manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:

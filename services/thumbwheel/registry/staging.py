@@ -12,8 +12,9 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from thumbwheel.durable import sync
 from thumbwheel.records import Manifest
-from thumbwheel.registry.files import copy_synced, sync_folder
+from thumbwheel.registry.files import copy_synced
 from thumbwheel.registry.manifest import write_manifest
 
 _PREFIX = ".incoming-"
@@ -35,11 +36,11 @@ def settle(staged: Path, place: Path, manifest: Manifest) -> None:
     rest of a publication that died before its row.
     """
     write_manifest(staged, manifest)
-    sync_folder(staged)
+    sync(staged)
     if place.exists():
         place.rename(place.parent / f"{_PREFIX}{uuid.uuid4().hex}")
     staged.rename(place)
-    sync_folder(place.parent)
+    sync(place.parent)
 
 
 def discard(staged: Path) -> None:

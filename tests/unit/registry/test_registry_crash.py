@@ -41,7 +41,7 @@ def registry_in(home: Path) -> SqlRegistry:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(staging, "copy_synced"), (staging, "write_manifest"), (staging, "sync_folder"), (sql, "_row")],
+    [(staging, "copy_synced"), (staging, "write_manifest"), (staging, "sync"), (sql, "_row")],
 )
 def test_death_before_the_row_shows_nothing_and_is_finished_later(
     home: Path, monkeypatch: pytest.MonkeyPatch, module: object, name: str
@@ -81,7 +81,7 @@ def test_a_disk_that_refuses_is_named_and_nothing_is_published(home: Path, monke
 
     registry = registry_in(home)
     with monkeypatch.context() as patched:
-        patched.setattr(staging, "sync_folder", refuse)
+        patched.setattr(staging, "sync", refuse)
         with pytest.raises(LogUnavailable, match="No space left") as raised:
             registry.publish(NewVersion("intent", PolicyKind.CLASSIFY), home / "made")
     assert raised.value.retry_after_s > 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from thumbwheel.durable import write_whole
 from thumbwheel.gates.judge import find_gate
 from thumbwheel.gates.rater_concentration import RaterConcentration
 from thumbwheel.records import GateResult
@@ -24,10 +25,7 @@ MOST_SAMPLES = 20
 
 def write_report(path: Path, data: ReportData) -> None:
     """Write the report to `path`, whole or not at all. Raises OSError when the file can not be written."""
-    page = render(data)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, render(data))
 
 
 def render(data: ReportData) -> str:
