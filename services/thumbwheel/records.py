@@ -125,6 +125,10 @@ class ClassifyAnswer:
     labels: tuple[str, ...]
 
 
+Answer = GenerateAnswer | ClassifyAnswer
+"""What a policy of any kind has said."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedResponse:
     """An answer as the store keeps it. `not_learnable` is empty or says why PPO must not use it."""
@@ -138,7 +142,7 @@ class LoggedResponse:
     client_request_id: str
     time_us: int
     not_learnable: str
-    answer: GenerateAnswer | ClassifyAnswer
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import assert_never
 
 from thumbwheel.config.settings import Data
 from thumbwheel.dataset.rows import SnapshotRow
-from thumbwheel.errors import DamagedArtifact
+from thumbwheel.errors import DamagedArtifact, InvalidInput
 from thumbwheel.records import FeedbackKind, PolicyKind, Split
 
 MANIFEST_NAME = "manifest.json"
@@ -31,8 +32,20 @@ class Request:
     @classmethod
     def of(cls, policy: str, kind: PolicyKind, watermark: int, data: Data, seed: int) -> Request:
         """The request that settings stand for."""
-        least = data.min_votes_generate if kind is PolicyKind.GENERATE else data.min_votes_classify
-        return cls(policy, kind, watermark, seed, data.held_out, data.max_votes_per_rater, least)
+        return cls(policy, kind, watermark, seed, data.held_out, data.max_votes_per_rater, _least(kind, data))
+
+
+def _least(kind: PolicyKind, data: Data) -> int:
+    """How many votes a snapshot of that kind takes. Raises InvalidInput for a kind that is not learned."""
+    match kind:
+        case PolicyKind.GENERATE:
+            return data.min_votes_generate
+        case PolicyKind.CLASSIFY:
+            return data.min_votes_classify
+        case PolicyKind.TAG:
+            raise InvalidInput("kind", f"votes on policies of kind {kind} can not be learned from yet")
+        case _:
+            assert_never(kind)
 
 
 @dataclass(slots=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, assert_never
 
 from thumbwheel.errors import DamagedArtifact
 from thumbwheel.records import (
+    Answer,
     Channel,
     ClassifyAnswer,
     Edit,
@@ -77,9 +78,24 @@ def _plain(value: Any) -> Any:
 
 
 def _response(record: Mapping[str, Any], kind: PolicyKind) -> LoggedResponse:
-    answer = _generate(record["answer"]) if kind is PolicyKind.GENERATE else _classify(record["answer"])
-    nested = {"ref": VersionRef(**record["ref"]), "channel": Channel(record["channel"]), "answer": answer}
+    nested = {
+        "ref": VersionRef(**record["ref"]),
+        "channel": Channel(record["channel"]),
+        "answer": _answer(record["answer"], kind),
+    }
     return LoggedResponse(**{**record, **nested})
+
+
+def _answer(record: Mapping[str, Any], kind: PolicyKind) -> Answer:
+    match kind:
+        case PolicyKind.GENERATE:
+            return _generate(record)
+        case PolicyKind.CLASSIFY:
+            return _classify(record)
+        case PolicyKind.TAG:
+            raise ValueError(f"answers of kind {kind} are not frozen by this version")
+        case _:
+            assert_never(kind)
 
 
 def _generate(record: Mapping[str, Any]) -> GenerateAnswer:

@@ -59,12 +59,13 @@ def judge(kind: PolicyKind, evidence: Evidence, limits: Gates) -> Verdict:
     limits give the same verdict. Raises InvalidInput when evidence and kind don't belong together, and
     InvalidConfig when a file named in the limits can not be read.
     """
-    if kind is PolicyKind.GENERATE and isinstance(evidence, GenerateEvidence):
-        results = [gate.check(evidence, limits) for gate in GENERATE]
-    elif kind is PolicyKind.CLASSIFY and isinstance(evidence, ClassifyEvidence):
-        results = [gate.check(evidence, limits) for gate in CLASSIFY]
-    else:
-        raise InvalidInput("kind", f"there are no gates for {kind} with {type(evidence).__name__}")
+    match kind, evidence:
+        case PolicyKind.GENERATE, GenerateEvidence():
+            results = [gate.check(evidence, limits) for gate in GENERATE]
+        case PolicyKind.CLASSIFY, ClassifyEvidence():
+            results = [gate.check(evidence, limits) for gate in CLASSIFY]
+        case _:
+            raise InvalidInput("kind", f"there are no gates for {kind} with {type(evidence).__name__}")
     return _verdict(tuple(_demand_a_value(result) for result in results))
 
 

@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from thumbwheel.client import AsyncClient
 from thumbwheel.client.answers import Candidate, Classification
 from thumbwheel.client.retry import RetryPolicy
-from thumbwheel.errors import ThumbwheelError
+from thumbwheel.errors import InvalidInput, ThumbwheelError
 from thumbwheel.records import PolicyKind
 
 ONE_TRY = RetryPolicy(attempts=1)
@@ -148,9 +148,15 @@ class Crowd:
         tally.downs += not thumb
 
     async def _answer(self, text: str, user: str) -> Answer:
-        if self._kind is PolicyKind.CLASSIFY:
-            return await self._client.classify(text, self._policy, user=user)
-        return (await self._client.generate(text, self._policy, user=user)).first
+        match self._kind:
+            case PolicyKind.CLASSIFY:
+                return await self._client.classify(text, self._policy, user=user)
+            case PolicyKind.GENERATE:
+                return (await self._client.generate(text, self._policy, user=user)).first
+            case PolicyKind.TAG:
+                raise InvalidInput("policy", f"{self._policy} is of kind tag, which users can not ask yet")
+            case _:
+                assert_never(self._kind)
 
 
 def total(ledgers: Mapping[str, Ledger], what: Callable[[Ledger], int]) -> int:

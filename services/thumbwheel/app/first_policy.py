@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.records import Channel, Manifest, PolicyKind
@@ -54,17 +55,20 @@ def _train(source: Source, folder: Path, progress: Progress) -> str:
     assert source.data is not None
     from thumbwheel.pretrain.corpus import read_chats, read_labelled
 
-    if source.kind is PolicyKind.CLASSIFY:
-        from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
+    match source.kind:
+        case PolicyKind.CLASSIFY:
+            from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
 
-        recipe = ClassifyRecipe(labels_per_class=source.labels_per_class, seed=source.seed)
-        pretrain_classify(read_labelled(source.data), folder, recipe, progress)
-    elif source.kind is PolicyKind.GENERATE:
-        from thumbwheel.pretrain.generate import train_first_policy
+            recipe = ClassifyRecipe(labels_per_class=source.labels_per_class, seed=source.seed)
+            pretrain_classify(read_labelled(source.data), folder, recipe, progress)
+        case PolicyKind.GENERATE:
+            from thumbwheel.pretrain.generate import train_first_policy
 
-        train_first_policy(read_chats(source.data), folder, source.seed, progress=progress)
-    else:
-        raise InvalidInput("kind", f"a first policy of kind {source.kind} can not be trained; use classify or generate")
+            train_first_policy(read_chats(source.data), folder, source.seed, progress=progress)
+        case PolicyKind.TAG:
+            raise InvalidInput("kind", "a first policy of kind tag can not be trained; use classify or generate")
+        case _:
+            assert_never(source.kind)
     return f"trained from {source.data.name}"
 
 

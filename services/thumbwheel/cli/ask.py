@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import click
 
 from thumbwheel.cli.answers import LastAnswer, remember
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import emit_json
-from thumbwheel.errors import UnknownPolicy
+from thumbwheel.errors import InvalidInput, UnknownPolicy
 from thumbwheel.records import PolicyKind
 
 if TYPE_CHECKING:
@@ -38,13 +38,18 @@ def command(
     """
     with context.client() as client:
         served = _find(client.describe(), policy)
-        if served.kind is PolicyKind.CLASSIFY:
-            answer = client.classify(text, served.policy, user=user)
-            _keep(context, served, answer, user)
-            _show_label(context, answer)
-        else:
-            sampling = {"temperature": temperature, "max_new_tokens": max_new_tokens}
-            _stream(context, client, served, text, user, {k: v for k, v in sampling.items() if v is not None})
+        match served.kind:
+            case PolicyKind.CLASSIFY:
+                answer = client.classify(text, served.policy, user=user)
+                _keep(context, served, answer, user)
+                _show_label(context, answer)
+            case PolicyKind.GENERATE:
+                sampling = {"temperature": temperature, "max_new_tokens": max_new_tokens}
+                _stream(context, client, served, text, user, {k: v for k, v in sampling.items() if v is not None})
+            case PolicyKind.TAG:
+                raise InvalidInput("policy", f"{served.policy} is of kind tag, which can not be asked yet")
+            case _:
+                assert_never(served.kind)
 
 
 def _find(policies: tuple[PolicyDescription, ...], name: str) -> PolicyDescription:

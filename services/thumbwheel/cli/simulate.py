@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import click
 
@@ -126,14 +126,21 @@ def _questions(kind: PolicyKind, data: Path | None, seed: int) -> Iterator[Quest
     from thumbwheel.simulate.world import World, small_desk
 
     rng = Random(f"questions {seed}")
-    if data is None:
-        classify = kind is PolicyKind.CLASSIFY
-        return intent_questions(World(seed), rng) if classify else reply_questions(small_desk(seed), rng)
-    if kind is not PolicyKind.CLASSIFY:
+    if data is not None and kind is not PolicyKind.CLASSIFY:
         raise InvalidInput("data", "labelled texts tell the truth about a classify policy only")
-    from thumbwheel.pretrain.corpus import read_labelled
+    if data is not None:
+        from thumbwheel.pretrain.corpus import read_labelled
 
-    return labelled_questions([(row.text, row.label) for row in read_labelled(data)], rng)
+        return labelled_questions([(row.text, row.label) for row in read_labelled(data)], rng)
+    match kind:
+        case PolicyKind.CLASSIFY:
+            return intent_questions(World(seed), rng)
+        case PolicyKind.GENERATE:
+            return reply_questions(small_desk(seed), rng)
+        case PolicyKind.TAG:
+            raise InvalidInput("policy", "simulated users can not judge tags yet; choose a classify or generate policy")
+        case _:
+            assert_never(kind)
 
 
 def _rows(policy: str, ledger: Ledger) -> list[dict[str, object]]:

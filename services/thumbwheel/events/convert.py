@@ -5,11 +5,14 @@ A new event field needs a line in `_..._message` and one in `_..._record`.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from google.protobuf.message import DecodeError
 
 from thumbwheel.errors import PoisonRecord
 from thumbwheel.events.v1 import events_pb2 as pb
 from thumbwheel.records import (
+    Answer,
     Channel,
     ClassifyAnswer,
     Edit,
@@ -37,9 +40,11 @@ def encode(record: EventRecord, trace_parent: str = "") -> bytes:
     elif isinstance(record, Feedback):
         event.event_id = record.feedback_id
         event.feedback_received.CopyFrom(_feedback_message(record))
-    else:
+    elif isinstance(record, Retraction):
         event.event_id = record.feedback_id
         event.feedback_retracted.CopyFrom(_retraction_message(record))
+    else:
+        assert_never(record)
     return event.SerializeToString()
 
 
@@ -79,10 +84,13 @@ def _response_message(record: LoggedResponse) -> pb.InferenceLogged:
         client_request_id=record.client_request_id,
         not_learnable=record.not_learnable,
     )
-    if isinstance(record.answer, GenerateAnswer):
-        message.generate.CopyFrom(_generate_message(record.answer))
-    else:
-        message.classify.CopyFrom(_classify_message(record.answer))
+    match record.answer:
+        case GenerateAnswer():
+            message.generate.CopyFrom(_generate_message(record.answer))
+        case ClassifyAnswer():
+            message.classify.CopyFrom(_classify_message(record.answer))
+        case _:
+            assert_never(record.answer)
     return message
 
 
@@ -141,7 +149,7 @@ def _channel(name: str) -> Channel:
         raise PoisonRecord("channel", f"must be one of {', '.join(Channel)}") from None
 
 
-def _answer_record(message: pb.InferenceLogged) -> GenerateAnswer | ClassifyAnswer:
+def _answer_record(message: pb.InferenceLogged) -> Answer:
     which = message.WhichOneof("answer")
     if which == "generate":
         return _generate_record(message.generate)

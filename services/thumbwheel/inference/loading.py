@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import assert_never
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import DamagedArtifact
@@ -39,11 +40,15 @@ class EngineLoader:
         if not self._collector_spared:
             self._collector_spared = True
             spare_the_collector()
-        if kind is PolicyKind.GENERATE:
-            return await self._generate(folder)
-        if kind is PolicyKind.CLASSIFY:
-            return await self._classify(folder)
-        raise DamagedArtifact(f"a policy of kind {kind} can't be served by this version of the service")
+        match kind:
+            case PolicyKind.GENERATE:
+                return await self._generate(folder)
+            case PolicyKind.CLASSIFY:
+                return await self._classify(folder)
+            case PolicyKind.TAG:
+                raise DamagedArtifact(f"a policy of kind {kind} can't be served by this version of the service")
+            case _:
+                assert_never(kind)
 
     def close(self) -> None:
         """Let go of the computing thread."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, assert_never
 
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.records import PolicyKind
-
-_LOADERS = {PolicyKind.GENERATE: AutoModelForCausalLM, PolicyKind.CLASSIFY: AutoModelForSequenceClassification}
 
 
 def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
@@ -22,9 +21,9 @@ def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
     Raises:
         InvalidInput: there is no such model, it is of another kind, or its weights are pickled only.
     """
-    local = Path(source).is_dir()
+    local, loader = Path(source).is_dir(), _loader(kind)
     try:
-        model = _LOADERS[kind].from_pretrained(
+        model = loader.from_pretrained(
             source, dtype="float32", use_safetensors=True, trust_remote_code=False, local_files_only=local
         )
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=local)
@@ -37,3 +36,15 @@ def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
         raise InvalidInput("from", f"the tokenizer of {source} has no padding token; add one that is not the end token")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _loader(kind: PolicyKind) -> Any:
+    match kind:
+        case PolicyKind.GENERATE:
+            return AutoModelForCausalLM
+        case PolicyKind.CLASSIFY:
+            return AutoModelForSequenceClassification
+        case PolicyKind.TAG:
+            raise InvalidInput("kind", "models of kind tag can not be taken yet; use classify or generate")
+        case _:
+            assert_never(kind)

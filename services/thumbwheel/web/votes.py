@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from thumbwheel.client.aio import AsyncClient, FeedbackId
 from thumbwheel.client.answers import Ballot
 from thumbwheel.errors import InvalidInput
 from thumbwheel.records import (
+    Answer,
     ClassifyAnswer,
     Feedback,
     FeedbackKind,
@@ -128,11 +129,21 @@ def _shown(store: VotesOf, rated: RatedResponse, vote: Feedback) -> LoggedRespon
     return store.response(vote.ranking[0]) or rated.response
 
 
-def _question(answer: GenerateAnswer | ClassifyAnswer) -> str:
-    if isinstance(answer, ClassifyAnswer):
-        return answer.text
-    return answer.messages[-1].content if answer.messages else ""
+def _question(answer: Answer) -> str:
+    match answer:
+        case ClassifyAnswer():
+            return answer.text
+        case GenerateAnswer():
+            return answer.messages[-1].content if answer.messages else ""
+        case _:
+            assert_never(answer)
 
 
-def _text(answer: GenerateAnswer | ClassifyAnswer) -> str:
-    return answer.label if isinstance(answer, ClassifyAnswer) else answer.text
+def _text(answer: Answer) -> str:
+    match answer:
+        case ClassifyAnswer():
+            return answer.label
+        case GenerateAnswer():
+            return answer.text
+        case _:
+            assert_never(answer)
