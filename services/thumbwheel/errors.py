@@ -8,12 +8,12 @@
     ├── NotFound                         NOT_FOUND              use a name that exists
     │   ├── UnknownPolicy
     │   ├── UnknownVersion
-    │   └── UnknownRun
+    │   ├── UnknownRun
+    │   └── NothingToRetract
     ├── TokenMissing                     UNAUTHENTICATED        send the token that came with the answer
     ├── TokenRefused                     PERMISSION_DENIED      rate only answers it received itself
     ├── AlreadyExists                    ALREADY_EXISTS         choose a new id
     ├── Conflict                         FAILED_PRECONDITION    change the state first
-    │   ├── NothingToRetract
     │   ├── HomeInUse
     │   ├── SchemaMismatch
     │   ├── RunInProgress
@@ -72,6 +72,10 @@ class UnknownRun(NotFound):
     """There is no such run."""
 
 
+class NothingToRetract(NotFound):
+    """This rater never gave a vote of that kind on that answer."""
+
+
 class TokenMissing(ThumbwheelError):
     """Feedback came without a token."""
 
@@ -86,10 +90,6 @@ class AlreadyExists(ThumbwheelError):
 
 class Conflict(ThumbwheelError):
     """The state does not allow it now."""
-
-
-class NothingToRetract(Conflict):
-    """This rater has no current vote of that kind on that answer."""
 
 
 class HomeInUse(Conflict):

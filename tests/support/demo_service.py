@@ -303,7 +303,7 @@ def _stamped(world: World, policy: str, user: str, answer: GenerateAnswer | Clas
     response_id, version = world.next_id(), world.champion(policy)
     ref = VersionRef(policy, version, "sha256:ab")
     rater = Raters(KEYS.user_key).rater(user, response_id)
-    token = TokenSigner(KEYS, 3600).sign(response_id, rater, policy, version, now_us())
+    token = TokenSigner(KEYS, 3600).sign(response_id, response_id, rater, policy, version, now_us())
     world.responses[response_id] = LoggedResponse(
         response_id, response_id, ref, Channel.CHAMPION, "", rater, "", now_us(), "", answer
     )

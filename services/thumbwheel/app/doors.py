@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thumbwheel.admin.erasure import Eraser
@@ -14,6 +14,7 @@ from thumbwheel.app.learning import RunCopies
 from thumbwheel.app.storage import Storage
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.clock import ServerClock
+from thumbwheel.feedback.corrections import Corrections
 from thumbwheel.feedback.keys import Keys
 from thumbwheel.feedback.limits import RaterLimits
 from thumbwheel.feedback.progress import IngestProgress
@@ -65,12 +66,18 @@ def feedback_door(
 ) -> Registration:
     """Take votes on answers of `policies` into the log."""
     voters = Voters(identity.signer, identity.raters, RaterLimits(settings.feedback.max_per_rater_per_minute))
-    lookup = IngestedVotes(storage.store, ingest_progress(storage))
+    progress = ingest_progress(storage)
+    lookup = IngestedVotes(storage.store, progress)
 
     def kind_of(policy: str) -> PolicyKind | None:
         return next((one.kind for one in policies.known() if one.policy == policy), None)
 
-    servicer = FeedbackServicer(voters, storage.committer, lookup, ServerClock(), metrics.feedback, kind_of)
+    def labels_of(policy: str, version: str) -> Sequence[str]:
+        served = (one for one in policies.served(policy) if one.ref.version == version)
+        return next((one.engine.limits.labels for one in served), ())
+
+    corrections = Corrections(kind_of, labels_of, storage.store, progress)
+    servicer = FeedbackServicer(voters, storage.committer, lookup, ServerClock(), metrics.feedback, corrections)
     return Registration(FEEDBACK_SERVICE, lambda server: add_FeedbackServiceServicer_to_server(servicer, server))
 
 

@@ -111,7 +111,7 @@ class Ballot(Generic[R]):
     def retract(self, kind: FeedbackKind | str) -> R:
         """Take back the current "thumb", "rating", "ranking" or "edit". Returns the retraction's id.
 
-        Raises NothingToRetract when there is none.
+        Taking back what is taken back already changes nothing. Raises NothingToRetract when none was ever given.
         """
         request = retract_request(self.response_id, self.receipt.token, self.user, _kind(kind))
         return self._sender.retract(request)

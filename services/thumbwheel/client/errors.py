@@ -117,13 +117,14 @@ def _is(failure: Failure, kind: type[errors.ThumbwheelError]) -> bool:
 
 _MAKERS: dict[grpc.StatusCode, _Maker] = {
     grpc.StatusCode.INVALID_ARGUMENT: _invalid,
-    grpc.StatusCode.NOT_FOUND: _of(errors.NotFound, errors.UnknownPolicy, errors.UnknownVersion, errors.UnknownRun),
+    grpc.StatusCode.NOT_FOUND: _of(
+        errors.NotFound, errors.UnknownPolicy, errors.UnknownVersion, errors.UnknownRun, errors.NothingToRetract
+    ),
     grpc.StatusCode.UNAUTHENTICATED: _of(errors.TokenMissing),
     grpc.StatusCode.PERMISSION_DENIED: _of(errors.TokenRefused),
     grpc.StatusCode.ALREADY_EXISTS: _of(errors.AlreadyExists),
     grpc.StatusCode.FAILED_PRECONDITION: _of(
         errors.Conflict,
-        errors.NothingToRetract,
         errors.HomeInUse,
         errors.SchemaMismatch,
         errors.RunInProgress,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -13,13 +13,14 @@ from thumbwheel import errors
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.port import NewRecord
 from thumbwheel.feedback import validate
+from thumbwheel.feedback.corrections import Corrections
 from thumbwheel.feedback.limits import RaterLimits
 from thumbwheel.feedback.raters import Raters
 from thumbwheel.feedback.tokens import TokenClaims, TokenSigner
 from thumbwheel.feedback.v1 import feedback_pb2 as pb
 from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceServicer
 from thumbwheel.feedback.votes import VoteLookup
-from thumbwheel.records import Feedback, FeedbackKind, PolicyKind, Retraction
+from thumbwheel.records import Feedback, FeedbackKind, Retraction
 from thumbwheel.telemetry.metrics import FeedbackMetrics
 
 _Context = ServicerContext[Any, Any]
@@ -29,6 +30,7 @@ _OUTCOMES: dict[type[errors.ThumbwheelError], str] = {
     errors.InvalidInput: "invalid",
     errors.TokenMissing: "refused",
     errors.TokenRefused: "refused",
+    errors.AlreadyExists: "refused",
     errors.Overloaded: "limited",
     errors.Unavailable: "unavailable",
     errors.NothingToRetract: "absent",
@@ -69,12 +71,15 @@ class Voters:
         """Return the candidate under which the ranking is kept, its rater, and what its token claims.
 
         That is the candidate of smallest id, whatever the order, so that ranking again replaces the ranking.
-        Raises what `admit` raises, and InvalidInput when different versions made the candidates.
+        Raises what `admit` raises, and InvalidInput when the candidates are not all of one request.
         """
         claims = [self._verify(index, one, user_id, now_us) for index, one in enumerate(ranking.best_first)]
-        made_by = {(claim.policy, claim.policy_version) for claim in claims}
-        if len(made_by) > 1:
-            raise errors.InvalidInput("ranking.best_first", "must be candidates of one request, made by one version")
+        stranger = next((index for index, claim in enumerate(claims) if claim.request != claims[0].request), None)
+        if stranger is not None:
+            raise errors.InvalidInput(
+                f"ranking.best_first[{stranger}].response_id",
+                "is a candidate of another request than the first; rank candidates of one request",
+            )
         holder = min(candidate.response_id for candidate in ranking.best_first)
         rater = self._raters.rater(user_id, holder)
         self._limits.take(rater)
@@ -98,13 +103,10 @@ class FeedbackServicer(FeedbackServiceServicer):
         lookup: VoteLookup,
         clock: Clock,
         metrics: FeedbackMetrics,
-        kind_of: Callable[[str], PolicyKind | None] = lambda policy: None,
+        corrections: Corrections,
     ) -> None:
-        """Take votes of `voters` into `log`; `lookup` says whether there is one to take back.
-
-        `kind_of` tells a policy's kind; None, not known here, lets every sort of correction pass.
-        """
-        self._kind_of = kind_of
+        """Take votes of `voters` into `log`; `lookup` says what they sent before, `corrections` which ones fit."""
+        self._corrections = corrections
         self._voters = voters
         self._log = log
         self._lookup = lookup
@@ -112,25 +114,38 @@ class FeedbackServicer(FeedbackServiceServicer):
         self._metrics = metrics
 
     async def SubmitFeedback(self, request: pb.SubmitFeedbackRequest, context: _Context) -> pb.SubmitFeedbackResponse:
-        """Take one vote. The same `feedback_id` again is appended again and counted once by ingest."""
+        """Take one vote. The same again under its `feedback_id` is OK and counts once; ingest sees to that.
+
+        Raises AlreadyExists when the store knows another content under the `feedback_id`.
+        """
         with self._counted(_kind_named(request), "accepted"):
-            feedback = self._feedback(request)
-            await self._log.append([to_log(feedback)])
+            feedback, claims = self._feedback(request)
+            if feedback.edit:
+                await self._corrections.check(feedback.edit, feedback.response_id, claims)
+            if not await self._lookup.is_known(feedback):
+                await self._log.append([to_log(feedback)])
         return pb.SubmitFeedbackResponse(feedback_id=feedback.feedback_id)
 
     async def RetractFeedback(
         self, request: pb.RetractFeedbackRequest, context: _Context
     ) -> pb.RetractFeedbackResponse:
-        """Take a vote back. Raises NothingToRetract when there is none of that kind."""
+        """Take a vote back; taking back what is taken back already is OK and changes nothing.
+
+        Raises NothingToRetract when a vote of that kind was never given, AlreadyExists as `SubmitFeedback` does.
+        """
         with self._counted(_KIND_NAMES.get(request.kind, "none"), "retracted"):
             retraction = self._retraction(request)
-            vote = await self._lookup.current_vote(retraction.response_id, retraction.rater, retraction.kind)
-            if vote is None:
-                raise errors.NothingToRetract(_nothing(retraction.kind))
-            await self._log.append([to_log(retraction)])
+            if not await self._lookup.is_known(retraction):
+                await self._demand_vote(retraction)
+                # Also where the store says that it is taken back: a later vote may be on its way there.
+                await self._log.append([to_log(retraction)])
         return pb.RetractFeedbackResponse(feedback_id=retraction.feedback_id)
 
-    def _feedback(self, request: pb.SubmitFeedbackRequest) -> Feedback:
+    async def _demand_vote(self, retraction: Retraction) -> None:
+        if not await self._lookup.has_voted(retraction.response_id, retraction.rater, retraction.kind):
+            raise errors.NothingToRetract(_nothing(retraction.kind))
+
+    def _feedback(self, request: pb.SubmitFeedbackRequest) -> tuple[Feedback, TokenClaims]:
         now_us = self._clock.now_us()
         feedback_id = validate.feedback_id(request.feedback_id)
         response_id = validate.response_id(request.response_id)
@@ -142,10 +157,7 @@ class FeedbackServicer(FeedbackServiceServicer):
         else:
             rater, claims = self._voters.admit(response_id, request.feedback_token, user_id, now_us)
         bind_contextvars(policy=claims.policy, policy_version=claims.policy_version)
-        answered_by = self._kind_of(claims.policy)
-        if opinion.edit and answered_by:
-            validate.edit_fits(opinion.edit, answered_by)
-        return Feedback(
+        feedback = Feedback(
             feedback_id=feedback_id,
             response_id=response_id,
             rater=rater,
@@ -161,6 +173,7 @@ class FeedbackServicer(FeedbackServiceServicer):
             comment=comment,
             reasons=reasons,
         )
+        return feedback, claims
 
     def _retraction(self, request: pb.RetractFeedbackRequest) -> Retraction:
         now_us = self._clock.now_us()
@@ -192,4 +205,4 @@ def _kind_named(request: pb.SubmitFeedbackRequest) -> str:
 
 def _nothing(kind: FeedbackKind) -> str:
     cure = "; a ranking is taken back with its candidate of smallest id" if kind is FeedbackKind.RANKING else ""
-    return f"kind: you have no current {kind} on this answer, so there is nothing to retract{cure}"
+    return f"kind: you gave no {kind} on this answer, so there is nothing to retract{cure}"

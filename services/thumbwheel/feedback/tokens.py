@@ -2,11 +2,12 @@
 
 A token is base64url, without padding, of
 
-    format (1 byte) | key id (4) | expiry, seconds (8) | policy | policy version | MAC (16)
+    format (1 byte) | key id (4) | expiry, seconds (8) | request (8) | policy | policy version | MAC (16)
 
-where the two names are a length byte and UTF-8. The MAC is HMAC-SHA256 (RFC 2104, the first 128 bits) over all
-before it and, with their lengths, the answer's id and its rater, which are not in the token: they come with the
-feedback, so a token tells nobody who asked.
+where the two names are a length byte and UTF-8, and the request is the start of the SHA-256 of its id: the candidates
+of one request have it in common, and no others, so a ranking can be held to one request. The MAC is HMAC-SHA256
+(RFC 2104, the first 128 bits) over all before it and, with their lengths, the answer's id and its rater, which are not
+in the token: they come with the feedback, so a token tells nobody who asked.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import hmac
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from thumbwheel.errors import InvalidInput, TokenMissing, TokenRefused
 from thumbwheel.feedback.keys import Keys, TokenKey
 
 _DOMAIN = b"thumbwheel feedback token\0"
-_FORMAT = 1
-_HEADER = struct.Struct(">B4sQ")
+_FORMAT = 2
+_HEADER = struct.Struct(">B4sQ8s")
 _MAC_BYTES = 16
 _MAX_NAME_BYTES = 255
 _MAX_TOKEN_CHARS = 800
@@ -35,12 +37,16 @@ _MISSING = "feedback_token: is missing; send the token that came with the answer
 
 @dataclass(frozen=True, slots=True)
 class TokenClaims:
-    """What a verified token says: which version made the answer, and until when it can be rated."""
+    """What a verified token says: which version made the answer, for which request, and until when it can be rated.
+
+    `request` is 16 hexadecimal digits, the same for all candidates of a request.
+    """
 
     policy: str
     policy_version: str
     expires_us: int
     key_id: str
+    request: str
 
 
 class TokenSigner:
@@ -52,13 +58,15 @@ class TokenSigner:
         self._keys: Mapping[bytes, TokenKey] = {bytes.fromhex(key.key_id): key for key in keys.token_keys}
         self._ttl_s = ttl_s
 
-    def sign(self, response_id: str, rater_hash: str, policy: str, policy_version: str, now_us: int) -> str:
-        """Return the token with which `rater_hash` can rate the answer until `ttl_s` after `now_us`.
+    def sign(
+        self, response_id: str, request_id: str, rater_hash: str, policy: str, policy_version: str, now_us: int
+    ) -> str:
+        """Return the token with which `rater_hash` can rate an answer to a request until `ttl_s` after `now_us`.
 
         Raises InvalidInput for a name of more than 255 bytes.
         """
         expiry_s = int(now_us / 1e6 + self._ttl_s)
-        header = _HEADER.pack(_FORMAT, bytes.fromhex(self._active.key_id), expiry_s)
+        header = _HEADER.pack(_FORMAT, bytes.fromhex(self._active.key_id), expiry_s, _request(request_id))
         body = header + _named("policy", policy) + _named("policy_version", policy_version)
         mac = _mac(self._active, body, response_id, rater_hash)
         return base64.urlsafe_b64encode(body + mac).rstrip(b"=").decode()
@@ -73,7 +81,7 @@ class TokenSigner:
         if not token:
             raise TokenMissing(_MISSING)
         body, mac = _split(token)
-        _, key_id, expiry_s = _HEADER.unpack_from(body)
+        _, key_id, expiry_s, request = _HEADER.unpack_from(body)
         key = self._keys.get(key_id)
         if key is None or not hmac.compare_digest(mac, _mac(key, body, response_id, rater_hash)):
             raise TokenRefused(_REFUSED)
@@ -81,7 +89,7 @@ class TokenSigner:
             raise TokenRefused(_EXPIRED)
         policy, rest = _take_name(body[_HEADER.size :])
         version, _ = _take_name(rest)
-        return TokenClaims(policy, version, expiry_s * 1_000_000, key.key_id)
+        return TokenClaims(policy, version, expiry_s * 1_000_000, key.key_id, request.hex())
 
 
 def _split(token: str) -> tuple[bytes, bytes]:
@@ -102,6 +110,10 @@ def _split(token: str) -> tuple[bytes, bytes]:
 def _mac(key: TokenKey, body: bytes, response_id: str, rater_hash: str) -> bytes:
     message = _DOMAIN + b"".join(_sized(part) for part in (body, response_id.encode(), rater_hash.encode()))
     return hmac.digest(key.secret, message, "sha256")[:_MAC_BYTES]
+
+
+def _request(request_id: str) -> bytes:
+    return sha256(request_id.encode()).digest()[:8]
 
 
 def _sized(part: bytes) -> bytes:

@@ -17,6 +17,8 @@ MAX_TAGS = 4_096
 MAX_REASONS = 8
 MAX_USER_ID_CHARS = 256
 MIN_RANKED, MAX_RANKED = 2, 8
+_NAMED_LABELS = 20
+_LABEL_CHARS = 40
 
 _REASON = re.compile(r"[a-z0-9-]{1,40}")
 _ID_CHARS = 36
@@ -146,6 +148,20 @@ def edit_fits(edit: Edit, kind: PolicyKind) -> None:
     wanted = _CORRECTIONS[kind]
     if given != wanted:
         raise InvalidInput(f"edit.{given}", f"does not fit an answer of a {kind} policy; set edit.{wanted}")
+
+
+def label_exists(label: str, labels: Sequence[str]) -> None:
+    """Refuse a label that is not among `labels`, if there are any. Raises InvalidInput, which names some of them."""
+    if label in labels or not labels:
+        return
+    named = ", ".join(_shortened(one) for one in labels[:_NAMED_LABELS])
+    more = len(labels) - _NAMED_LABELS
+    rest = f" and {more} more, which DescribePolicy lists" if more > 0 else ""
+    raise InvalidInput("edit.label", f"is not a label of the version that answered; set one of: {named}{rest}")
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= _LABEL_CHARS else label[: _LABEL_CHARS - 1] + "…"
 
 
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:

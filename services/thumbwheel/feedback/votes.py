@@ -1,4 +1,4 @@
-"""Looking up a current vote, although votes reach the store a moment after they were acknowledged."""
+"""Looking up what raters sent before, although it reaches the store a moment after it was acknowledged."""
 
 from __future__ import annotations
 
@@ -6,39 +6,55 @@ import asyncio
 from typing import Protocol
 
 from thumbwheel.bus.port import TOPICS
+from thumbwheel.errors import Unavailable
 from thumbwheel.feedback.progress import IngestProgress
-from thumbwheel.records import Feedback, FeedbackKind
+from thumbwheel.records import Feedback, FeedbackKind, Retraction
 from thumbwheel.store.port import FeedbackStore
 
 
 class VoteLookup(Protocol):
-    """Finds current votes."""
+    """Finds what a rater sent before."""
 
-    async def current_vote(self, response_id: str, rater: str, kind: FeedbackKind) -> Feedback | None:
-        """Return the rater's current vote; None only if no vote acknowledged before this call is current.
+    async def has_voted(self, response_id: str, rater: str, kind: FeedbackKind) -> bool:
+        """Whether the rater ever gave a vote of that kind on the answer, taken back since or not.
+
+        False only if none was acknowledged before this call.
 
         Raises:
             Unavailable: that can't be known yet.
         """
 
+    async def is_known(self, record: Feedback | Retraction) -> bool:
+        """Whether the rater sent this before, as far as it is known: what was sent just now may not be.
+
+        Raises:
+            AlreadyExists: the rater sent something else under this `feedback_id`.
+        """
+
 
 class IngestedVotes:
-    """Looks in the store, and where it finds nothing waits for ingest to pass what the log held at the call."""
+    """Looks in the store, and where a denial would follow waits for ingest to pass what the log held at the call."""
 
     def __init__(self, store: FeedbackStore, progress: IngestProgress) -> None:
         """Look in `store`, to which `progress` leads."""
         self._store = store
         self._progress = progress
 
-    async def current_vote(self, response_id: str, rater: str, kind: FeedbackKind) -> Feedback | None:
+    async def has_voted(self, response_id: str, rater: str, kind: FeedbackKind) -> bool:
         """See the protocol."""
-        # Both topics: a vote whose answer is not in the store yet waits there and is not current.
+        # Both topics: a vote whose answer is not in the store yet waits there and is not found.
         ends = await self._progress.ends(TOPICS)
-        vote = await self._find(response_id, rater, kind)
-        if vote is not None:
-            return vote
+        if await self._find(response_id, rater, kind):
+            return True
         await self._progress.passed(ends)
         return await self._find(response_id, rater, kind)
 
-    async def _find(self, response_id: str, rater: str, kind: FeedbackKind) -> Feedback | None:
-        return await asyncio.to_thread(self._store.current_vote, response_id, rater, kind)
+    async def is_known(self, record: Feedback | Retraction) -> bool:
+        """See the protocol. With the store away nothing is known: the log takes votes all the same."""
+        try:
+            return await asyncio.to_thread(self._store.has_feedback, record)
+        except Unavailable:
+            return False
+
+    async def _find(self, response_id: str, rater: str, kind: FeedbackKind) -> bool:
+        return await asyncio.to_thread(self._store.has_voted, response_id, rater, kind)

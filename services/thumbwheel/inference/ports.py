@@ -18,8 +18,10 @@ class RecordAppender(Protocol):
 class FeedbackTokens(Protocol):
     """Signs the right to rate an answer."""
 
-    def sign(self, response_id: str, rater_hash: str, policy: str, policy_version: str, now_us: int) -> str:
-        """Return the token of one answer for one rater."""
+    def sign(
+        self, response_id: str, request_id: str, rater_hash: str, policy: str, policy_version: str, now_us: int
+    ) -> str:
+        """Return the token of one answer to a request for one rater."""
 
 
 class Pseudonyms(Protocol):

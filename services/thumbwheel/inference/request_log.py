@@ -109,7 +109,9 @@ class RequestLog:
         if logged:
             rater = origin.user_hash or self._pseudonyms.rater("", answer.response_id)
             ref = answer.ref
-            stamp.feedback_token = self._tokens.sign(answer.response_id, rater, ref.policy, ref.version, answer.time_us)
+            stamp.feedback_token = self._tokens.sign(
+                answer.response_id, origin.request_id, rater, ref.policy, ref.version, answer.time_us
+            )
             stamp.logged = True
         return stamp
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection, select
 
 from thumbwheel.database.schema import feedback_events, orphans
+from thumbwheel.errors import AlreadyExists
 from thumbwheel.events.convert import decode, encode
 from thumbwheel.records import DeadLetter, Feedback, Retraction
 from thumbwheel.store import responses
@@ -65,6 +66,14 @@ def sort(connection: Connection, fresh: Sequence[Arrival], joined: Sequence[Arri
         else:
             result.accepted.append((arrival, ref))
     return result
+
+
+def is_stored(connection: Connection, record: FeedbackRecord) -> bool:
+    """Whether this is stored, orphans too. Raises AlreadyExists for other content under its idempotency key."""
+    earlier = _stored(connection, [record.feedback_id]).get((record.rater, record.feedback_id))
+    if earlier is not None and _content(earlier) != _content(record):
+        raise AlreadyExists("feedback_id: was used for other feedback before; make a new one for each")
+    return earlier is not None
 
 
 def _unseen(

@@ -78,6 +78,16 @@ class FeedbackStore(Protocol):
     def current_vote(self, response_id: str, rater: str, kind: FeedbackKind) -> Feedback | None:
         """Return the rater's current vote of a kind on an answer, or None."""
 
+    def has_voted(self, response_id: str, rater: str, kind: FeedbackKind) -> bool:
+        """Whether the rater ever gave a vote of a kind on an answer, also if it was taken back since."""
+
+    def has_feedback(self, record: Feedback | Retraction) -> bool:
+        """Whether this is stored already, by (rater, id) and content whatever its time, also if it waits.
+
+        Raises:
+            AlreadyExists: something else is stored under its rater and id.
+        """
+
     def votes_of(self, rater: str, limit: int) -> list[RatedResponse]:
         """Return the answers a rater has current votes on, newest vote first."""
 

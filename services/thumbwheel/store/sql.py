@@ -18,6 +18,7 @@ from thumbwheel.records import (
     FeedbackKind,
     LoggedResponse,
     RatedResponse,
+    Retraction,
     Run,
     VoteCounts,
 )
@@ -88,6 +89,16 @@ class SqlStore:
         """Return the rater's current vote of a kind on an answer, or None."""
         with reading(self._engine) as connection:
             return votes.current_vote(connection, response_id, rater, kind)
+
+    def has_voted(self, response_id: str, rater: str, kind: FeedbackKind) -> bool:
+        """Whether the rater ever gave a vote of a kind on an answer, also if it was taken back since."""
+        with reading(self._engine) as connection:
+            return votes.has_voted(connection, response_id, rater, kind)
+
+    def has_feedback(self, record: Feedback | Retraction) -> bool:
+        """Whether this is stored already, waiting or not. Raises AlreadyExists for other content under its id."""
+        with reading(self._engine) as connection:
+            return arrivals.is_stored(connection, record)
 
     def votes_of(self, rater: str, limit: int) -> list[RatedResponse]:
         """Return the answers a rater has current votes on, newest vote first, with that rater's votes."""

@@ -128,6 +128,12 @@ def current_vote(connection: Connection, response_id: str, rater: str, kind: Fee
     return _vote(row) if row else None
 
 
+def has_voted(connection: Connection, response_id: str, rater: str, kind: FeedbackKind) -> bool:
+    """Whether a rater ever gave a vote of a kind on an answer: the row of one taken back stays."""
+    mine = and_(current.c.response_id == response_id, current.c.rater == rater, current.c.kind == kind.value)
+    return connection.scalar(select(current.c.seq).where(mine)) is not None
+
+
 def votes_of(connection: Connection, rater: str, limit: int) -> list[RatedResponse]:
     """Return the answers a rater has current votes on with these votes, newest vote first."""
     mine = and_(current.c.rater == rater, current.c.retracted.is_(False))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from thumbwheel.bus.port import FEEDBACK
-from thumbwheel.errors import Fenced
+from thumbwheel.errors import AlreadyExists, Fenced
 from thumbwheel.records import (
     Channel,
     ClassifyAnswer,
@@ -343,6 +343,28 @@ def test_counts_by_version(store: FeedbackStore) -> None:
         "v3": VoteCounts(1),
     }
     assert store.vote_counts("nothing") == {}
+
+
+def test_a_vote_taken_back_was_given_all_the_same(store: FeedbackStore) -> None:
+    put(store, response(), vote("f1", 1))
+    assert store.has_voted("r1", "u1", FeedbackKind.THUMB)
+    put(store, retraction("f2", 2))
+    assert thumb(store) is None
+    assert store.has_voted("r1", "u1", FeedbackKind.THUMB)
+    for key in (("r1", "u1", FeedbackKind.RATING), ("r1", "u2", FeedbackKind.THUMB), ("r2", "u1", FeedbackKind.THUMB)):
+        assert not store.has_voted(*key)
+
+
+def test_feedback_is_known_by_rater_id_and_content(store: FeedbackStore) -> None:
+    put(store, response("r1"))
+    put(store, vote("f1", 1), retraction("f2", 2), vote("f3", 3, "r9"))
+    known = (vote("f1", 77), replace(vote("f1"), sequence=5), retraction("f2", 99), vote("f3", 4, "r9"))
+    assert all(store.has_feedback(record) for record in known)
+    assert not store.has_feedback(vote("f4")) and not store.has_feedback(vote("f1", rater="u2"))
+    other = (vote("f1", up=False), vote("f1", response_id="r2"), rating("f1", 3), retraction("f1", 1), vote("f3"))
+    for record in other:
+        with pytest.raises(AlreadyExists, match="feedback_id: was used for other feedback before"):
+            store.has_feedback(record)
 
 
 def test_new_votes_counts_answers_since_a_watermark(store: FeedbackStore) -> None:

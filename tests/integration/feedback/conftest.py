@@ -21,6 +21,7 @@ from thumbwheel.client.answers import Ballot
 from thumbwheel.client.retry import RetryPolicy
 from thumbwheel.config.settings import Ingest, Serve
 from thumbwheel.feedback.clock import ServerClock
+from thumbwheel.feedback.corrections import Corrections
 from thumbwheel.feedback.keys import Keys, TokenKey
 from thumbwheel.feedback.limits import RaterLimits
 from thumbwheel.feedback.progress import IngestProgress
@@ -55,6 +56,12 @@ class Service:
     raters: Raters = field(default_factory=lambda: Raters(KEYS.user_key))
     signer: TokenSigner = field(default_factory=lambda: TokenSigner(KEYS, 3600))
 
+    served: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def served_labels(self, policy: str, version: str) -> tuple[str, ...]:
+        """Return the labels of a version that is served."""
+        return self.served.get((policy, version), ())
+
     @property
     def ingest(self) -> IngestWorker:
         return IngestWorker(self.log, self.store, Ingest())
@@ -68,16 +75,18 @@ class Service:
         )
 
     def token(self, response_id: str, user: str = "", **claims: Any) -> str:
-        """Sign a token as the service does; `claims`: version, age_us."""
+        """Sign a token as the service does; `claims`: version, age_us, request."""
         return self._sign(KEYS, response_id, user, **claims)
 
     def forged_token(self, response_id: str, user: str = "") -> str:
         """Sign a token with somebody else's secret."""
         return self._sign(FOREIGN, response_id, user)
 
-    def _sign(self, keys: Keys, response_id: str, user: str, version: str = "v3", age_us: int = 0) -> str:
+    def _sign(
+        self, keys: Keys, response_id: str, user: str, version: str = "v3", age_us: int = 0, request: str = "q"
+    ) -> str:
         rater = self.raters.rater(user, response_id)
-        return TokenSigner(keys, 3600).sign(response_id, rater, "desk", version, NOW_US - age_us)
+        return TokenSigner(keys, 3600).sign(response_id, request, rater, "desk", version, NOW_US - age_us)
 
     def ballot(self, client: AsyncClient, response_id: str, user: str = "") -> Ballot[FeedbackId]:
         return client.ballot(response_id, self.token(response_id, user), user)
@@ -131,7 +140,8 @@ async def service(parts: Service, patience_s: float) -> AsyncIterator[Service]:
     progress = IngestProgress(parts.store, parts.log, CONSUMER, patience_s)
     voters = Voters(parts.signer, parts.raters, RaterLimits(per_minute=20))
     lookup = IngestedVotes(parts.store, progress)
-    servicer = FeedbackServicer(voters, committer, lookup, ServerClock(), parts.metrics.feedback)
+    corrections = Corrections(lambda policy: None, parts.served_labels, parts.store, progress)
+    servicer = FeedbackServicer(voters, committer, lookup, ServerClock(), parts.metrics.feedback, corrections)
     registration = Registration(SERVICE, lambda server: add_FeedbackServiceServicer_to_server(servicer, server))
     host = LocalHost(Serve(port=0, admin_port=0, web_port=0, drain_s=0), [registration], parts.metrics.rpc)
     await host.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.client.aio import AsyncClient
 from thumbwheel.errors import LogUnavailable, Overloaded
 from thumbwheel.feedback.clock import ServerClock
+from thumbwheel.feedback.corrections import Corrections
 from thumbwheel.feedback.limits import RaterLimits
 from thumbwheel.feedback.progress import IngestProgress
 from thumbwheel.feedback.servicer import FeedbackServicer, Voters
@@ -118,10 +121,22 @@ BAD_SUBMISSIONS: list[tuple[str, Change, grpc.StatusCode, str]] = [
         "ranking.best_first[1].response_id: is missing",
     ),
     (
-        "candidates of two versions",
-        lambda s: {"thumb": None, "ranking": ranking(("r1", s.token("r1")), ("r2", s.token("r2", version="v4")))},
+        "a candidate of another request",
+        lambda s: {"thumb": None, "ranking": ranking(("r1", s.token("r1")), ("r2", s.token("r2", request="q2")))},
         INVALID,
-        "ranking.best_first: must be candidates of one request, made by one version",
+        "ranking.best_first[1].response_id: is a candidate of another request than the first; rank candidates of one",
+    ),
+    (
+        "a forged candidate",
+        lambda s: {"thumb": None, "ranking": ranking(("r1", s.token("r1")), ("r2", s.forged_token("r2")))},
+        DENIED,
+        f"ranking.best_first[1].feedback_token: {FOREIGN_TOKEN}",
+    ),
+    (
+        "a candidate with its sibling's token",
+        lambda s: {"thumb": None, "ranking": ranking(("r1", s.token("r1")), ("r2", s.token("r1")))},
+        DENIED,
+        f"ranking.best_first[1].feedback_token: {FOREIGN_TOKEN}",
     ),
     (
         "a ranking of others",
@@ -163,8 +178,8 @@ async def test_a_bad_submission_is_refused_by_field_limit_and_cure(
         ({"response_id": ""}, INVALID, "response_id: is missing"),
         (
             {},
-            grpc.StatusCode.FAILED_PRECONDITION,
-            "kind: you have no current thumb on this answer, so there is nothing to retract",
+            grpc.StatusCode.NOT_FOUND,
+            "kind: you gave no thumb on this answer, so there is nothing to retract",
         ),
     ],
 )
@@ -176,6 +191,91 @@ async def test_a_bad_retraction_is_refused(
     assert error.code() is code
     assert (error.details() or "").startswith(message)
     assert service.logged() == []
+
+
+# --- an id used before ----------------------------------------------------------------------------------------
+
+
+async def test_another_vote_under_a_used_id_is_refused(service: Service) -> None:
+    service.answer("r1")
+    fields: dict[str, Any] = {"feedback_id": str(uuid.uuid4()), "response_id": "r1"}
+    fields["feedback_token"] = service.token("r1")
+    first = pb.SubmitFeedbackRequest(**fields, thumb=pb.THUMB_UP)
+    assert await service.submit(first) is None
+    service.ingest.drain()
+    for other in ({"thumb": pb.THUMB_DOWN}, {"rating": 3}, {"thumb": pb.THUMB_UP, "comment": "nice"}):
+        error = await service.submit(pb.SubmitFeedbackRequest(**fields, **other))
+        assert error is not None and error.code() is grpc.StatusCode.ALREADY_EXISTS
+        assert error.details() == "feedback_id: was used for other feedback before; make a new one for each"
+    error = await service.retract(**fields)
+    assert error is not None and error.code() is grpc.StatusCode.ALREADY_EXISTS
+    assert await service.submit(first) is None
+    service.ingest.drain()
+    assert len(service.logged()) == 1
+    assert service.store.count_dead_letters() == 0
+    assert service.counted("thumb", "refused") == 3.0  # two votes and the retraction
+
+
+async def test_ids_of_another_rater_are_free(service: Service) -> None:
+    feedback_id = str(uuid.uuid4())
+    for user, thumb in (("alice", pb.THUMB_UP), ("bob", pb.THUMB_DOWN)):
+        response_id = f"r-{user}"
+        service.answer(response_id, user)
+        token = service.token(response_id, user)
+        request = pb.SubmitFeedbackRequest(feedback_id=feedback_id, response_id=response_id, feedback_token=token)
+        request.user_id, request.thumb = user, thumb
+        assert await service.submit(request) is None
+        service.ingest.drain()
+    assert len(service.logged()) == 2
+
+
+# --- corrections ----------------------------------------------------------------------------------------------
+
+
+def correction(service: Service, label: str) -> pb.SubmitFeedbackRequest:
+    token = service.token("r1")
+    edit = pb.Edit(label=label)
+    return pb.SubmitFeedbackRequest(feedback_id=str(uuid.uuid4()), response_id="r1", feedback_token=token, edit=edit)
+
+
+@pytest.mark.parametrize("ingested", [True, False], ids=["in the store", "on its way"])
+async def test_a_label_of_no_use_is_refused_by_the_labels_of_the_answer(service: Service, ingested: bool) -> None:
+    service.answer("r1")
+    stop = threading.Event()
+    worker = threading.Thread(target=service.ingest.run, args=(stop,))
+    if ingested:
+        service.ingest.drain()
+    refusing = asyncio.ensure_future(service.submit(correction(service, "refund")))
+    await asyncio.sleep(0)
+    worker.start()
+    try:
+        error = await refusing
+        assert error is not None and error.code() is INVALID
+        assert error.details() == "edit.label: is not a label of the version that answered; set one of: lost, other"
+        assert service.logged() == []
+        assert await service.submit(correction(service, "other")) is None
+    finally:
+        stop.set()
+        await asyncio.to_thread(worker.join)
+
+
+async def test_the_labels_of_a_served_version_need_no_store(service: Service) -> None:
+    service.served = {("desk", "v3"): ("lost", "late"), ("desk", "v4"): ("refund",)}
+    error = await service.submit(correction(service, "refund"))
+    assert error is not None and error.code() is INVALID
+    assert (error.details() or "").endswith("set one of: lost, late")
+    assert await service.submit(correction(service, "late")) is None
+
+
+@pytest.mark.parametrize("patience_s", [0.05])
+async def test_labels_that_can_not_be_known_yet_are_not_guessed(service: Service) -> None:
+    service.answer("r1")
+    error = await service.submit(correction(service, "other"))
+    assert error is not None and error.code() is grpc.StatusCode.UNAVAILABLE
+    assert service.logged() == []
+
+
+# --- pace, and durability ---------------------------------------------------------------------------------------
 
 
 async def test_too_many_votes_are_refused_with_a_hint(service: Service, client: AsyncClient) -> None:
@@ -205,7 +305,8 @@ async def test_a_vote_that_could_not_be_made_durable_is_not_acknowledged(tmp_pat
     progress = IngestProgress(parts.store, small, CONSUMER)
     voters = Voters(parts.signer, parts.raters, RaterLimits(per_minute=1000))
     lookup = IngestedVotes(parts.store, progress)
-    servicer = FeedbackServicer(voters, committer, lookup, ServerClock(), parts.metrics.feedback)
+    corrections = Corrections(lambda policy: None, parts.served_labels, parts.store, progress)
+    servicer = FeedbackServicer(voters, committer, lookup, ServerClock(), parts.metrics.feedback, corrections)
     accepted = 0
     request = pb.SubmitFeedbackRequest(response_id="r1", feedback_token=parts.token("r1"), thumb=pb.THUMB_UP)
     request.comment = "x" * 2000

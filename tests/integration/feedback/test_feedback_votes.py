@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import grpc
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 async def test_every_kind_of_vote_is_logged_and_ingested(service: Service, client: AsyncClient) -> None:
     service.answer("r1", "alice")
     own = service.ballot(client, "r1", "alice")
+    service.ingest.drain()
     ids = [
         await own.thumbs_up("nice", ["quick", "quick"]),
         await own.rate(4),
@@ -114,25 +116,62 @@ async def test_a_vote_in_the_store_is_taken_back(service: Service, client: Async
     service.ingest.drain()
     assert service.store.current_vote("r1", service.raters.user_hash("alice"), FeedbackKind.THUMB) is None
     assert service.counted("thumb", "retracted") == 1.0
-    with pytest.raises(NothingToRetract):
-        await own.retract("thumb")
+
+
+@pytest.mark.parametrize("ingested", [True, False], ids=["in the store", "on its way"])
+async def test_what_is_taken_back_may_be_taken_back_again(
+    service: Service, client: AsyncClient, ingested: bool
+) -> None:
+    service.answer("r1", "alice")
+    own = service.ballot(client, "r1", "alice")
+    await own.thumbs_up()
+    service.ingest.drain()
+    await own.retract("thumb")
+    if ingested:
+        service.ingest.drain()
+    await own.retract("thumb")
+    with pytest.raises(NothingToRetract, match="you gave no rating on this answer"):
+        await _ingesting(service, own.retract("rating"))
+    assert service.store.current_vote("r1", service.raters.user_hash("alice"), FeedbackKind.THUMB) is None
+
+
+async def test_the_same_retraction_again_is_no_other_one(service: Service, client: AsyncClient) -> None:
+    service.answer("r1", "alice")
+    own = service.ballot(client, "r1", "alice")
+    await own.thumbs_up()
+    service.ingest.drain()
+    fields = {"feedback_id": str(uuid.uuid4()), "response_id": "r1", "user_id": "alice"}
+    fields["feedback_token"] = service.token("r1", "alice")
+    assert await service.retract(**fields) is None
+    service.ingest.drain()
+    await own.thumbs_down()
+    service.ingest.drain()
+    assert await service.retract(**fields) is None
+    service.ingest.drain()
+    thumb = service.store.current_vote("r1", service.raters.user_hash("alice"), FeedbackKind.THUMB)
+    assert thumb is not None and thumb.thumb_up is False
 
 
 async def test_a_vote_on_its_way_to_the_store_is_waited_for(service: Service, client: AsyncClient) -> None:
     service.answer("r1", "alice")
     own = service.ballot(client, "r1", "alice")
     await own.thumbs_up()
+    await _ingesting(service, own.retract("thumb"))
+    assert isinstance(service.logged()[-1], Retraction)
+
+
+async def _ingesting(service: Service, call: Awaitable[str]) -> None:
+    """Await a call while ingest, which had not begun before it, works."""
     stop = threading.Event()
     worker = threading.Thread(target=service.ingest.run, args=(stop,))
-    retracting = asyncio.ensure_future(own.retract("thumb"))
+    calling = asyncio.ensure_future(call)
     await asyncio.sleep(0)
     worker.start()
     try:
-        await retracting
+        await calling
     finally:
         stop.set()
         await asyncio.to_thread(worker.join)
-    assert isinstance(service.logged()[-1], Retraction)
 
 
 @pytest.mark.parametrize("patience_s", [0.05])

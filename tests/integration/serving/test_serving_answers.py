@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -44,6 +45,7 @@ async def test_generate_answers_with_stamped_and_logged_candidates(home: Any, se
         assert (kept.answer.candidate, kept.answer.candidates) == (index, 3)
         assert (kept.client_request_id, kept.not_learnable) == ("mine", "")
         assert kept.user_hash == home.raters.user_hash("ann")
+        assert claims.request == sha256(kept.request_id.encode()).hexdigest()[:16]
     assert len({one.request_id for one in logged.values()}) == 1
     tokens = service.metric("thumbwheel_generated_tokens_total", policy="chat", policy_version="v1")
     assert tokens == sum(candidate.completion_tokens for candidate in answer.candidates)

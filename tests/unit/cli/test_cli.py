@@ -56,8 +56,8 @@ def test_ask_then_vote_on_the_last_answer(run: Run, service: DemoService, tmp_pa
     assert run("vote", "up").out == "counted\n"
     assert run("vote", "4").status == 0
     assert run("vote", "--retract", "thumb").out == "taken back\n"
-    again = run("vote", "--retract", "thumb")
-    assert (again.status, "no vote of this kind" in again.err) == (4, True)
+    never = run("vote", "--retract", "edit")
+    assert (never.status, "no vote of this kind" in never.err) == (3, True)
 
 
 def test_a_correction_is_a_label_or_a_text_by_the_kind(run: Run, service: DemoService) -> None:

@@ -13,7 +13,7 @@ from thumbwheel.feedback.tokens import TokenSigner
 
 def test_a_rotated_key_signs_and_the_earlier_one_verifies(tmp_path: Path) -> None:
     before = load_or_make_keys(tmp_path / "keys.json", now_us=1)
-    token = TokenSigner(before, 3600).sign("r1", "alice", "desk", "v1", 1)
+    token = TokenSigner(before, 3600).sign("r1", "q1", "alice", "desk", "v1", 1)
     result = CliRunner().invoke(group, ["--home", str(tmp_path), "keys", "rotate"], catch_exceptions=False)
     after = load_keys(tmp_path / "keys.json")
     assert (

@@ -19,17 +19,18 @@ NOW_US = 1_700_000_000_000_000
 OLD = TokenKey("00000001", b"1" * 32, 0)
 NEW = TokenKey("00000002", b"2" * 32, 1)
 SIGNER = TokenSigner(Keys((OLD,), b"u" * 32), ttl_s=60)
-TOKEN = SIGNER.sign("r1", "alice", "desk", "v3", NOW_US)
+TOKEN = SIGNER.sign("r1", "q1", "alice", "desk", "v3", NOW_US)
 
 
 def test_a_token_says_which_version_made_the_answer() -> None:
     claims = SIGNER.verify(TOKEN, "r1", "alice", NOW_US)
-    assert claims == TokenClaims("desk", "v3", NOW_US + 60_000_000, "00000001")
+    assert claims == TokenClaims("desk", "v3", NOW_US + 60_000_000, "00000001", sha256(b"q1").hexdigest()[:16])
 
 
 def test_the_mac_is_hmac_sha256_over_all_that_is_bound() -> None:
     data = base64.urlsafe_b64decode(TOKEN + "=" * (-len(TOKEN) % 4))
-    body = b"\x01" + b"\0\0\0\x01" + (1_700_000_060).to_bytes(8, "big") + b"\x04desk" + b"\x02v3"
+    head = b"\x02" + b"\0\0\0\x01" + (1_700_000_060).to_bytes(8, "big") + sha256(b"q1").digest()[:8]
+    body = head + b"\x04desk" + b"\x02v3"
     sized = b"".join(len(part).to_bytes(4, "big") + part for part in (body, b"r1", b"alice"))
     mac = hmac.new(b"1" * 32, b"thumbwheel feedback token\0" + sized, sha256).digest()[:16]
     assert data == body + mac
@@ -65,6 +66,14 @@ def test_a_token_has_one_spelling(spelling: str) -> None:
         SIGNER.verify(spelling, "r1", "alice", NOW_US)
 
 
+def test_tokens_of_one_request_have_it_in_common_and_no_others() -> None:
+    def request(response_id: str, request_id: str, user: str = "alice") -> str:
+        token = SIGNER.sign(response_id, request_id, user, "desk", "v3", NOW_US)
+        return SIGNER.verify(token, response_id, user, NOW_US).request
+
+    assert request("r1", "q1") == request("r2", "q1") == request("r3", "q1", "bob") != request("r2", "q2")
+
+
 def test_a_token_of_an_unknown_key_is_refused() -> None:
     with pytest.raises(TokenRefused, match="does not belong"):
         TokenSigner(Keys((NEW,), b"u" * 32), 60).verify(TOKEN, "r1", "alice", NOW_US)
@@ -87,18 +96,21 @@ def test_a_missing_token_is_told_apart() -> None:
 def test_old_keys_verify_and_the_new_one_signs() -> None:
     rotated = TokenSigner(Keys((OLD, NEW), b"u" * 32), 60)
     assert rotated.verify(TOKEN, "r1", "alice", NOW_US).key_id == "00000001"
-    assert rotated.verify(rotated.sign("r1", "alice", "desk", "v4", NOW_US), "r1", "alice", NOW_US).key_id == "00000002"
+    assert (
+        rotated.verify(rotated.sign("r1", "q1", "alice", "desk", "v4", NOW_US), "r1", "alice", NOW_US).key_id
+        == "00000002"
+    )
 
 
 def test_a_name_too_long_for_a_token_is_refused() -> None:
-    assert SIGNER.verify(SIGNER.sign("r", "a", "p" * 255, "v" * 255, 0), "r", "a", 0).policy == "p" * 255
+    assert SIGNER.verify(SIGNER.sign("r", "q", "a", "p" * 255, "v" * 255, 0), "r", "a", 0).policy == "p" * 255
     with pytest.raises(InvalidInput, match="policy: at most 255 bytes, got 256"):
-        SIGNER.sign("r", "a", "p" * 256, "v", 0)
+        SIGNER.sign("r", "q", "a", "p" * 256, "v", 0)
 
 
 def test_a_token_does_not_tell_who_asked() -> None:
     data = base64.urlsafe_b64decode(TOKEN + "=" * (-len(TOKEN) % 4))
-    assert b"alice" not in data and len(TOKEN) < 60
+    assert b"alice" not in data and len(TOKEN) <= 60
 
 
 def test_pseudonyms_are_stable_keyed_and_keep_users_apart() -> None:

@@ -21,6 +21,19 @@ def test_a_correction_must_be_of_the_answers_sort(edit: Edit, kind: PolicyKind, 
         validate.edit_fits(edit, kind)
 
 
+def test_a_label_must_be_one_of_the_labels_and_some_are_named() -> None:
+    labels = [f"label-{index}" for index in range(25)]
+    validate.label_exists("label-24", labels)
+    validate.label_exists("unknown", [])
+    with pytest.raises(InvalidInput) as caught:
+        validate.label_exists("label-25", labels)
+    named = ", ".join(labels[:20])
+    problem = f"is not a label of the version that answered; set one of: {named} and 5 more, which DescribePolicy lists"
+    assert (caught.value.field, caught.value.problem) == ("edit.label", problem)
+    with pytest.raises(InvalidInput, match="set one of: x{39}…, b$"):
+        validate.label_exists("c", ["x" * 1000, "b"])
+
+
 def test_a_correction_of_the_right_sort_passes() -> None:
     validate.edit_fits(Edit(text="yes"), PolicyKind.GENERATE)
     validate.edit_fits(Edit(label="refund"), PolicyKind.CLASSIFY)

@@ -7,7 +7,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 from thumbwheel import errors
-from thumbwheel.hosts.status import DETAILS_KEY, PUSHBACK_KEY, Refusal, code_of, refusal
+from thumbwheel.hosts.status import CODES, DETAILS_KEY, PUSHBACK_KEY, Refusal, code_of, refusal
 
 EXPECTED = {
     "InvalidInput": StatusCode.INVALID_ARGUMENT,
@@ -18,11 +18,11 @@ EXPECTED = {
     "UnknownPolicy": StatusCode.NOT_FOUND,
     "UnknownVersion": StatusCode.NOT_FOUND,
     "UnknownRun": StatusCode.NOT_FOUND,
+    "NothingToRetract": StatusCode.NOT_FOUND,
     "TokenMissing": StatusCode.UNAUTHENTICATED,
     "TokenRefused": StatusCode.PERMISSION_DENIED,
     "AlreadyExists": StatusCode.ALREADY_EXISTS,
     "Conflict": StatusCode.FAILED_PRECONDITION,
-    "NothingToRetract": StatusCode.FAILED_PRECONDITION,
     "HomeInUse": StatusCode.FAILED_PRECONDITION,
     "SchemaMismatch": StatusCode.FAILED_PRECONDITION,
     "RunInProgress": StatusCode.FAILED_PRECONDITION,
@@ -72,6 +72,13 @@ def test_every_error_of_the_tree_has_its_status_and_details() -> None:
         assert info.domain == "thumbwheel"
         assert info.reason.replace("_", "") == name.upper()
         assert info.metadata["correlation_id"] == "c1"
+
+
+def test_no_error_of_the_tree_has_two_statuses() -> None:
+    kinds = public_errors()
+    del kinds["ThumbwheelError"]
+    for name, kind in kinds.items():
+        assert len([one for one in kind.__mro__ if one in CODES]) == 1, name
 
 
 def test_a_wrong_field_is_named() -> None:

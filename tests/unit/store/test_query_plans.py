@@ -62,6 +62,8 @@ def use_everything(store: SqlStore) -> None:
     put(store, [], [Retraction("f2", "r1", "u", "", FeedbackKind.THUMB, 2), vote("f3", "r1"), vote("f3", "r2")])
     store.response("r1")
     store.current_vote("r1", "u", FeedbackKind.THUMB)
+    store.has_voted("r1", "u", FeedbackKind.THUMB)
+    store.has_feedback(vote("f1", "r1"))
     store.votes_of("u", 10)
     store.vote_counts("p")
     store.watermark()

@@ -66,7 +66,7 @@ def test_a_vote_taken_back_is_gone_and_cannot_be_taken_back_twice(browser: Any) 
     assert browser.post("/votes/take-back", body).status_code == 200
     assert browser.votes() == []
     again = browser.post("/votes/take-back", body)
-    assert again.status_code == 409
+    assert again.status_code == 404
     assert "no vote of this kind" in again.json()["error"]["message"]
 
 

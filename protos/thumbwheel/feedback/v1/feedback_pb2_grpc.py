@@ -53,13 +53,19 @@ class FeedbackServiceServicer:
 
     def SubmitFeedback(self, request, context):
         """A thumb, a rating, a ranking or an edit. The last one of a kind by the same rater counts.
+
+        The same again under its `feedback_id` is OK and counts once; other content under a used `feedback_id` is refused
+        with ALREADY_EXISTS. That is known once the first has reached the store, a moment after its OK: of two contents
+        sent under one id within that moment both may be answered OK, the first one in the log counts, and the other
+        becomes a dead letter. Clients that make a new id for each vote never see this.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetractFeedback(self, request, context):
-        """Takes back the current vote of a kind.
+        """Takes back the current vote of a kind. Idempotent: taking back what was taken back already is OK and changes
+        nothing. NOT_FOUND when this rater never gave a vote of this kind on this answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

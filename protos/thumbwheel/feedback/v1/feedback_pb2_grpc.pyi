@@ -34,9 +34,17 @@ class FeedbackServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FeedbackServiceAsyncStub: ...
     SubmitFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.SubmitFeedbackRequest, _feedback_pb2.SubmitFeedbackResponse]
-    """A thumb, a rating, a ranking or an edit. The last one of a kind by the same rater counts."""
+    """A thumb, a rating, a ranking or an edit. The last one of a kind by the same rater counts.
+
+    The same again under its `feedback_id` is OK and counts once; other content under a used `feedback_id` is refused
+    with ALREADY_EXISTS. That is known once the first has reached the store, a moment after its OK: of two contents
+    sent under one id within that moment both may be answered OK, the first one in the log counts, and the other
+    becomes a dead letter. Clients that make a new id for each vote never see this.
+    """
     RetractFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.RetractFeedbackRequest, _feedback_pb2.RetractFeedbackResponse]
-    """Takes back the current vote of a kind."""
+    """Takes back the current vote of a kind. Idempotent: taking back what was taken back already is OK and changes
+    nothing. NOT_FOUND when this rater never gave a vote of this kind on this answer.
+    """
 
 @_typing.type_check_only
 class FeedbackServiceAsyncStub(FeedbackServiceStub):
@@ -44,9 +52,17 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitFeedback: _aio.UnaryUnaryMultiCallable[_feedback_pb2.SubmitFeedbackRequest, _feedback_pb2.SubmitFeedbackResponse]  # type: ignore[assignment]
-    """A thumb, a rating, a ranking or an edit. The last one of a kind by the same rater counts."""
+    """A thumb, a rating, a ranking or an edit. The last one of a kind by the same rater counts.
+
+    The same again under its `feedback_id` is OK and counts once; other content under a used `feedback_id` is refused
+    with ALREADY_EXISTS. That is known once the first has reached the store, a moment after its OK: of two contents
+    sent under one id within that moment both may be answered OK, the first one in the log counts, and the other
+    becomes a dead letter. Clients that make a new id for each vote never see this.
+    """
     RetractFeedback: _aio.UnaryUnaryMultiCallable[_feedback_pb2.RetractFeedbackRequest, _feedback_pb2.RetractFeedbackResponse]  # type: ignore[assignment]
-    """Takes back the current vote of a kind."""
+    """Takes back the current vote of a kind. Idempotent: taking back what was taken back already is OK and changes
+    nothing. NOT_FOUND when this rater never gave a vote of this kind on this answer.
+    """
 
 class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes what users think of answers. OK means: durable, and counted once however often it is sent."""
@@ -57,7 +73,13 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.SubmitFeedbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_pb2.SubmitFeedbackResponse, _abc.Awaitable[_feedback_pb2.SubmitFeedbackResponse]]:
-        """A thumb, a rating, a ranking or an edit. The last one of a kind by the same rater counts."""
+        """A thumb, a rating, a ranking or an edit. The last one of a kind by the same rater counts.
+
+        The same again under its `feedback_id` is OK and counts once; other content under a used `feedback_id` is refused
+        with ALREADY_EXISTS. That is known once the first has reached the store, a moment after its OK: of two contents
+        sent under one id within that moment both may be answered OK, the first one in the log counts, and the other
+        becomes a dead letter. Clients that make a new id for each vote never see this.
+        """
 
     @_abc_1.abstractmethod
     def RetractFeedback(
@@ -65,6 +87,8 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.RetractFeedbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_pb2.RetractFeedbackResponse, _abc.Awaitable[_feedback_pb2.RetractFeedbackResponse]]:
-        """Takes back the current vote of a kind."""
+        """Takes back the current vote of a kind. Idempotent: taking back what was taken back already is OK and changes
+        nothing. NOT_FOUND when this rater never gave a vote of this kind on this answer.
+        """
 
 def add_FeedbackServiceServicer_to_server(servicer: FeedbackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
