@@ -35,7 +35,7 @@ DETAILS_KEY = "grpc-status-details-bin"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 CORRELATION_KEY = "x-correlation-id"
 
-_CODES: dict[type[ThumbwheelError], StatusCode] = {
+CODES: dict[type[ThumbwheelError], StatusCode] = {
     InvalidInput: StatusCode.INVALID_ARGUMENT,
     NotFound: StatusCode.NOT_FOUND,
     TokenMissing: StatusCode.UNAUTHENTICATED,
@@ -61,8 +61,8 @@ class Refusal:
 def code_of(error: BaseException) -> StatusCode:
     """Return the status code of an error; INTERNAL for one outside of the tree."""
     for kind in type(error).__mro__:
-        if kind in _CODES:
-            return _CODES[kind]
+        if kind in CODES:
+            return CODES[kind]
     return StatusCode.INTERNAL
 
 
