@@ -112,6 +112,11 @@ def write_first_data(plan: DemoPlan, folder: Path) -> dict[str, list[str]]:
     }
 
 
+def example_question(plan: DemoPlan) -> str:
+    """Return a customer's message as both policies have learned them."""
+    return small_desk(plan.seed).message(Random(f"example {plan.seed}")).text
+
+
 async def run_loop(plan: DemoPlan, addresses: Mapping[str, str], show: Show) -> DemoOutcome:
     """Let users ask, wait for the service to learn from them, let them ask again (steps 3 to 5)."""
     async with AsyncClient(addresses["grpc"], retry=ONE_TRY) as client:

@@ -43,7 +43,7 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
     pages stay up until Ctrl-C.
     """
     from thumbwheel.cli.show import Bars
-    from thumbwheel.simulate.demo import INTENT, REPLY, DemoPlan, run_loop, write_first_data
+    from thumbwheel.simulate.demo import INTENT, REPLY, DemoPlan, example_question, run_loop, write_first_data
     from thumbwheel.simulate.service import ServiceProcess
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -60,7 +60,7 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
             bars.progress.stop()
             _report(context, outcome)
             if not leave:
-                _stay(service.addresses)
+                _stay(service.addresses, example_question(plan))
     sys.exit(0 if outcome.good else 1)
 
 
@@ -154,9 +154,10 @@ def _rows(one: PolicyOutcome) -> Iterator[dict[str, Any]]:
         }
 
 
-def _stay(addresses: Mapping[str, Any]) -> None:
+def _stay(addresses: Mapping[str, Any], example: str) -> None:
     click.echo(f"\nThe service goes on: gRPC {addresses['grpc']}, operators {addresses['admin']}")
     click.echo(f"  ask and vote   {addresses['web']}/")
+    click.echo(f"                 the help desk knows only its own world; try: {example}")
     click.echo(f"  operate        {addresses['web']}/operate")
     click.echo("Ctrl-C stops it.")
     with suppress(KeyboardInterrupt):
