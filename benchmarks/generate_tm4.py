@@ -18,7 +18,7 @@ import torch
 from generate_trial import Question, Trial
 from record import record
 from thumbwheel.policy.prompt import encode_prompt
-from thumbwheel.ppo.generate import PpoSettings
+from thumbwheel.ppo.generate_settings import PpoSettings
 from thumbwheel.pretrain.corpus import Chat, read_chats
 from thumbwheel.pretrain.generate import FirstPolicySettings
 from thumbwheel.pretrain.tokenizer import train_tokenizer

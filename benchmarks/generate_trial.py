@@ -17,7 +17,9 @@ from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.policy.prompt import decode_reply, encode_prompt, encode_reply, end_token_id
 from thumbwheel.policy.scoring import perplexity, score_replies
 from thumbwheel.ppo.baselines import best_of_n, supervise_on_thumbs_up
-from thumbwheel.ppo.generate import PpoSettings, improve_generate
+from thumbwheel.ppo.generate import improve_generate
+from thumbwheel.ppo.generate_settings import PpoSettings
+from thumbwheel.ppo.liked import liked_replies
 from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.pretrain.corpus import Chat
 from thumbwheel.pretrain.generate import train_first_policy
@@ -92,18 +94,19 @@ class Trial:
         quality = measure(reward, rows[self.votes :])
         clock.append(time.process_time())
         prompts = [row.prompt_ids for row in rows]
+        pleased = liked_replies(rows[: self.votes])
         improve_generate(
             self.work / "first",
             reward.scores,
             prompts[: self.votes],
             self.work / "ppo",
             seed=self.seed,
+            liked=pleased,
             settings=self.settings,
             checkpoint=self.work / "checkpoint",
             progress=lambda done, facts: self._tell(done, facts),
         )
         clock.append(time.process_time())
-        pleased = [row for row in rows[: self.votes] if row.target > 0.5]
         supervise_on_thumbs_up(
             self.work / "first",
             [row.prompt_ids for row in pleased],

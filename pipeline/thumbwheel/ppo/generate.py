@@ -21,11 +21,13 @@ from thumbwheel.policy.loading import CausalPolicy, load_causal, save_causal
 from thumbwheel.policy.prompt import end_token_id
 from thumbwheel.ppo.advantages import generalised_advantages, whiten
 from thumbwheel.ppo.checkpoint import Checkpoint
-from thumbwheel.ppo.kl import AdaptiveKl
-from thumbwheel.ppo.learner import Learner
+from thumbwheel.ppo.generate_settings import PpoSettings
+from thumbwheel.ppo.learner import Learner, new_learner, set_learning_rate
+from thumbwheel.ppo.liked import add_liked_gradient, draw_liked
 from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, kl_k2
 from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.ppo.sequences import TokenIds, forward_tokens, of_like_length, pack_right
+from thumbwheel.reward.rated_reply import RatedReply
 
 Metrics = Mapping[str, float]
 Progress = Callable[[int, Metrics], None]
@@ -39,38 +41,6 @@ class Scorer(Protocol):
 
     def __call__(self, prompts: Sequence[TokenIds], replies: Sequence[TokenIds]) -> Sequence[float]:
         """Return one score for each reply."""
-
-
-@dataclass(frozen=True, slots=True)
-class PpoSettings:
-    """The knobs of PPO. KL is in nats, `kl_horizon` in episodes; an episode is one reply.
-
-    `anchor_weight` holds the policy's idea of the customers' own text in place: the reward says nothing of it, so
-    without an anchor it drifts.
-    """
-
-    iterations: int = 20
-    episodes: int = 128
-    minibatch: int = 64
-    epochs: int = 4
-    learning_rate: float = 5e-4
-    final_rate_share: float = 0.1
-    clip: float = 0.2
-    value_clip: float = 0.2
-    value_weight: float = 0.1
-    anchor_weight: float = 0.3
-    gamma: float = 1.0
-    lam: float = 0.95
-    beta: float = 0.1
-    kl_target: float = 2.0
-    kl_horizon: int = 1500
-    max_update_kl: float = 0.1
-    max_gradient_norm: float = 1.0
-    temperature: float = 1.0
-    max_new_tokens: int = 64
-    unfinished_penalty: float = 1.0
-    least_prompts: int = 100
-    checkpoint_every: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +75,14 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
     out: Path,
     *,
     seed: int,
+    liked: Sequence[RatedReply] = (),
     settings: PpoSettings | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> Improvement:
     """Improve the policy in folder `champion` on logged `prompts`, and save the candidate to `out`.
+
+    `liked` are replies to hold likely: those users liked. Without any, the reward alone decides.
 
     The same inputs and seed give the same candidate, also when the run was killed and goes on from `checkpoint`:
     every iteration draws from random states of its own, made from seed and iteration.
@@ -128,7 +101,7 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
     for iteration in range(len(history), settings.iterations):
         set_learning_rate(learner, iteration, settings)
         rollouts, facts = collect(learner, reference, scorer, prompts, seed, iteration, settings)
-        steps = update(learner, rollouts, Random(f"update {seed} {iteration}"), settings)
+        steps = update(learner, rollouts, liked, f"{seed} {iteration}", settings)
         learner.kl.update(facts["objective/kl"], settings.episodes)
         history.append({**facts, **steps, "episode": float((iteration + 1) * settings.episodes)})
         if progress:
@@ -137,22 +110,6 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
             saved.save(learner, history)
     save_causal(learner.policy, out)
     return Improvement(out, tuple(history))
-
-
-def new_learner(policy: CausalPolicy, settings: PpoSettings) -> Learner:
-    """Return a learner at the start: value head zero, Adam with the eps of the recipe."""
-    value_head = nn.Linear(int(policy.model.config.hidden_size), 1)
-    nn.init.zeros_(value_head.weight)
-    nn.init.zeros_(value_head.bias)
-    parameters = [*policy.model.parameters(), *value_head.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate, eps=1e-5)
-    return Learner(policy, value_head, optimizer, AdaptiveKl(settings.beta, settings.kl_target, settings.kl_horizon))
-
-
-def set_learning_rate(learner: Learner, iteration: int, settings: PpoSettings) -> None:
-    """Let the rate fall evenly from the first iteration to `final_rate_share` in the last."""
-    done = iteration / max(1, settings.iterations - 1)
-    learner.optimizer.param_groups[0]["lr"] = settings.learning_rate * (1 - (1 - settings.final_rate_share) * done)
 
 
 @torch.no_grad()
@@ -215,17 +172,31 @@ def token_rewards(scores_B: Tensor, penalty_BR: Tensor, mask_BR: Tensor, beta: f
     return rewards_BR.scatter_add(1, last_B1, scores_B.unsqueeze(-1))
 
 
-def update(learner: Learner, rollouts: Rollouts, rng: Random, settings: PpoSettings) -> dict[str, float]:
+def update(
+    learner: Learner, rollouts: Rollouts, liked: Sequence[RatedReply], seed: str, settings: PpoSettings
+) -> dict[str, float]:
     """Take `epochs` passes over the rollouts in minibatches; stop early when an epoch moved too far.
 
+    Liked replies are drawn from a random state of their own, so that the minibatches don't depend on them.
     Returns the means over all steps, and `val/first_ratio`: the ratio in the very first minibatch, which is 1.
     """
+    rng, rng_liked = Random(f"update {seed}"), Random(f"liked {seed}")
+    liked = liked if settings.liked_weight > 0 else ()
     steps: list[dict[str, float]] = []
     for _ in range(settings.epochs):
         order = list(range(len(rollouts.replies)))
         rng.shuffle(order)
         starts = range(0, len(order), settings.minibatch)
-        epoch = [step(learner, rollouts, order[at : at + settings.minibatch], settings) for at in starts]
+        epoch = [
+            step(
+                learner,
+                rollouts,
+                order[at : at + settings.minibatch],
+                draw_liked(liked, settings.liked_rows, rng_liked),
+                settings,
+            )
+            for at in starts
+        ]
         steps += epoch
         if sum(facts["policy/approxkl"] for facts in epoch) / len(epoch) > settings.max_update_kl:
             break
@@ -233,8 +204,10 @@ def update(learner: Learner, rollouts: Rollouts, rng: Random, settings: PpoSetti
     return {**means, "val/first_ratio": steps[0]["val/ratio"], "val/steps": float(len(steps))}
 
 
-def step(learner: Learner, rollouts: Rollouts, rows: Sequence[int], settings: PpoSettings) -> dict[str, float]:
-    """Take one optimiser step on some rows of the rollouts.
+def step(
+    learner: Learner, rollouts: Rollouts, rows: Sequence[int], liked: Sequence[RatedReply], settings: PpoSettings
+) -> dict[str, float]:
+    """Take one optimiser step on some rows of the rollouts, and on liked replies where there are any.
 
     The rows run in groups of like length; every mean is over the tokens of all rows, so the groups add up to it.
     """
@@ -242,9 +215,13 @@ def step(learner: Learner, rollouts: Rollouts, rows: Sequence[int], settings: Pp
     learner.optimizer.zero_grad()
     groups = of_like_length(rows, rollouts.prompts, rollouts.replies, _ROWS)
     parts = [_add_gradient(learner, rollouts, group, counts, settings) for group in groups]
+    facts = {name: sum(part[name] for part in parts) for name in parts[0]}
+    if liked:
+        weight = settings.liked_weight
+        facts["loss/liked"] = add_liked_gradient(learner.policy.model, liked, settings.temperature, weight, _ROWS)
     nn.utils.clip_grad_norm_(learner.optimizer.param_groups[0]["params"], settings.max_gradient_norm)
     learner.optimizer.step()
-    return {name: sum(part[name] for part in parts) for name in parts[0]}
+    return facts
 
 
 def _add_gradient(

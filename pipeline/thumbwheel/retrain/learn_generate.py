@@ -16,7 +16,9 @@ from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes, Latency, T
 from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.policy.prompt import decode_reply, end_token_id
 from thumbwheel.policy.scoring import score_replies
-from thumbwheel.ppo.generate import PpoSettings, improve_generate
+from thumbwheel.ppo.generate import improve_generate
+from thumbwheel.ppo.generate_settings import PpoSettings
+from thumbwheel.ppo.liked import liked_replies
 from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.records import GenerateAnswer, Split
 from thumbwheel.retrain.latency import compare_latency
@@ -40,6 +42,7 @@ _CURVES = {
     "val/reply_tokens": ("Length", "tokens"),
     "objective/entropy": ("Entropy", "nats a reply"),
     "loss/value": ("Value loss", ""),
+    "loss/liked": ("Surprise at replies users liked", "nats a token"),
     "policy/clipfrac": ("Clip fraction", "share"),
 }
 
@@ -68,7 +71,7 @@ class GenerateLearner:
         return asdict(measure(model, held_out)) if held_out else {}
 
     def improve(self, job: Job) -> Mapping[str, Any]:
-        """PPO against the reward model, on training users' prompts."""
+        """PPO against the reward model, on training users' prompts, with their thumbs up held likely."""
         settings = _settings(job)
         done = improve_generate(
             job.champion,
@@ -76,6 +79,7 @@ class GenerateLearner:
             _prompts(job.snapshot.rows(Split.TRAIN)),
             job.folder.candidate,
             seed=job.plan.seed,
+            liked=liked_replies(rated_replies(job.snapshot.rows(Split.TRAIN))),
             settings=settings,
             checkpoint=job.folder.checkpoint,
             progress=lambda done, figures: job.tell(done, settings.iterations, figures),
@@ -120,6 +124,7 @@ def _settings(job: Job) -> PpoSettings:
         iterations=learn.ppo_iterations,
         episodes=learn.ppo_batch,
         kl_target=learn.kl_target,
+        liked_weight=learn.liked_weight,
         temperature=temperature,
         max_new_tokens=max_new_tokens,
     )

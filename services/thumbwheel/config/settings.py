@@ -177,7 +177,10 @@ class Learn(_Section):
     ppo_iterations: Count = Field(20, ge=1, le=10_000, description="`generate`: rollout-and-update rounds.")
     ppo_batch: Count = Field(128, ge=8, le=65_536, description="`generate`: episodes a round.")
     kl_target: Nats = Field(
-        1.5, gt=0, le=50, description="`generate`: KL to the reference that beta aims at, nats a reply."
+        2.0, gt=0, le=50, description="`generate`: KL to the reference that beta aims at, nats a reply."
+    )
+    liked_weight: Ratio = Field(
+        0.3, ge=0, le=10, description="`generate`: weight of holding replies with a thumb up likely, beside PPO's loss."
     )
     classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes.")
 

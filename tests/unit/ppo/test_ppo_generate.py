@@ -13,8 +13,10 @@ from thumbwheel.errors import DamagedArtifact, NotEnoughData
 from thumbwheel.policy.loading import load_causal, save_causal
 from thumbwheel.policy.scoring import score_replies
 from thumbwheel.ppo.baselines import best_of_n, supervise_on_thumbs_up
-from thumbwheel.ppo.generate import Improvement, Metrics, PpoSettings, improve_generate
+from thumbwheel.ppo.generate import Improvement, Metrics, improve_generate
+from thumbwheel.ppo.generate_settings import PpoSettings
 from thumbwheel.ppo.rollout import Sampling, sample_replies
+from thumbwheel.reward.rated_reply import RatedReply
 
 SETTINGS = PpoSettings(
     iterations=4,
@@ -28,6 +30,7 @@ SETTINGS = PpoSettings(
     max_update_kl=9.0,
 )
 PROMPTS = [[1, 4, 40 + i, 60 + i % 7, 2, 5][i % 3 :] for i in range(20)]
+LIKED = tuple(RatedReply(tuple(prompt), (170, 171 + i, 2), 1.0) for i, prompt in enumerate(PROMPTS))
 
 
 class Killed(Exception):
@@ -54,10 +57,19 @@ def improve(champion: Path, out: str, **changes: object) -> Improvement:
         if done == stop:
             raise Killed
 
+    liked: tuple[RatedReply, ...] = changes.pop("liked", LIKED)  # type: ignore[assignment]
     settings = replace(SETTINGS, **changes)  # type: ignore[arg-type]
     folder, state = champion.parent / out, champion.parent / f"{out}-state"
     return improve_generate(
-        champion, likes_high_ids, PROMPTS, folder, seed=1, settings=settings, checkpoint=state, progress=progress
+        champion,
+        likes_high_ids,
+        PROMPTS,
+        folder,
+        seed=1,
+        liked=liked,
+        settings=settings,
+        checkpoint=state,
+        progress=progress,
     )
 
 
@@ -88,7 +100,7 @@ def test_the_first_minibatch_has_ratio_one_and_kl_zero(champion: Path) -> None:
 
 def test_scores_rise_and_the_champion_stays(champion: Path) -> None:
     before = weights(champion)
-    history = improve(champion, "out", iterations=12, epochs=4, beta=0.0).history
+    history = improve(champion, "out", iterations=12, epochs=4, beta=0.0, liked=()).history
     assert history[-1]["objective/scores"] > history[0]["objective/scores"] + 0.5
     assert all(torch.equal(value, before[name]) for name, value in weights(champion).items())
 
@@ -126,6 +138,22 @@ def test_too_few_prompts(champion: Path) -> None:
 def test_a_large_step_stops_the_iteration_early(champion: Path) -> None:
     facts = improve(champion, "out", iterations=1, max_update_kl=0.0).history[0]
     assert facts["val/steps"] == 2
+
+
+def test_liked_replies_of_weight_zero_change_no_bit(champion: Path) -> None:
+    without, unweighted = improve(champion, "without", liked=()), improve(champion, "unweighted", liked_weight=0.0)
+    assert unweighted.history == without.history
+    expected = weights(without.folder)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(unweighted.folder).items())
+
+
+def test_liked_replies_stay_likelier_than_without(champion: Path) -> None:
+    folders = improve(champion, "without", liked=()).folder, improve(champion, "with", liked_weight=1.0).folder
+    prompts, replies = [row.prompt_ids for row in LIKED], [row.reply_ids for row in LIKED]
+    without, held = (
+        sum(map(sum, score_replies(load_causal(folder).model, prompts, replies))) / len(LIKED) for folder in folders
+    )
+    assert held > without + 1.0
 
 
 def test_supervision_makes_the_liked_replies_likelier(champion: Path) -> None:

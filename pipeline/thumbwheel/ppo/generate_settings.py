@@ -1,0 +1,40 @@
+"""The knobs of PPO for `generate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PpoSettings:
+    """KL is in nats, `kl_horizon` in episodes; an episode is one reply.
+
+    Two terms hold what the reward says nothing of, and what would drift without them. `anchor_weight` is that of the
+    drift of the customers' own text, `liked_weight` that of the likelihood of replies users liked, of which each step
+    reads `liked_rows`.
+    """
+
+    iterations: int = 20
+    episodes: int = 128
+    minibatch: int = 64
+    epochs: int = 4
+    learning_rate: float = 5e-4
+    final_rate_share: float = 0.1
+    clip: float = 0.2
+    value_clip: float = 0.2
+    value_weight: float = 0.1
+    anchor_weight: float = 0.3
+    liked_weight: float = 0.3
+    liked_rows: int = 16
+    gamma: float = 1.0
+    lam: float = 0.95
+    beta: float = 0.1
+    kl_target: float = 2.0
+    kl_horizon: int = 1500
+    max_update_kl: float = 0.1
+    max_gradient_norm: float = 1.0
+    temperature: float = 1.0
+    max_new_tokens: int = 64
+    unfinished_penalty: float = 1.0
+    least_prompts: int = 100
+    checkpoint_every: int = 5

@@ -1,0 +1,43 @@
+"""Replies users liked, held likely while the policy learns to please: what is good already shall not be unlearned.
+
+Shapes: N reply tokens of some rows together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from random import Random
+
+import torch
+from transformers import PreTrainedModel
+
+from thumbwheel.ppo.sequences import forward_tokens, of_like_length, pack_right
+from thumbwheel.reward.rated_reply import RatedReply
+
+
+def liked_replies(rated: Iterable[RatedReply]) -> list[RatedReply]:
+    """Return the replies that their rater rather liked, and that answer something."""
+    return [row for row in rated if row.target > 0.5 and row.prompt_ids]
+
+
+def draw_liked(liked: Sequence[RatedReply], count: int, rng: Random) -> list[RatedReply]:
+    """Draw `count` with repetition, each as often as its weight says; none where there are none."""
+    return rng.choices(liked, weights=[row.weight for row in liked], k=count) if liked else []
+
+
+def add_liked_gradient(
+    model: PreTrainedModel, liked: Sequence[RatedReply], temperature: float, weight: float, group_rows: int
+) -> float:
+    """Add `weight` times the gradient of E[-log pi(token)] over all tokens of the replies; return that mean, in nats.
+
+    The pretraining term of PPO-ptx (Ouyang et al. 2022, arXiv 2203.02155, eq. 2), here on replies users liked. Rows run
+    in groups of at most `group_rows`, of like length.
+    """
+    prompts, replies = [row.prompt_ids for row in liked], [row.reply_ids for row in liked]
+    tokens, nats = sum(map(len, replies)), 0.0
+    for rows in of_like_length(range(len(liked)), prompts, replies, group_rows):
+        batch = pack_right([prompts[i] for i in rows], [replies[i] for i in rows])
+        loss = -forward_tokens(model, batch, temperature).reply_logprobs_N.sum() / tokens
+        torch.mul(loss, weight).backward()  # type: ignore[no-untyped-call]
+        nats += loss.item()
+    return nats
