@@ -7,15 +7,14 @@ served label is the reward.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from thumbwheel.durable import write_whole
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify import ClassifyPpoSettings, improve_classify
@@ -24,14 +23,18 @@ from thumbwheel.ppo.vote_training import VoteTrainingSettings
 from thumbwheel.records import Split
 from thumbwheel.retrain.latency import compare_latency
 from thumbwheel.retrain.learner import Job, Measured
-from thumbwheel.retrain.report.data import Comparison, Curve, ReportData, Sample
+from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
+from thumbwheel.retrain.report_head import curves, report_head, save_history
 
 TIMED_REQUESTS = 40
 SCORING_BATCH = 256
 
-_CURVES = {"policy_loss": "Policy loss", "approx_kl": "KL to the champion", "entropy": "Entropy"}
-_UNITS = {"approx_kl": "nats", "entropy": "nats"}
+_CURVES = {
+    "policy_loss": ("Policy loss", ""),
+    "approx_kl": ("KL to the champion", "nats"),
+    "entropy": ("Entropy", "nats"),
+}
 
 
 class ClassifyLearner:
@@ -43,12 +46,11 @@ class ClassifyLearner:
 
     def improve(self, job: Job) -> Mapping[str, Any]:
         """PPO on the training users' votes."""
-        job.folder.improve.mkdir(exist_ok=True)
         votes = [vote for _, vote in _votes(job, Split.TRAIN, load_classifier(job.champion))]
         done = improve_classify(
             job.champion, votes, job.folder.candidate, job.folder.checkpoint, _settings(job), job.tell
         )
-        write_whole(job.folder.improve / "history.json", json.dumps(done.history))
+        save_history(job.folder, done.history)
         return {
             "votes": done.votes,
             "seed_labels": done.seed_labels,
@@ -106,22 +108,13 @@ def _evidence(
 
 
 def _report(job: Job, evidence: ClassifyEvidence, samples: Sequence[Sample]) -> ReportData:
-    plan, votes = job.plan, evidence.votes
-    return ReportData(
-        policy=plan.policy,
-        kind=plan.kind,
-        run_id=plan.run_id,
-        champion=plan.parent,
-        candidate="candidate",
-        votes_up=votes.positive,
-        votes_down=votes.negative,
-        per_rater=votes.per_rater,
+    head = report_head(job, evidence.votes)
+    return replace(
+        head,
         comparisons=_comparisons(evidence),
-        curves=_curves(job),
+        curves=curves(job.folder, _CURVES, "epoch"),
         samples=samples,
-        lineage={"Champion": plan.parent, "Watermark": str(plan.watermark), "Snapshot": job.snapshot.digest},
-        config=plan.settings.learn.model_dump(mode="json") | {"probability_floor": _floor(job)},
-        seeds={"run": plan.seed},
+        config={**head.config, "probability_floor": _floor(job)},
     )
 
 
@@ -163,15 +156,6 @@ def _comparisons(evidence: ClassifyEvidence) -> list[Comparison]:
     return [
         agrees,
         Comparison("Mean probability of its likeliest label", certainty(old_NK), certainty(new_NK), "share"),
-    ]
-
-
-def _curves(job: Job) -> list[Curve]:
-    history = json.loads((job.folder.improve / "history.json").read_text(encoding="utf-8"))
-    return [
-        Curve(title, {title: [epoch[name] for epoch in history]}, _UNITS.get(name, ""), "epoch")
-        for name, title in _CURVES.items()
-        if history and name in history[0]
     ]
 
 

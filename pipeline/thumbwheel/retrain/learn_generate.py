@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +10,6 @@ from typing import Any
 import torch
 
 from thumbwheel.dataset.rows import SnapshotRow
-from thumbwheel.durable import write_whole
 from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes, Latency, TextLosses, Votes
 from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.policy.prompt import decode_reply, end_token_id
@@ -23,8 +21,9 @@ from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.records import GenerateAnswer, Split
 from thumbwheel.retrain.latency import compare_latency
 from thumbwheel.retrain.learner import Job, Measured
-from thumbwheel.retrain.report.data import Comparison, Curve, ReportData, RewardModelFit, Sample
+from thumbwheel.retrain.report.data import Comparison, ReportData, RewardModelFit, Sample
 from thumbwheel.retrain.report.samples import pick_samples
+from thumbwheel.retrain.report_head import curves, report_head, save_history
 from thumbwheel.retrain.worth_keeping import Passage, hand_on, nats, worth_keeping
 from thumbwheel.reward.calibration import roc_auc
 from thumbwheel.reward.fit import fit, measure
@@ -85,8 +84,7 @@ class GenerateLearner:
             progress=lambda done, figures: job.tell(done, settings.iterations, figures),
         )
         hand_on(job.champion, job.folder.candidate)
-        job.folder.improve.mkdir(exist_ok=True)
-        write_whole(job.folder.improve / "history.json", json.dumps([dict(figures) for figures in done.history]))
+        save_history(job.folder, done.history)
         return dict(done.history[-1])
 
     def measure(self, job: Job) -> Measured:
@@ -168,23 +166,12 @@ def _evidence(job: Job, sides: _SideBySide, reward: RewardModel) -> GenerateEvid
 
 
 def _report(job: Job, evidence: GenerateEvidence, samples: Sequence[Sample]) -> ReportData:
-    plan, votes = job.plan, evidence.votes
-    return ReportData(
-        policy=plan.policy,
-        kind=plan.kind,
-        run_id=plan.run_id,
-        champion=plan.parent,
-        candidate="candidate",
-        votes_up=votes.positive,
-        votes_down=votes.negative,
-        per_rater=votes.per_rater,
+    return replace(
+        report_head(job, evidence.votes),
         comparisons=_comparisons(evidence),
-        curves=_curves(job),
+        curves=curves(job.folder, _CURVES),
         reward_model=_reward_fit(evidence.reward_model),
         samples=samples,
-        lineage={"Champion": plan.parent, "Watermark": str(plan.watermark), "Snapshot": job.snapshot.digest},
-        config=plan.settings.learn.model_dump(mode="json"),
-        seeds={"run": plan.seed},
     )
 
 
@@ -248,15 +235,6 @@ def _comparisons(evidence: GenerateEvidence) -> list[Comparison]:
         Comparison("Reward of a reply", *scores, better="higher"),
         Comparison("Length of a reply", *lengths, unit="tokens"),
         Comparison("Drift from the champion", 0.0, mean(evidence.kl_per_reply), "nats a reply", "lower"),
-    ]
-
-
-def _curves(job: Job) -> list[Curve]:
-    history = json.loads((job.folder.improve / "history.json").read_text(encoding="utf-8"))
-    return [
-        Curve(title, {title: [figures[name] for figures in history]}, unit)
-        for name, (title, unit) in _CURVES.items()
-        if history and name in history[0]
     ]
 
 

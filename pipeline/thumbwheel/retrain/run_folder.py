@@ -67,6 +67,11 @@ class RunFolder:
         return self.improve / "checkpoint"
 
     @property
+    def history(self) -> Path:
+        """File of the figures of each iteration of `improve`."""
+        return self.improve / "history.json"
+
+    @property
     def candidate(self) -> Path:
         """Folder of the improved policy."""
         return self.path / "candidate"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import DamagedArtifact, RunInProgress, Unavailable, UnknownRun
-from thumbwheel.records import Run, RunState, RunStep
+from thumbwheel.records import AuditAction, AuditEntry, Run, RunState, RunStep
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.exits import Exit
 from thumbwheel.retrain.lock import LEASE_S
@@ -55,8 +55,10 @@ class Runner:
         self._active: _Active | None = None
         self._stopping = threading.Event()
 
-    def start(self, policy: str) -> str:
+    def start(self, policy: str, actor: str, reason: str) -> str:
         """Plan a run of a policy, start its worker, and return the run's id; it is in the store already.
+
+        Who wanted it, and why, stands in the audit trail.
 
         Raises:
             RunInProgress: a run is under way, of this policy or another.
@@ -74,6 +76,7 @@ class Runner:
                 problem = f"the folder of runs can not be written ({error.strerror}); free space or mend its rights"
                 raise Unavailable(problem, STOP_S) from error
             self._store.save_run(_planned(plan), lease)
+            self._store.audit(AuditEntry(plan.started_us, AuditAction.RUN_STARTED, actor, reason, policy, plan.run_id))
             self._watch(plan.run_id)
         return plan.run_id
 

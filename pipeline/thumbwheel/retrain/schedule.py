@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from cronsim import CronSim
 
 from thumbwheel.config.settings import Schedule
+from thumbwheel.dataset.manifest import LEARNED_FROM
 from thumbwheel.errors import ThumbwheelError
 from thumbwheel.records import Channel
 from thumbwheel.registry.port import Registry
@@ -19,17 +20,20 @@ from thumbwheel.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
+ACTOR = "schedule"
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a policy stands towards its next run.
 
-    `last` is when its last run began (or the service, if there was none); `new_votes` counts answers voted on
-    since that run's watermark.
+    `last` is when its last run began (or the service, if there was none); `new_votes` counts the votes since that run's
+    watermark that a run learns from, `new_other_votes` the rest.
     """
 
     last: datetime
     new_votes: int
+    new_other_votes: int = 0
 
 
 def next_run(schedule: Schedule, after: datetime) -> datetime | None:
@@ -86,10 +90,10 @@ class Scheduler:
     def standing(self, policy: str) -> Standing:
         """How a policy stands towards its next run."""
         newest = self._store.runs(policy, limit=1)
-        if not newest:
-            return Standing(self._began, self._store.new_votes(policy, 0))
-        last = datetime.fromtimestamp(newest[0].started_us / 1e6, UTC)
-        return Standing(last, self._store.new_votes(policy, newest[0].watermark))
+        votes = self._store.new_votes(policy, newest[0].watermark if newest else 0)
+        last = datetime.fromtimestamp(newest[0].started_us / 1e6, UTC) if newest else self._began
+        taught = sum(votes.get(kind, 0) for kind in LEARNED_FROM)
+        return Standing(last, taught, sum(votes.values()) - taught)
 
     def next_run(self, policy: str) -> datetime | None:
         """When the clock starts the next run of a policy; None when only votes or people do."""
@@ -103,7 +107,7 @@ class Scheduler:
             reason = due(self._schedule, self.standing(policy), self._now())
             if reason and Channel.CHAMPION in self._registry.channels(policy):
                 log.info("run is due", policy=policy, reason=reason)
-                return self._runner.start(policy)
+                return self._runner.start(policy, ACTOR, reason)
         return ""
 
     def _look_until_ended(self) -> None:
