@@ -83,7 +83,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class ChannelChange:
-    """One row of the audit trail: a channel's pointer moved."""
+    """A channel's pointer moved; with `previous` equal to `version` it pointed there already and nothing was done."""
 
     policy: str
     channel: Channel
@@ -93,6 +93,34 @@ class ChannelChange:
     reason: str
     evidence_digest: str
     time_us: int
+
+
+class AuditAction(StrEnum):
+    """What the audit trail tells of."""
+
+    CHANNEL_MOVED = "channel moved"
+    RUN_STARTED = "run started"
+    USER_ERASED = "user erased"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One row of the audit trail: who did what, when and why.
+
+    `policy` is empty where all are concerned. A moved channel has the last four fields; everything else a `subject`:
+    the run that was started, or how much was erased (never whose).
+    """
+
+    time_us: int
+    action: AuditAction
+    actor: str
+    reason: str
+    policy: str = ""
+    subject: str = ""
+    channel: str = ""
+    previous: str = ""
+    version: str = ""
+    evidence_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ from thumbwheel.feedback.raters import Raters
 from thumbwheel.hosts.local import ADMIN, LocalHost, Registration
 from thumbwheel.ingest.worker import CONSUMER, IngestWorker
 from thumbwheel.records import (
+    AuditAction,
+    AuditEntry,
     Channel,
     ClassifyAnswer,
     Feedback,
@@ -66,7 +69,7 @@ class Loop:
         return "run-9"
 
     def schedule(self, policy: str) -> Schedule:
-        return Schedule(new_votes=7, votes_needed=100, cron="0 3 * * *", next_run_us=12, running_run_id="run-8")
+        return Schedule(7, 100, "0 3 * * *", 12, running_run_id="run-8", new_other_votes=3)
 
 
 @dataclass
@@ -137,7 +140,7 @@ async def desk(tmp_path: Path, patience_s: float) -> AsyncIterator[Desk]:
     store, log = open_store(url), open_log(tmp_path / "log.sqlite")
     desk = Desk(tmp_path, SqlRegistry(connect(url), tmp_path / "versions"), store, log)
     eraser = Eraser(RATERS, IngestProgress(store, log, CONSUMER, patience_s), log, store, desk.copies)
-    facts = ServiceFacts("1.2.3", 5, tmp_path, desk.ingest.backlog)
+    facts = ServiceFacts("1.2.3", 5, tmp_path, desk.ingest.backlog, problem=lambda policy: f"{policy} is damaged")
     servicer = AdminServicer(desk.registry, store, desk.loop, eraser, facts, lambda: desk.moves.append("moved"))
     registration = Registration(SERVICE, lambda server: add_AdminServiceServicer_to_server(servicer, server), ADMIN)
     host = LocalHost(Serve(port=0, admin_port=0, web_port=0, drain_s=0), [registration], Metrics().rpc)
@@ -199,6 +202,39 @@ async def test_promotion_and_rollback_move_the_champion_and_leave_a_trail(desk: 
     assert desk.registry.channels("desk") == {Channel.CHAMPION: "v1"}
     assert desk.moves == ["moved"] * 3
     assert len(await desk.ask(lambda client: client.history("desk", limit=2))) == 2
+
+
+async def test_promoting_the_champion_changes_nothing_and_says_so(desk: Desk) -> None:
+    desk.publish(2)
+    await desk.ask(lambda client: client.promote("desk", "v1", reason="first", actor="ann"))
+    generation = desk.registry.generation()
+    again = await desk.ask(lambda client: client.promote("desk", "v1", reason="once more", actor="bob"))
+    assert (again.previous, again.version) == ("v1", "v1")
+    assert [row.actor for row in await desk.ask(lambda client: client.history("desk"))] == ["ann"]
+    assert (desk.registry.generation(), desk.moves) == (generation, ["moved"])
+
+
+async def test_the_audit_trail_tells_of_moves_runs_and_erasures(desk: Desk) -> None:
+    desk.publish(1)
+    desk.publish(1, policy="other")
+    desk.store.audit(AuditEntry(1, AuditAction.RUN_STARTED, "schedule", "votes", "desk", "run-9"))
+    desk.store.audit(AuditEntry(2, AuditAction.RUN_STARTED, "cat", "asked for", "other", "run-10"))
+    await desk.ask(lambda client: client.promote("desk", "v1", reason="first", actor="ann"))
+    desk.vote("r1", "dora", up=True)
+    desk.ingest.drain()
+    await desk.ask(lambda client: client.erase_user("dora", reason="by mail", actor="bob"))
+    trail = await desk.ask(lambda client: client.history())
+    assert [(row.action, row.policy, row.subject, row.version, row.actor, row.reason) for row in trail] == [
+        ("user erased", "", "1 answers, 1 votes", "", "bob", "by mail"),
+        ("channel moved", "desk", "", "v1", "ann", "first"),
+        ("run started", "other", "run-10", "", "cat", "asked for"),
+        ("run started", "desk", "run-9", "", "schedule", "votes"),
+    ]
+    of_desk = await desk.ask(lambda client: client.history("desk", limit=3))
+    assert [row.action for row in of_desk] == ["user erased", "channel moved", "run started"]
+    assert of_desk[-1].subject == "run-9"
+    with sqlite3.connect(desk.home / "store.sqlite") as rows:
+        assert "dora" not in str(rows.execute("SELECT * FROM audit").fetchall())
 
 
 async def test_a_damaged_version_is_not_promoted(desk: Desk) -> None:
@@ -316,6 +352,7 @@ async def test_the_status_shows_the_whole_loop(desk: Desk) -> None:
         12,
         "run-8",
     )
+    assert (policy.new_other_votes, policy.problem) == (3, "desk is damaged")
 
 
 async def test_a_policy_without_champion_and_votes_has_no_rate(desk: Desk) -> None:

@@ -221,7 +221,7 @@ def test_a_run_dies_with_its_service_and_the_next_one_resumes_it(world: World) -
     assert world.run(plan.run_id).state is RunState.RUNNING
     assert world.runner.resume() == [plan.run_id]
     with pytest.raises(RunInProgress, match=plan.run_id):
-        world.runner.start("desk")
+        world.runner.start("desk", "ann", "asked for")
     assert world.runner.wait(200)
     assert world.run(plan.run_id).state is RunState.PROMOTED, folder.log.read_text()
     assert world.runner.resume() == []
@@ -231,7 +231,7 @@ def test_a_second_run_is_refused_while_one_holds_the_lease(world: World) -> None
     folder = world.plan()
     with RunLease(world.store, "desk", "another-run"):
         with pytest.raises(RunInProgress, match="another-run"):
-            world.runner.start("desk")
+            world.runner.start("desk", "ann", "asked for")
         assert end(world.worker(folder)) == Exit.BUSY
     with locked(folder.lock):
         assert end(world.worker(folder)) == Exit.BUSY
@@ -250,9 +250,9 @@ def test_a_worker_that_was_taken_over_stops_and_writes_nothing(world: World) -> 
 
 
 def test_a_stopped_service_leaves_its_run_to_be_resumed(world: World) -> None:
-    run_id = world.runner.start("desk")
+    run_id = world.runner.start("desk", "ann", "asked for")
     world.runner.stop()
     assert world.run(run_id).state is RunState.RUNNING
     with pytest.raises(RunInProgress, match="stopping"):
-        world.runner.start("desk")
+        world.runner.start("desk", "ann", "asked for")
     assert Runner(world.store, world.registry, world.settings).active() == ""

@@ -183,6 +183,7 @@ def _entry(policy: str, old: str, new: str, actor: str, reason: str, time_us: in
     return adm.AuditEntry(
         time_unix_us=time_us,
         policy=policy,
+        action="channel moved",
         channel="champion",
         previous_version=old,
         version=new,

@@ -16,6 +16,9 @@ from thumbwheel.records import FeedbackKind, PolicyKind, Split
 MANIFEST_NAME = "manifest.json"
 ROWS_NAME = "rows.jsonl"
 
+# Votes of the other kinds are kept and counted, but nothing learns from them yet.
+LEARNED_FROM = frozenset({FeedbackKind.THUMB})
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -72,8 +75,8 @@ class Counts:
 
     @property
     def usable(self) -> int:
-        """Votes that learners read today, in both parts: thumbs."""
-        return self.votes_by_kind[FeedbackKind.THUMB.value]
+        """Votes that learners read today, in both parts."""
+        return sum(self.votes_by_kind[kind.value] for kind in LEARNED_FROM)
 
 
 @dataclass(frozen=True, slots=True)

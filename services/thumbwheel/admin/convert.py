@@ -6,7 +6,17 @@ from collections.abc import Mapping
 
 from thumbwheel.admin.ports import Schedule, Swap
 from thumbwheel.admin.v1 import admin_pb2 as pb
-from thumbwheel.records import Channel, ChannelChange, GateResult, Manifest, PolicyKind, Run, VoteCounts
+from thumbwheel.records import (
+    AuditAction,
+    AuditEntry,
+    Channel,
+    ChannelChange,
+    GateResult,
+    Manifest,
+    PolicyKind,
+    Run,
+    VoteCounts,
+)
 from thumbwheel.registry import manifest as manifests
 
 
@@ -53,17 +63,34 @@ def channel_change(change: ChannelChange) -> pb.ChannelChange:
     )
 
 
-def audit_entry(change: ChannelChange) -> pb.AuditEntry:
-    """Return a row of the audit trail."""
-    return pb.AuditEntry(
-        time_unix_us=change.time_us,
-        policy=change.policy,
-        channel=change.channel.value,
-        previous_version=change.previous,
-        version=change.version,
+def moved(change: ChannelChange) -> AuditEntry:
+    """Return a pointer's move as a row of the audit trail."""
+    return AuditEntry(
+        time_us=change.time_us,
+        action=AuditAction.CHANNEL_MOVED,
         actor=change.actor,
         reason=change.reason,
+        policy=change.policy,
+        channel=change.channel.value,
+        previous=change.previous,
+        version=change.version,
         evidence_digest=change.evidence_digest,
+    )
+
+
+def audit_entry(entry: AuditEntry) -> pb.AuditEntry:
+    """Return a row of the audit trail."""
+    return pb.AuditEntry(
+        time_unix_us=entry.time_us,
+        policy=entry.policy,
+        channel=entry.channel,
+        previous_version=entry.previous,
+        version=entry.version,
+        actor=entry.actor,
+        reason=entry.reason,
+        evidence_digest=entry.evidence_digest,
+        action=entry.action.value,
+        subject=entry.subject,
     )
 
 
@@ -103,9 +130,15 @@ def gate(result: GateResult) -> pb.Gate:
 
 
 def policy_status(
-    policy: str, kind: PolicyKind, channels: Mapping[Channel, str], votes: VoteCounts, schedule: Schedule, swap: Swap
+    policy: str,
+    kind: PolicyKind,
+    channels: Mapping[Channel, str],
+    votes: VoteCounts,
+    schedule: Schedule,
+    swap: Swap,
+    problem: str,
 ) -> pb.PolicyStatus:
-    """Return where the loop of a policy stands; `votes` are those of its champion."""
+    """Return where the loop of a policy stands; `votes` are those of its champion, `problem` why it is not served."""
     return pb.PolicyStatus(
         policy=policy,
         kind=kind.value,
@@ -122,4 +155,6 @@ def policy_status(
         running_progress=schedule.running_progress,
         last_swap_version=swap.version,
         last_swap_duration_s=swap.duration_s,
+        problem=problem,
+        new_other_votes=schedule.new_other_votes,
     )

@@ -12,6 +12,7 @@ from typing import Protocol
 class Schedule:
     """What starts a policy's next run. `next_run_us` is 0 where no clock does, `votes_needed` 0 where votes don't.
 
+    `new_votes` are of the kinds that a run learns from, `new_other_votes` of the rest.
     `running_progress` is the share of the running step that is done, in [0, 1].
     """
 
@@ -22,6 +23,7 @@ class Schedule:
     running_run_id: str = ""
     running_step: str = ""
     running_progress: float = 0.0
+    new_other_votes: int = 0
 
 
 class Loop(Protocol):
@@ -70,10 +72,15 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFacts:
-    """What the process knows of itself. `backlog` counts events that are in the log and not yet in the store."""
+    """What the process knows of itself.
+
+    `backlog` counts events that are in the log and not yet in the store. `problem` says why a policy's champion is not
+    served and what is instead; empty: it is.
+    """
 
     version: str
     started_us: int
     home: Path
     backlog: Callable[[], int]
     last_swap: Callable[[str], Swap] = lambda policy: Swap()
+    problem: Callable[[str], str] = lambda policy: ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from thumbwheel.admin.ports import Loop, ServiceFacts
 from thumbwheel.admin.v1 import admin_pb2 as pb
 from thumbwheel.admin.v1.admin_pb2_grpc import AdminServiceServicer
 from thumbwheel.errors import UnknownPolicy, UnknownRun
-from thumbwheel.records import Channel, PolicyKind, VoteCounts
+from thumbwheel.records import AuditAction, AuditEntry, Channel, PolicyKind, VoteCounts
 from thumbwheel.registry.port import Registry
 from thumbwheel.store.port import FeedbackStore
 
@@ -65,14 +66,15 @@ class AdminServicer(AdminServiceServicer):
         return await _threaded(lambda: self._describe_version(policy, version))
 
     async def Promote(self, request: pb.PromoteRequest, context: _Context) -> pb.ChannelChange:
-        """Make a version the champion; its files are checked first."""
+        """Make a version the champion; its files are checked first. Of one that is it already nothing is written."""
         policy, version = validate.named("policy", request.policy), validate.named("version", request.version)
         reason, actor = validate.reason(request.reason), validate.actor(request.actor)
         change = await _threaded(
             lambda: self._registry.move(policy, Channel.CHAMPION, version, actor=actor, reason=reason)
         )
-        self._moved()
-        _audit("promoted", actor, reason, policy=policy, previous=change.previous, version=change.version)
+        if change.previous != change.version:
+            self._moved()
+            _audit("promoted", actor, reason, policy=policy, previous=change.previous, version=change.version)
         return convert.channel_change(change)
 
     async def Rollback(self, request: pb.RollbackRequest, context: _Context) -> pb.ChannelChange:
@@ -85,9 +87,9 @@ class AdminServicer(AdminServiceServicer):
         return convert.channel_change(change)
 
     async def ListHistory(self, request: pb.ListHistoryRequest, context: _Context) -> pb.ListHistoryResponse:
-        """List the audit trail of a policy, newest first."""
-        policy, limit = validate.named("policy", request.policy), validate.limit(request.limit, _HISTORY)
-        return await _threaded(lambda: self._list_history(policy, limit))
+        """List the audit trail, newest first; of every policy when none is named."""
+        limit = validate.limit(request.limit, _HISTORY)
+        return await _threaded(lambda: self._list_history(request.policy, limit))
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: _Context) -> pb.ListRunsResponse:
         """List runs, newest first; of every policy when none is named."""
@@ -110,6 +112,9 @@ class AdminServicer(AdminServiceServicer):
         user_id = validate.user_id(request.user_id)
         reason, actor = validate.reason(request.reason), validate.actor(request.actor)
         report = await self._eraser.erase(user_id)
+        erased = f"{report.responses:,} answers, {report.feedback:,} votes"
+        entry = AuditEntry(time.time_ns() // 1000, AuditAction.USER_ERASED, actor, reason, subject=erased)
+        await _threaded(lambda: self._store.audit(entry))
         _audit("user erased", actor, reason, responses=report.responses, feedback=report.feedback)
         return pb.EraseUserResponse(
             responses_erased=report.responses,
@@ -150,9 +155,12 @@ class AdminServicer(AdminServiceServicer):
         return convert.version_description(summary, manifest)
 
     def _list_history(self, policy: str, limit: int) -> pb.ListHistoryResponse:
-        self._demand_policy(policy)
-        entries = [convert.audit_entry(change) for change in self._registry.history(policy, limit)]
-        return pb.ListHistoryResponse(entries=entries)
+        if policy:
+            self._demand_policy(policy)
+        names = [policy] if policy else [name for name, _ in self._registry.policies()]
+        moves = [convert.moved(change) for name in names for change in self._registry.history(name, limit)]
+        trail = sorted([*self._store.audit_trail(policy, limit), *moves], key=lambda entry: entry.time_us, reverse=True)
+        return pb.ListHistoryResponse(entries=[convert.audit_entry(entry) for entry in trail[:limit]])
 
     def _list_runs(self, policy: str, limit: int) -> pb.ListRunsResponse:
         if policy:
@@ -184,7 +192,7 @@ class AdminServicer(AdminServiceServicer):
         channels = self._registry.channels(policy)
         votes = self._store.vote_counts(policy).get(channels.get(Channel.CHAMPION, ""), _NO_VOTES)
         schedule, swap = self._loop.schedule(policy), self._facts.last_swap(policy)
-        return convert.policy_status(policy, kind, channels, votes, schedule, swap)
+        return convert.policy_status(policy, kind, channels, votes, schedule, swap, self._facts.problem(policy))
 
     def _demand_policy(self, policy: str) -> None:
         names = [name for name, _ in self._registry.policies()]
@@ -197,7 +205,7 @@ async def _threaded(work: Callable[[], _Answer]) -> _Answer:
 
 
 def _audit(event: str, actor: str, reason: str, **facts: object) -> None:
-    """Leave a trace in the process log, besides the registry's own audit row."""
+    """Leave a trace in the process log, besides the row in the audit trail."""
     if "policy" in facts:
         bind_contextvars(policy=facts["policy"])
     logger.info(event, actor=actor, reason=reason, **facts)

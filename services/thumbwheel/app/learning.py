@@ -42,15 +42,16 @@ class TrainingLoop:
 
     def start_run(self, policy: str, actor: str) -> str:
         """Start a run now. Raises RunInProgress, NotEnoughData."""
-        return self.runner.start(policy)
+        return self.runner.start(policy, actor, "asked for")
 
     def schedule(self, policy: str) -> Schedule:
         """What starts the next run of a policy, and how far the present one is."""
-        at = self.scheduler.next_run(policy)
+        at, standing = self.scheduler.next_run(policy), self.scheduler.standing(policy)
         running = self._running(policy)
         progress = self.runner.progress(running) if running else None
         return Schedule(
-            new_votes=self.scheduler.standing(policy).new_votes,
+            new_votes=standing.new_votes,
+            new_other_votes=standing.new_other_votes,
             votes_needed=self.settings.schedule.min_new_votes,
             cron=self.settings.schedule.cron,
             next_run_us=int(at.timestamp() * 1e6) if at else 0,

@@ -18,8 +18,8 @@ import hmac
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -27,13 +27,13 @@ from thumbwheel.admin.ports import ServiceFacts, Swap
 from thumbwheel.app.doors import (
     ADMIN_SERVICE,
     FEEDBACK_SERVICE,
-    INFERENCE_SERVICE,
     Identity,
     admin_door,
     feedback_door,
     inference_door,
 )
 from thumbwheel.app.home import Addresses, Home
+from thumbwheel.app.inference import Inference
 from thumbwheel.app.ingesting import ingesting
 from thumbwheel.app.learning import learning
 from thumbwheel.app.observing import Observer, observing, write_observer
@@ -42,7 +42,6 @@ from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.keys import Keys, load_or_make_keys
 from thumbwheel.hosts.local import ADMIN, PUBLIC, LocalHost
-from thumbwheel.inference.loading import EngineLoader
 from thumbwheel.inference.reconcile import Reconciler
 from thumbwheel.inference.swap import ServedPolicies
 from thumbwheel.inference.torch_runtime import prepare_torch
@@ -121,13 +120,21 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
         worker = stack.enter_context(ingesting(storage.log, storage.store, settings.ingest, metrics.ingest))
         observer = Observer(storage.log, storage.store, storage.registry, settings.log_path)
         stack.enter_context(observing(metrics, observer))
-        policies, reconciler = await stack.enter_async_context(_reconciled(settings, storage, metrics))
+        inference = Inference(settings, storage.registry, metrics)
+        stack.push_async_callback(inference.close)
+        inference.follow()
+        policies, reconciler = inference.policies, inference.reconciler
         loop = stack.enter_context(learning(settings, storage))
         facts = ServiceFacts(
-            version("thumbwheel"), started_us, settings.home, worker.backlog, lambda policy: _swap(reconciler, policy)
+            version("thumbwheel"),
+            started_us,
+            settings.home,
+            worker.backlog,
+            lambda policy: _swap(reconciler, policy),
+            lambda policy: _problem(reconciler, policies, policy),
         )
         registrations = [
-            inference_door(settings, storage, identity, policies, metrics),
+            inference_door(settings, storage.committer, identity, policies, metrics),
             feedback_door(settings, storage, identity, policies, metrics),
             admin_door(settings, storage, identity, loop, facts, reconciler.nudge),
         ]
@@ -136,40 +143,8 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
         stack.push_async_callback(host.drain)
         for always_serving in (FEEDBACK_SERVICE, ADMIN_SERVICE):
             await host.set_serving(always_serving, True)
-        await stack.enter_async_context(_health_follows(policies, host))
+        inference.tell(host)
         yield Service(settings, keys, storage, identity, policies, reconciler, worker, metrics, host, started_us)
-
-
-@asynccontextmanager
-async def _reconciled(
-    settings: Settings, storage: Storage, metrics: Metrics
-) -> AsyncIterator[tuple[ServedPolicies, Reconciler]]:
-    """Serve what the registry's channels point at."""
-    policies = ServedPolicies()
-    with closing(EngineLoader(settings, metrics.queue)) as loader:
-        reconciler = Reconciler(storage.registry, policies, loader, metrics.version, settings.serve.reconcile_s)
-        try:
-            async with _background(reconciler.run()):
-                yield policies, reconciler
-        finally:
-            # The batching threads outlive an error at start (a port in use) unless they are stopped.
-            await policies.close()
-
-
-@asynccontextmanager
-async def _health_follows(policies: ServedPolicies, host: LocalHost) -> AsyncIterator[None]:
-    """Let the inference service's health follow what is served."""
-    changed = asyncio.Event()
-    policies.watch(changed.set)
-
-    async def follow() -> None:
-        while True:
-            await host.set_serving(INFERENCE_SERVICE, policies.ready)
-            await changed.wait()
-            changed.clear()
-
-    async with _background(follow()):
-        yield
 
 
 @asynccontextmanager
@@ -207,6 +182,12 @@ def _swap(reconciler: Reconciler, policy: str) -> Swap:
     return Swap(last.version, last.duration_s) if last and last.previous else Swap()
 
 
+def _problem(reconciler: Reconciler, policies: ServedPolicies, policy: str) -> str:
+    problem = reconciler.problems().get(policy, "")
+    instead = ", ".join(served.ref.version for served in policies.served(policy))
+    return problem and f"{problem}; {f'{instead} is served instead' if instead else 'nothing is served'}"
+
+
 def _health(service: Service) -> Health:
     parts = {
         one.policy: ", ".join(
@@ -217,15 +198,3 @@ def _health(service: Service) -> Health:
     problems = service.reconciler.problems()
     said = {policy: problems.get(policy) or versions or "loading" for policy, versions in parts.items()}
     return Health(service.policies.ready, said)
-
-
-@asynccontextmanager
-async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Run `work` beside the block, and cancel it at the end."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

@@ -11,7 +11,7 @@ from thumbwheel.cli.versions import actor
 
 @click.command(name="erase")
 @click.argument("user")
-@click.option("--reason", required=True, help="Why; the audit log keeps it, without the user.")
+@click.option("--reason", required=True, help="Why; the audit trail keeps it, without the user.")
 @click.option("--yes", is_flag=True, help="Don't ask whether you are sure.")
 @json_option
 @pass_context

@@ -29,6 +29,9 @@ def command(context: Context) -> None:
         f"{status.log_backlog_events} events on their way into the store, "
         f"{status.orphan_votes} votes waiting for their answer, {status.dead_letters} dead letters"
     )
+    for one in status.policies:
+        if one.problem:
+            click.secho(f"{one.policy}: {one.problem}", fg="red")
     rows = [
         {
             "policy": one.policy,
@@ -38,6 +41,7 @@ def command(context: Context) -> None:
             "thumbs": one.thumbs,
             "up": one.thumbs_up_rate,
             "new votes": one.new_votes,
+            "not learned": one.new_other_votes,
             "next run": _next_run(one),
         }
         for one in status.policies

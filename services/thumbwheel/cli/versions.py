@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,13 @@ from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import emit, emit_json, when
 
 if TYPE_CHECKING:
-    from thumbwheel.client.admin import AdminClient, Moved, VersionSummary
+    from thumbwheel.client.admin import Moved, VersionSummary
+    from thumbwheel.records import AuditEntry
 
 
 @click.command(name="versions")
 @click.argument("policy", required=False, default="")
-@click.option("--history", is_flag=True, help="Show the audit trail instead: who moved which channel, when and why.")
+@click.option("--history", is_flag=True, help="Show the audit trail instead: who did what, when and why.")
 @json_option
 @pass_context
 def command(context: Context, policy: str, history: bool) -> None:
@@ -26,19 +26,19 @@ def command(context: Context, policy: str, history: bool) -> None:
 
     \b
     thumbwheel versions
-    thumbwheel versions support --history
+    thumbwheel versions --history               audit trail: moves, runs, erasures
     """
     with context.admin() as admin:
-        names = [policy] if policy else [one.policy for one in admin.policies()]
         if history:
-            emit(context, [row for name in names for row in _history(admin, name)], prose="reason")
-        else:
-            versions = [version for name in names for version in admin.versions(name)]
-            if context.json:
-                emit_json([asdict(version) for version in versions])
-                return
-            rows = [_row(version) for version in versions]
-            emit(context, rows, empty="no versions yet; make one with `thumbwheel policy init`")
+            emit(context, [_entry_row(entry) for entry in admin.history(policy)], prose="reason")
+            return
+        names = [policy] if policy else [one.policy for one in admin.policies()]
+        versions = [version for name in names for version in admin.versions(name)]
+    if context.json:
+        emit_json([asdict(version) for version in versions])
+        return
+    rows = [_row(version) for version in versions]
+    emit(context, rows, empty="no versions yet; make one with `thumbwheel policy init`")
 
 
 def actor() -> str:
@@ -47,7 +47,10 @@ def actor() -> str:
 
 
 def show_move(context: Context, moved: Moved) -> None:
-    """Print what a channel points at now."""
+    """Print what a channel points at now, or that it pointed there already."""
+    if moved.previous == moved.version and not context.json:
+        click.echo(f"{moved.version} is the {moved.channel} of {moved.policy} already; nothing was changed")
+        return
     emit(
         context,
         [{"policy": moved.policy, "channel": moved.channel, "was": moved.previous, "is": moved.version}],
@@ -70,14 +73,14 @@ def _row(version: VersionSummary) -> dict[str, Any]:
     }
 
 
-def _history(admin: AdminClient, policy: str) -> Iterable[dict[str, Any]]:
-    for change in admin.history(policy):
-        yield {
-            "time": when(change.time_us),
-            "policy": change.policy,
-            "channel": change.channel,
-            "was": change.previous,
-            "is": change.version,
-            "by": change.actor,
-            "reason": change.reason,
-        }
+def _entry_row(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "time": when(entry.time_us),
+        "what": entry.action,
+        "policy": entry.policy,
+        "which": entry.channel or entry.subject,
+        "was": entry.previous,
+        "is": entry.version,
+        "by": entry.actor,
+        "reason": entry.reason,
+    }

@@ -14,8 +14,9 @@ from thumbwheel.client.channel import DEFAULT_TIMEOUT_S
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
 from thumbwheel.client.sync import call, open_channel
 from thumbwheel.records import (
+    AuditAction,
+    AuditEntry,
     Channel,
-    ChannelChange,
     ErasureReport,
     GateResult,
     PolicyKind,
@@ -54,7 +55,7 @@ class VersionSummary:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A channel's pointer that moved."""
+    """A channel's pointer that moved; if `previous` is `version` it pointed there already, and nothing was done."""
 
     policy: str
     channel: Channel
@@ -64,7 +65,11 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class PolicyStatus:
-    """Where the loop of a policy stands. `next_run_us` is 0 and `schedule` empty where no clock starts runs."""
+    """Where the loop of a policy stands. `next_run_us` is 0 and `schedule` empty where no clock starts runs.
+
+    `new_votes` are of the kinds that a run learns from, `new_other_votes` of the rest. `problem` says why the champion
+    is not served; empty: it is.
+    """
 
     policy: str
     kind: PolicyKind
@@ -81,6 +86,8 @@ class PolicyStatus:
     running_progress: float = 0.0
     last_swap_version: str = ""
     last_swap_duration_s: float = 0.0
+    problem: str = ""
+    new_other_votes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,7 @@ class AdminClient:
         return _version(response.summary), response.manifest_json
 
     def promote(self, policy: str, version: str, *, reason: str, actor: str) -> Moved:
-        """Make a version the champion. Raises UnknownPolicy, UnknownVersion, DamagedArtifact."""
+        """Make a version the champion, if it is not already. Raises UnknownPolicy, UnknownVersion, DamagedArtifact."""
         request = adm.PromoteRequest(policy=policy, version=version, reason=reason, actor=actor)
         return _moved(call(self._stub.Promote, request, self._again()))
 
@@ -146,10 +153,10 @@ class AdminClient:
         request = adm.RollbackRequest(policy=policy, reason=reason, actor=actor)
         return _moved(call(self._stub.Rollback, request, self._once()))
 
-    def history(self, policy: str, limit: int = 50) -> tuple[ChannelChange, ...]:
-        """Return the audit trail of a policy, newest first."""
+    def history(self, policy: str = "", limit: int = 50) -> tuple[AuditEntry, ...]:
+        """Return the audit trail of a policy, or of all, newest first."""
         request = adm.ListHistoryRequest(policy=policy, limit=limit)
-        return tuple(_change(one) for one in call(self._stub.ListHistory, request, self._again()).entries)
+        return tuple(_entry(one) for one in call(self._stub.ListHistory, request, self._again()).entries)
 
     def runs(self, policy: str = "", limit: int = 20) -> tuple[Run, ...]:
         """Return training runs, newest first, without their gates."""
@@ -231,16 +238,18 @@ def _moved(change: adm.ChannelChange) -> Moved:
     return Moved(change.policy, Channel(change.channel), change.previous_version, change.version)
 
 
-def _change(entry: adm.AuditEntry) -> ChannelChange:
-    return ChannelChange(
-        policy=entry.policy,
-        channel=Channel(entry.channel),
-        previous=entry.previous_version,
-        version=entry.version,
+def _entry(entry: adm.AuditEntry) -> AuditEntry:
+    return AuditEntry(
+        time_us=entry.time_unix_us,
+        action=AuditAction(entry.action),
         actor=entry.actor,
         reason=entry.reason,
+        policy=entry.policy,
+        subject=entry.subject,
+        channel=entry.channel,
+        previous=entry.previous_version,
+        version=entry.version,
         evidence_digest=entry.evidence_digest,
-        time_us=entry.time_unix_us,
     )
 
 
@@ -283,4 +292,6 @@ def _policy_status(one: adm.PolicyStatus) -> PolicyStatus:
         running_progress=one.running_progress,
         last_swap_version=one.last_swap_version,
         last_swap_duration_s=one.last_swap_duration_s,
+        problem=one.problem,
+        new_other_votes=one.new_other_votes,
     )

@@ -188,6 +188,23 @@ dead_letters = Table(
     sqlite_autoincrement=True,
 )
 
+# --- store: audit -------------------------------------------------------------------------------------------
+
+# What operators and schedules did that moved no channel. It names no user.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("time_us", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index(None, "policy", "id"),
+    sqlite_autoincrement=True,
+)
+
 # --- store: runs --------------------------------------------------------------------------------------------
 
 # The row stays when the lease is given back, so that `fence` only grows.

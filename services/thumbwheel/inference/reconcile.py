@@ -97,8 +97,8 @@ class Reconciler:
         self.nudge()
 
     def problems(self) -> dict[str, str]:
-        """Policies whose channel points at a version that can't be served, and why."""
-        return {policy: failure.problem for (policy, _), failure in self._failures.items()}
+        """Policies whose channel points at a version that can't be served, and why. Safe from any thread."""
+        return {policy: failure.problem for (policy, _), failure in list(self._failures.items())}
 
     async def run(self) -> None:
         """Follow the registry until cancelled."""
@@ -182,7 +182,7 @@ class Reconciler:
         except Exception as error:
             # A version is data from outside: whatever it breaks while loading must not take the service down.
             logger.exception("loading a version failed", policy=policy, policy_version=version)
-            return f"{type(error).__name__}: see the log"
+            return f"{version} can't be loaded ({type(error).__name__}, see the service's log); roll back"
         previous = self._policies.current(policy, channel)
         self._policies.install(served)
         self._swapped(
@@ -215,6 +215,7 @@ class Reconciler:
         again = before is not None and before.version == version
         delay_s = min(_LAST_RETRY_S, before.delay_s * 2) if before is not None and again else _FIRST_RETRY_S
         self._failures[policy, channel] = _Failure(version, delay_s, monotonic() + delay_s, problem)
+        self._policies.blame(policy, problem)
         self._metrics.swaps.inc(policy=policy, outcome="failed")
         current = self._policies.current(policy, channel)
         logger.error(

@@ -23,6 +23,9 @@ from thumbwheel.errors import Unavailable, UnknownPolicy
 from thumbwheel.inference.engine import Engine
 from thumbwheel.records import Channel, PolicyKind, VersionRef
 
+_LOADING_S = 1.0  # until the next try makes sense
+_MENDING_S = 30.0
+
 
 class Served:
     """A version with its engine, kept alive by leases."""
@@ -74,6 +77,7 @@ class ServedPolicies:
         self._known: dict[str, PolicyKind] = {}
         self._served: dict[tuple[str, Channel], Served] = {}
         self._retiring: dict[asyncio.Task[None], Served] = {}
+        self._problems: dict[str, str] = {}
         self._watchers: list[Callable[[], None]] = []
 
     @property
@@ -110,12 +114,18 @@ class ServedPolicies:
     def choose(self, policy: str, user_hash: str) -> Served:
         """Choose who answers this user. The one place where traffic is divided between channels.
 
-        Raises Unavailable when the policy's champion is not loaded.
+        Raises Unavailable when the policy's champion is not loaded; says why if it can't be.
         """
         served = self._served.get((policy, Channel.CHAMPION))
-        if served is None:
-            raise Unavailable(f"policy {policy!r} is known but not loaded yet: try again", retry_after_s=1.0)
-        return served
+        if served is not None:
+            return served
+        if problem := self._problems.get(policy):
+            raise Unavailable(f"policy {policy!r} can't answer until its operator acts: {problem}", _MENDING_S)
+        raise Unavailable(f"policy {policy!r} is known but not loaded yet: try again", _LOADING_S)
+
+    def blame(self, policy: str, problem: str) -> None:
+        """Say why a policy's champion can't be served; told to whoever asks a policy that has nothing else."""
+        self._problems[policy] = problem
 
     def resolve(self, policy: str, kind: PolicyKind) -> str:
         """Return the policy's name; an empty one stands for the only policy of its kind.
@@ -138,6 +148,7 @@ class ServedPolicies:
         key = (new.ref.policy, new.channel)
         old = self._served.get(key)
         self._served[key] = new
+        self._problems.pop(new.ref.policy, None)
         self._changed()
         if old is not None:
             self._retire(old)

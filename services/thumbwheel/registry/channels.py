@@ -35,14 +35,14 @@ def pointers(connection: Connection, policy: str) -> dict[Channel, str]:
 
 
 def move(connection: Connection, move: Move, expected_previous: str | None, now_us: int) -> ChannelChange:
-    """Write a move; a move to where the channel points already returns the last change of that channel.
+    """Write a move; of one to where the channel points already nothing is written, and `previous` is `version`.
 
     Raises:
         Conflict: the channel does not point at `expected_previous`.
     """
     previous = pointers(connection, move.policy).get(move.channel, "")
     if previous == move.version:
-        return _last_change(connection, move, now_us)
+        return _change(move, previous, now_us)
     if expected_previous is not None and previous != expected_previous:
         raise Conflict(
             f"{move.channel} of {move.policy} is {previous or 'empty'}, not {expected_previous or 'empty'};"
@@ -102,13 +102,6 @@ def _point(connection: Connection, move: Move, generation: int) -> None:
 def _next_generation(connection: Connection) -> int:
     connection.execute(update(registry_generation).values(value=registry_generation.c.value + 1))
     return generation(connection)
-
-
-def _last_change(connection: Connection, move: Move, now_us: int) -> ChannelChange:
-    place = (channel_history.c.policy == move.policy) & (channel_history.c.channel == move.channel.value)
-    query = select(channel_history).where(place).order_by(channel_history.c.id.desc()).limit(1)
-    row = connection.execute(query).mappings().first()
-    return _from_row(row) if row else _change(move, move.version, now_us)
 
 
 def _change(move: Move, previous: str, now_us: int) -> ChannelChange:

@@ -72,7 +72,8 @@ class Registry(Protocol):
     ) -> ChannelChange:
         """Point a channel at a version, with its audit row, in one transaction.
 
-        Moving to where it points already changes nothing. `version=""` clears the channel.
+        Moving to where it points already writes nothing; the change returned then has `previous` equal to `version`.
+        `version=""` clears the channel.
 
         Raises:
             Conflict: `expected_previous` was given and is not where the channel pointed.

@@ -97,8 +97,8 @@ class SqlRegistry:
     ) -> ChannelChange:
         """See the port. The version's digests are checked before the pointer moves to it.
 
-        A move to where the channel points already returns the change that brought it there, also when
-        `expected_previous` is another version: the caller's wish is fulfilled, and a repeated call is harmless.
+        A move to where the channel points already is harmless, also when `expected_previous` is another version: the
+        caller's wish is fulfilled.
         """
         self._demand_usable(policy, version)
         move = Move(policy, channel, version, actor, reason, evidence_digest)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from thumbwheel.records import (
+    AuditEntry,
     DeadLetter,
     ErasureReport,
     Feedback,
@@ -97,8 +98,8 @@ class FeedbackStore(Protocol):
     def watermark(self) -> int:
         """Return the ingest sequence of the latest feedback row; 0 when there is none."""
 
-    def new_votes(self, policy: str, since: int) -> int:
-        """Count responses of a policy with a current vote whose sequence is above `since`."""
+    def new_votes(self, policy: str, since: int) -> dict[FeedbackKind, int]:
+        """Count current votes of a policy whose sequence is above `since`, by kind; kinds without any are left out."""
 
     def rated(self, policy: str, watermark: int) -> Iterator[RatedResponse]:
         """Stream answers of a policy with the votes that were current at `watermark`, in a fixed order.
@@ -115,6 +116,13 @@ class FeedbackStore(Protocol):
 
     def count_orphans(self) -> int:
         """Count feedback that waits for its response."""
+
+    # --- audit ----------------------------------------------------------------------------------
+    def audit(self, entry: AuditEntry) -> None:
+        """Keep what was done, other than moves of a channel, which the registry keeps."""
+
+    def audit_trail(self, policy: str, limit: int) -> list[AuditEntry]:
+        """Return what was kept of a policy and of none in particular (empty: of all), newest first."""
 
     # --- runs -----------------------------------------------------------------------------------
     def acquire_lease(self, policy: str, holder: str, ttl_s: float) -> Lease:

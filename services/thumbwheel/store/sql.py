@@ -12,6 +12,7 @@ from thumbwheel.database.migrate import migrate
 from thumbwheel.database.scrub import scrub
 from thumbwheel.database.transactions import reading, writing
 from thumbwheel.records import (
+    AuditEntry,
     DeadLetter,
     ErasureReport,
     Feedback,
@@ -22,7 +23,7 @@ from thumbwheel.records import (
     Run,
     VoteCounts,
 )
-from thumbwheel.store import arrivals, dead_letters, erasure, leases, offsets, orphans, responses, runs, votes
+from thumbwheel.store import arrivals, audit, dead_letters, erasure, leases, offsets, orphans, responses, runs, votes
 from thumbwheel.store.arrivals import Arrival
 from thumbwheel.store.port import Batch, FeedbackStore, Lease
 
@@ -115,8 +116,8 @@ class SqlStore:
         with reading(self._engine) as connection:
             return votes.watermark(connection)
 
-    def new_votes(self, policy: str, since: int) -> int:
-        """Count responses of a policy with a current vote whose sequence is above `since`."""
+    def new_votes(self, policy: str, since: int) -> dict[FeedbackKind, int]:
+        """Count current votes of a policy whose sequence is above `since`, by kind; kinds without any are left out."""
         with reading(self._engine) as connection:
             return votes.new_votes(connection, policy, since)
 
@@ -148,6 +149,17 @@ class SqlStore:
         """Count feedback that waits for its response."""
         with reading(self._engine) as connection:
             return orphans.count(connection)
+
+    # --- audit ----------------------------------------------------------------------------------
+    def audit(self, entry: AuditEntry) -> None:
+        """Keep what was done, other than moves of a channel."""
+        with writing(self._engine) as connection:
+            audit.add(connection, entry)
+
+    def audit_trail(self, policy: str, limit: int) -> list[AuditEntry]:
+        """Return what was kept of a policy and of none in particular (empty: of all), newest first."""
+        with reading(self._engine) as connection:
+            return audit.newest(connection, policy, limit)
 
     # --- runs -----------------------------------------------------------------------------------
     def acquire_lease(self, policy: str, holder: str, ttl_s: float) -> Lease:

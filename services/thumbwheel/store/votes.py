@@ -159,12 +159,11 @@ def votes_of(connection: Connection, rater: str, limit: int) -> list[RatedRespon
     return [RatedResponse(answers[response_id], tuple(votes[response_id])) for response_id in ids]
 
 
-def new_votes(connection: Connection, policy: str, since: int) -> int:
-    """Count answers of a policy with a current vote whose sequence is above `since`."""
-    query = select(func.count(current.c.response_id.distinct())).where(
-        current.c.policy == policy, current.c.seq > since, current.c.retracted.is_(False)
-    )
-    return connection.scalar(query) or 0
+def new_votes(connection: Connection, policy: str, since: int) -> dict[FeedbackKind, int]:
+    """Count current votes of a policy whose sequence is above `since`, by kind."""
+    new = current.c.policy == policy, current.c.seq > since, current.c.retracted.is_(False)
+    query = select(current.c.kind, func.count()).where(*new).group_by(current.c.kind)
+    return {FeedbackKind(kind): count for kind, count in connection.execute(query)}
 
 
 def counts(connection: Connection, policy: str) -> dict[str, VoteCounts]:

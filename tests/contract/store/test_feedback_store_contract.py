@@ -367,14 +367,16 @@ def test_feedback_is_known_by_rater_id_and_content(store: FeedbackStore) -> None
             store.has_feedback(record)
 
 
-def test_new_votes_counts_answers_since_a_watermark(store: FeedbackStore) -> None:
+def test_new_votes_are_counted_by_kind_since_a_watermark(store: FeedbackStore) -> None:
+    thumbs, stars = FeedbackKind.THUMB, FeedbackKind.RATING
     put(store, response("r1"), response("r2"), response("r3"), response("x", policy="other"))
     put(store, vote("a", 1, "r1"), rating("b", 3, "r1"), vote("c", 1, "r2"))
     watermark = store.watermark()
-    assert (watermark, store.new_votes("bank", 0), store.new_votes("bank", watermark)) == (3, 2, 0)
+    assert (watermark, store.new_votes("bank", watermark)) == (3, {})
+    assert store.new_votes("bank", 0) == {thumbs: 2, stars: 1}
     put(store, vote("d", 2, "r1"), vote("e", 1, "r3"), retraction("f", 2, "r3"))
-    assert (store.new_votes("bank", 0), store.new_votes("bank", watermark)) == (2, 1)
-    assert store.new_votes("other", 0) == 0
+    assert (store.new_votes("bank", 0), store.new_votes("bank", watermark)) == ({thumbs: 2, stars: 1}, {thumbs: 1})
+    assert store.new_votes("other", 0) == {}
 
 
 def test_rated_gives_what_was_current_at_the_watermark(store: FeedbackStore) -> None:

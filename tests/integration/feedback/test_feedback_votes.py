@@ -72,7 +72,7 @@ async def test_the_same_feedback_id_counts_once(service: Service) -> None:
     assert len(service.logged()) == 3
     assert len({one.feedback_id for one in service.logged()}) == 1
     assert service.store.vote_counts("desk")["v3"].thumbs_up == 1
-    assert service.store.new_votes("desk", 0) == 1
+    assert service.store.new_votes("desk", 0) == {FeedbackKind.THUMB: 1}
 
 
 async def test_an_anonymous_user_votes_with_the_token_alone(service: Service, client: AsyncClient) -> None:

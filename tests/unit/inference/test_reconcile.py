@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from thumbwheel.errors import DamagedArtifact
+from thumbwheel.errors import DamagedArtifact, Unavailable
 from thumbwheel.inference import reconcile
 from thumbwheel.inference.engine import Engine, EngineLimits
 from thumbwheel.inference.reconcile import Reconciler
@@ -123,6 +123,28 @@ async def test_a_version_that_fails_is_tried_again_less_and_less_often(parts: An
     await parts.reconciler.reconcile()
     assert version(parts) == "v2"
     assert parts.reconciler.problems() == {}
+
+
+async def test_who_asks_a_policy_without_a_usable_version_learns_why(parts: Any) -> None:
+    with pytest.raises(Unavailable, match="known but not loaded yet: try again"):
+        parts.policies.choose("intent", "")
+    altered = DamagedArtifact("intent v1: model.safetensors was altered; restore the folder")
+    parts.loader.broken = {"v1": altered, "v2": altered, "v3": altered}
+    await parts.reconciler.reconcile()
+    with pytest.raises(Unavailable) as caught:
+        parts.policies.choose("intent", "")
+    why = "policy 'intent' can't answer until its operator acts: intent v1: model.safetensors was altered"
+    assert str(caught.value) == f"{why}; restore the folder"
+    assert caught.value.retry_after_s == 30.0
+    parts.loader.broken["v1"] = OSError(5, "io", "/home/secret/model")
+    parts.reconciler.retry_now()
+    await parts.reconciler.reconcile()
+    with pytest.raises(Unavailable, match="v1 can't be loaded .OSError, see the service's log.; roll back$"):
+        parts.policies.choose("intent", "")
+    parts.loader.broken = {}
+    parts.reconciler.retry_now()
+    await parts.reconciler.reconcile()
+    assert parts.policies.choose("intent", "").ref.version == "v1"
 
 
 async def test_moving_on_from_a_broken_version_is_immediate(parts: Any) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from thumbwheel.config.settings import Schedule
-from thumbwheel.records import Channel, PolicyKind, Run, RunState, RunStep
+from thumbwheel.records import Channel, FeedbackKind, PolicyKind, Run, RunState, RunStep
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.runner import Runner
 from thumbwheel.retrain.schedule import Scheduler, Standing, due, next_run
@@ -51,15 +51,15 @@ class FakeLoop:
     def __init__(self) -> None:
         self.votes = {"desk": 0, "draft": 1000}
         self.run: Run | None = None
-        self.started: list[str] = []
+        self.started: list[tuple[str, str, str]] = []
         self.busy = ""
         self.began = threading.Event()
 
     def active(self) -> str:
         return self.busy
 
-    def start(self, policy: str) -> str:
-        self.started.append(policy)
+    def start(self, policy: str, actor: str, reason: str) -> str:
+        self.started.append((policy, actor, reason))
         self.busy = "run-1"
         self.began.set()
         return "run-1"
@@ -67,8 +67,9 @@ class FakeLoop:
     def runs(self, policy: str, limit: int) -> list[Run]:
         return [self.run] if self.run and policy == "desk" else []
 
-    def new_votes(self, policy: str, since: int) -> int:
-        return max(0, self.votes[policy] - since)
+    def new_votes(self, policy: str, since: int) -> dict[FeedbackKind, int]:
+        thumbs = max(0, self.votes[policy] - since)
+        return {FeedbackKind.THUMB: thumbs, FeedbackKind.RATING: 400, FeedbackKind.EDIT: 40, FeedbackKind.RANKING: 4}
 
     def policies(self) -> list[tuple[str, PolicyKind]]:
         return [("desk", PolicyKind.CLASSIFY), ("draft", PolicyKind.CLASSIFY)]
@@ -89,7 +90,7 @@ def test_the_scheduler_starts_a_due_policy_once() -> None:
     loop.votes["desk"] = 50
     assert watched.look() == "run-1"
     assert watched.look() == ""
-    assert loop.started == ["desk"]
+    assert loop.started == [("desk", "schedule", "50 new votes, a run takes 50")]
 
 
 def test_votes_count_from_the_last_run_on_whatever_became_of_it() -> None:
@@ -97,7 +98,7 @@ def test_votes_count_from_the_last_run_on_whatever_became_of_it() -> None:
     loop.votes["desk"] = 130
     loop.run = Run("run-0", "desk", RunState.FAILED, RunStep.FIT, "v1", int(NOON.timestamp() * 1e6), watermark=100)
     watched = scheduler(loop, Schedule(cron="0 3 * * *", min_new_votes=50), NOON + timedelta(hours=1))
-    assert watched.standing("desk") == Standing(NOON, 30)
+    assert watched.standing("desk") == Standing(NOON, 30, 444)
     assert watched.look() == ""
     assert watched.next_run("desk") == datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
     loop.votes["desk"] = 150
@@ -111,4 +112,4 @@ def test_the_thread_looks_and_ends() -> None:
     watched.start()
     assert loop.began.wait(10)
     watched.stop()
-    assert loop.started == ["desk"]
+    assert [policy for policy, _, _ in loop.started] == ["desk"]

@@ -11,7 +11,7 @@ import pytest
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import Conflict, RunInProgress, Unavailable, UnknownPolicy, UnknownRun
-from thumbwheel.records import Channel, PolicyKind, RunState
+from thumbwheel.records import AuditAction, Channel, PolicyKind, RunState
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain import runner as module
@@ -62,19 +62,22 @@ def test_a_run_whose_workers_all_die_has_failed_and_frees_the_policy(
     monkeypatch.setattr(sys, "executable", dying_worker(tmp_path))
     monkeypatch.setattr(module, "MAX_STARTS", 3)
     monkeypatch.setattr(module, "RETRY_S", 0.001)
-    run_id = bench.runner.start("desk")
+    run_id = bench.runner.start("desk", "ann", "asked for")
     assert bench.runner.wait(60)
     run = bench.store.run(run_id)
     assert run is not None and run.state is RunState.FAILED and run.ended_us > run.started_us
     assert "died 3 times" in run.error and "worker.log" in run.error
     assert bench.runner.folder(run_id).log.read_text() == "oh no\n" * 3
     assert bench.store.acquire_lease("desk", "the next one", 60).holder == "the next one"
+    [entry] = bench.store.audit_trail("desk", 10)
+    assert (entry.action, entry.actor, entry.reason) == (AuditAction.RUN_STARTED, "ann", "asked for")
+    assert (entry.policy, entry.subject, entry.time_us) == ("desk", run_id, run.started_us)
 
 
 def test_a_run_whose_plan_is_lost_has_failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.promote()
     monkeypatch.setattr(module, "save_plan", lambda plan, folder: folder.mkdir(parents=True))
-    run_id = bench.runner.start("desk")
+    run_id = bench.runner.start("desk", "ann", "asked for")
     assert bench.runner.wait(60)
     run = bench.store.run(run_id)
     assert run is not None and run.state is RunState.FAILED and "plan.json" in run.error
@@ -82,18 +85,19 @@ def test_a_run_whose_plan_is_lost_has_failed(bench: Bench, monkeypatch: pytest.M
 
 def test_what_can_not_be_started_says_why(bench: Bench) -> None:
     with pytest.raises(UnknownPolicy, match="desk"):
-        bench.runner.start("nothing")
+        bench.runner.start("nothing", "ann", "asked for")
     with pytest.raises(Conflict, match="champion"):
-        bench.runner.start("desk")
+        bench.runner.start("desk", "ann", "asked for")
     bench.promote()
     bench.settings.runs_dir.write_text("in the way")
     with pytest.raises(Unavailable, match="folder of runs"):
-        bench.runner.start("desk")
+        bench.runner.start("desk", "ann", "asked for")
     assert bench.store.acquire_lease("desk", "free again", 60).holder == "free again"
     assert bench.runner.active() == "" and bench.runner.resume() == []
+    assert bench.store.audit_trail("desk", 10) == []
     bench.runner.stop()
     with pytest.raises(RunInProgress, match="stopping"):
-        bench.runner.start("desk")
+        bench.runner.start("desk", "ann", "asked for")
 
 
 @pytest.mark.parametrize("name", ["", "../other", ".hidden", "a/b"])

@@ -147,7 +147,7 @@ class ListHistoryResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[AuditEntry, _Mapping]]] = ...) -> None: ...
 
 class AuditEntry(_message.Message):
-    __slots__ = ("time_unix_us", "policy", "channel", "previous_version", "version", "actor", "reason", "evidence_digest")
+    __slots__ = ("time_unix_us", "policy", "channel", "previous_version", "version", "actor", "reason", "evidence_digest", "action", "subject")
     TIME_UNIX_US_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +156,8 @@ class AuditEntry(_message.Message):
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
     time_unix_us: int
     policy: str
     channel: str
@@ -164,7 +166,9 @@ class AuditEntry(_message.Message):
     actor: str
     reason: str
     evidence_digest: str
-    def __init__(self, time_unix_us: _Optional[int] = ..., policy: _Optional[str] = ..., channel: _Optional[str] = ..., previous_version: _Optional[str] = ..., version: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., evidence_digest: _Optional[str] = ...) -> None: ...
+    action: str
+    subject: str
+    def __init__(self, time_unix_us: _Optional[int] = ..., policy: _Optional[str] = ..., channel: _Optional[str] = ..., previous_version: _Optional[str] = ..., version: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., evidence_digest: _Optional[str] = ..., action: _Optional[str] = ..., subject: _Optional[str] = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
     __slots__ = ("policy", "limit")
@@ -297,7 +301,7 @@ class StatusResponse(_message.Message):
     def __init__(self, service_version: _Optional[str] = ..., started_unix_us: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[PolicyStatus, _Mapping]]] = ..., log_backlog_events: _Optional[int] = ..., dead_letters: _Optional[int] = ..., orphan_votes: _Optional[int] = ..., home: _Optional[str] = ...) -> None: ...
 
 class PolicyStatus(_message.Message):
-    __slots__ = ("policy", "kind", "champion", "canary", "new_votes", "votes_needed", "schedule", "next_run_unix_us", "running_run_id", "thumbs_up_rate", "thumbs", "running_step", "running_progress", "last_swap_version", "last_swap_duration_s")
+    __slots__ = ("policy", "kind", "champion", "canary", "new_votes", "votes_needed", "schedule", "next_run_unix_us", "running_run_id", "thumbs_up_rate", "thumbs", "running_step", "running_progress", "last_swap_version", "last_swap_duration_s", "problem", "new_other_votes")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
@@ -313,6 +317,8 @@ class PolicyStatus(_message.Message):
     RUNNING_PROGRESS_FIELD_NUMBER: _ClassVar[int]
     LAST_SWAP_VERSION_FIELD_NUMBER: _ClassVar[int]
     LAST_SWAP_DURATION_S_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    NEW_OTHER_VOTES_FIELD_NUMBER: _ClassVar[int]
     policy: str
     kind: str
     champion: str
@@ -328,4 +334,6 @@ class PolicyStatus(_message.Message):
     running_progress: float
     last_swap_version: str
     last_swap_duration_s: float
-    def __init__(self, policy: _Optional[str] = ..., kind: _Optional[str] = ..., champion: _Optional[str] = ..., canary: _Optional[str] = ..., new_votes: _Optional[int] = ..., votes_needed: _Optional[int] = ..., schedule: _Optional[str] = ..., next_run_unix_us: _Optional[int] = ..., running_run_id: _Optional[str] = ..., thumbs_up_rate: _Optional[float] = ..., thumbs: _Optional[int] = ..., running_step: _Optional[str] = ..., running_progress: _Optional[float] = ..., last_swap_version: _Optional[str] = ..., last_swap_duration_s: _Optional[float] = ...) -> None: ...
+    problem: str
+    new_other_votes: int
+    def __init__(self, policy: _Optional[str] = ..., kind: _Optional[str] = ..., champion: _Optional[str] = ..., canary: _Optional[str] = ..., new_votes: _Optional[int] = ..., votes_needed: _Optional[int] = ..., schedule: _Optional[str] = ..., next_run_unix_us: _Optional[int] = ..., running_run_id: _Optional[str] = ..., thumbs_up_rate: _Optional[float] = ..., thumbs: _Optional[int] = ..., running_step: _Optional[str] = ..., running_progress: _Optional[float] = ..., last_swap_version: _Optional[str] = ..., last_swap_duration_s: _Optional[float] = ..., problem: _Optional[str] = ..., new_other_votes: _Optional[int] = ...) -> None: ...

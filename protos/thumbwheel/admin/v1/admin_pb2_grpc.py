@@ -115,7 +115,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Promote(self, request, context):
-        """Makes a version the champion.
+        """Makes a version the champion. Promoting the champion is OK and changes nothing: see `ChannelChange`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +129,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListHistory(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The audit trail: channels that moved, runs that were started, users who were erased.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -37,10 +37,11 @@ class AdminServiceStub:
     ListVersions: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListVersionsRequest, _admin_pb2.ListVersionsResponse]
     DescribeVersion: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DescribeVersionRequest, _admin_pb2.DescribeVersionResponse]
     Promote: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PromoteRequest, _admin_pb2.ChannelChange]
-    """Makes a version the champion."""
+    """Makes a version the champion. Promoting the champion is OK and changes nothing: see `ChannelChange`."""
     Rollback: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RollbackRequest, _admin_pb2.ChannelChange]
     """Returns the champion to the version before."""
     ListHistory: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListHistoryRequest, _admin_pb2.ListHistoryResponse]
+    """The audit trail: channels that moved, runs that were started, users who were erased."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListRunsRequest, _admin_pb2.ListRunsResponse]
     DescribeRun: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DescribeRunRequest, _admin_pb2.DescribeRunResponse]
     StartRun: _grpc.UnaryUnaryMultiCallable[_admin_pb2.StartRunRequest, _admin_pb2.StartRunResponse]
@@ -59,10 +60,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
     ListVersions: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListVersionsRequest, _admin_pb2.ListVersionsResponse]  # type: ignore[assignment]
     DescribeVersion: _aio.UnaryUnaryMultiCallable[_admin_pb2.DescribeVersionRequest, _admin_pb2.DescribeVersionResponse]  # type: ignore[assignment]
     Promote: _aio.UnaryUnaryMultiCallable[_admin_pb2.PromoteRequest, _admin_pb2.ChannelChange]  # type: ignore[assignment]
-    """Makes a version the champion."""
+    """Makes a version the champion. Promoting the champion is OK and changes nothing: see `ChannelChange`."""
     Rollback: _aio.UnaryUnaryMultiCallable[_admin_pb2.RollbackRequest, _admin_pb2.ChannelChange]  # type: ignore[assignment]
     """Returns the champion to the version before."""
     ListHistory: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListHistoryRequest, _admin_pb2.ListHistoryResponse]  # type: ignore[assignment]
+    """The audit trail: channels that moved, runs that were started, users who were erased."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListRunsRequest, _admin_pb2.ListRunsResponse]  # type: ignore[assignment]
     DescribeRun: _aio.UnaryUnaryMultiCallable[_admin_pb2.DescribeRunRequest, _admin_pb2.DescribeRunResponse]  # type: ignore[assignment]
     StartRun: _aio.UnaryUnaryMultiCallable[_admin_pb2.StartRunRequest, _admin_pb2.StartRunResponse]  # type: ignore[assignment]
@@ -102,7 +104,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.PromoteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ChannelChange, _abc.Awaitable[_admin_pb2.ChannelChange]]:
-        """Makes a version the champion."""
+        """Makes a version the champion. Promoting the champion is OK and changes nothing: see `ChannelChange`."""
 
     @_abc_1.abstractmethod
     def Rollback(
@@ -117,7 +119,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _admin_pb2.ListHistoryRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_pb2.ListHistoryResponse, _abc.Awaitable[_admin_pb2.ListHistoryResponse]]: ...
+    ) -> _typing.Union[_admin_pb2.ListHistoryResponse, _abc.Awaitable[_admin_pb2.ListHistoryResponse]]:
+        """The audit trail: channels that moved, runs that were started, users who were erased."""
 
     @_abc_1.abstractmethod
     def ListRuns(

@@ -90,7 +90,8 @@ async function send(event) {
     localStorage.setItem(ACTOR_KEY, body.actor);
     form.elements.reason.value = "";
     dialog.close();
-    fresh.textContent = `${change.channel} is now ${change.version}.`;
+    const already = change.previous === change.version;
+    fresh.textContent = `${change.channel} is ${already ? "already" : "now"} ${change.version}.`;
     await refresh();
   } catch (error) {
     problem.textContent = error.message;
