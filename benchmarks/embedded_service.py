@@ -12,83 +12,27 @@ from typing import Any
 
 import grpc.aio
 
+from thumbwheel.app.doors import Identity, inference_door
+from thumbwheel.app.inference import Inference
+from thumbwheel.app.observing import write_observer
+from thumbwheel.app.storage import open_storage
 from thumbwheel.bus.codec import from_log
-from thumbwheel.bus.group_commit import GroupCommitter
 from thumbwheel.bus.port import REQUESTS, EventLog
-from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
-from thumbwheel.database.engine import connect
-from thumbwheel.database.migrate import migrate
 from thumbwheel.feedback.keys import load_or_make_keys
-from thumbwheel.feedback.raters import Raters
-from thumbwheel.feedback.tokens import TokenSigner
-from thumbwheel.hosts.local import LocalHost, Registration
-from thumbwheel.inference.loading import EngineLoader
-from thumbwheel.inference.reconcile import Loader, Reconciler
-from thumbwheel.inference.request_log import RequestLog
-from thumbwheel.inference.servicer import SERVICE, InferenceServicer
-from thumbwheel.inference.swap import ServedPolicies
-from thumbwheel.inference.v1.inference_pb2_grpc import add_InferenceServiceServicer_to_server
+from thumbwheel.hosts.local import LocalHost
+from thumbwheel.inference.reconcile import Loader
 from thumbwheel.records import Channel, LoggedResponse, PolicyKind
-from thumbwheel.registry.port import NewVersion
-from thumbwheel.registry.sql import SqlRegistry
+from thumbwheel.registry.port import NewVersion, Registry
 from thumbwheel.telemetry.logging import configure_logging
 from thumbwheel.telemetry.metrics import Metrics
-
-
-class Inference:
-    """What follows the registry, and the servicer before it."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        registry: SqlRegistry,
-        request_log: RequestLog,
-        metrics: Metrics,
-        loader: Loader | None = None,
-    ) -> None:
-        self.policies = ServedPolicies()
-        self._loader = loader or EngineLoader(settings, metrics.queue)
-        self.reconciler = Reconciler(registry, self.policies, self._loader, metrics.version, settings.serve.reconcile_s)
-        self.servicer = InferenceServicer(
-            self.policies, request_log, settings.generate, settings.classify, metrics.queue
-        )
-        self._changed = asyncio.Event()
-        self.policies.watch(self._changed.set)
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def add_to(self, server: grpc.aio.Server) -> None:
-        add_InferenceServiceServicer_to_server(self.servicer, server)
-
-    def start(self, host: LocalHost) -> None:
-        self._tasks = [asyncio.create_task(self.reconciler.run()), asyncio.create_task(self._tell(host))]
-
-    async def ready(self) -> None:
-        moved = asyncio.Event()
-        self.policies.watch(moved.set)
-        while not self.policies.ready:
-            await moved.wait()
-            moved.clear()
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.policies.close()
-        self._loader.close()
-
-    async def _tell(self, host: LocalHost) -> None:
-        while True:
-            await host.set_serving(SERVICE, self.policies.ready)
-            await self._changed.wait()
-            self._changed.clear()
 
 
 @dataclass
 class EmbeddedService:
     """What a benchmark needs to get at."""
 
-    registry: SqlRegistry
+    registry: Registry
     inference: Inference
     log: EventLog
     address: str
@@ -122,32 +66,24 @@ async def embedded_service(
 async def _parts(
     settings: Settings, policy: str, kind: PolicyKind, folders: list[Path], loader: Loader | None
 ) -> AsyncIterator[EmbeddedService]:
-    database = connect(settings.database_url)
-    migrate(database)
-    registry = SqlRegistry(database, settings.versions_dir)
-    for folder in folders:
-        registry.publish(NewVersion(policy, kind), folder)
-    registry.move(policy, Channel.CHAMPION, "v1", actor="benchmark", reason="benchmark")
-    keys = load_or_make_keys(settings.keys_path, 1)
-    log = open_log(settings.log_path)
-    committer = GroupCommitter(log, settings.log.max_batch)
     metrics = Metrics()
-    request_log = RequestLog(
-        committer, TokenSigner(keys, settings.feedback.token_ttl_s), Raters(keys.user_key), metrics.log
-    )
-    inference = Inference(settings, registry, request_log, metrics, loader)
-    host = LocalHost(settings.serve, [Registration(SERVICE, inference.add_to)], metrics.rpc)
-    await host.start()
-    try:
-        inference.start(host)
-        await inference.ready()
-        yield EmbeddedService(registry, inference, log, f"127.0.0.1:{host.ports['public']}")
-    finally:
-        await host.drain()
-        await inference.close()
-        committer.close()
-        log.close()
-        database.dispose()
+    with open_storage(settings, write_observer(metrics.log)) as storage:
+        for folder in folders:
+            storage.registry.publish(NewVersion(policy, kind), folder)
+        storage.registry.move(policy, Channel.CHAMPION, "v1", actor="benchmark", reason="benchmark")
+        identity = Identity.of(load_or_make_keys(settings.keys_path, 1), settings)
+        inference = Inference(settings, storage.registry, metrics, loader)
+        door = inference_door(settings, storage.committer, identity, inference.policies, metrics)
+        host = LocalHost(settings.serve, [door], metrics.rpc)
+        await host.start()
+        try:
+            inference.follow()
+            inference.tell(host)
+            await inference.ready()
+            yield EmbeddedService(storage.registry, inference, storage.log, f"127.0.0.1:{host.ports['public']}")
+        finally:
+            await host.drain()
+            await inference.close()
 
 
 async def closed_loop(calls: int, clients: int, call: Any) -> list[float]:

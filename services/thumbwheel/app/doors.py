@@ -25,6 +25,7 @@ from thumbwheel.feedback.v1.feedback_pb2 import DESCRIPTOR as FEEDBACK
 from thumbwheel.feedback.v1.feedback_pb2_grpc import add_FeedbackServiceServicer_to_server
 from thumbwheel.feedback.votes import IngestedVotes
 from thumbwheel.hosts.local import ADMIN, Registration
+from thumbwheel.inference.ports import RecordAppender
 from thumbwheel.inference.request_log import RequestLog
 from thumbwheel.inference.servicer import InferenceServicer
 from thumbwheel.inference.swap import ServedPolicies
@@ -53,10 +54,10 @@ class Identity:
 
 
 def inference_door(
-    settings: Settings, storage: Storage, identity: Identity, policies: ServedPolicies, metrics: Metrics
+    settings: Settings, appender: RecordAppender, identity: Identity, policies: ServedPolicies, metrics: Metrics
 ) -> Registration:
-    """Answer requests with what `policies` serve."""
-    request_log = RequestLog(storage.committer, identity.signer, identity.raters, metrics.log)
+    """Answer requests with what `policies` serve, logged by `appender`."""
+    request_log = RequestLog(appender, identity.signer, identity.raters, metrics.log)
     servicer = InferenceServicer(policies, request_log, settings.generate, settings.classify, metrics.queue)
     return Registration(INFERENCE_SERVICE, lambda server: add_InferenceServiceServicer_to_server(servicer, server))
 

@@ -12,15 +12,10 @@ from typing import Any
 import grpc.aio
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
+from transformers import BertConfig, BertForSequenceClassification
 
+from thumbwheel.app.doors import Identity, inference_door
+from thumbwheel.app.inference import Inference
 from thumbwheel.bus.codec import from_log
 from thumbwheel.bus.group_commit import GroupCommitter
 from thumbwheel.bus.port import REQUESTS
@@ -29,26 +24,20 @@ from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
 from thumbwheel.feedback.keys import load_or_make_keys
-from thumbwheel.feedback.raters import Raters
-from thumbwheel.feedback.tokens import TokenSigner
-from thumbwheel.hosts.local import LocalHost, Registration
-from thumbwheel.inference.loading import EngineLoader
-from thumbwheel.inference.reconcile import Reconciler
-from thumbwheel.inference.request_log import RequestLog
-from thumbwheel.inference.servicer import SERVICE, InferenceServicer
-from thumbwheel.inference.swap import ServedPolicies
+from thumbwheel.hosts.local import LocalHost
 from thumbwheel.inference.torch_runtime import prepare_torch
-from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub, add_InferenceServiceServicer_to_server
+from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
+from thumbwheel.policy.loading import CausalPolicy, save_causal
+from thumbwheel.pretrain.generate import FirstPolicySettings, build_model
+from thumbwheel.pretrain.tokenizer import train_tokenizer
 from thumbwheel.records import Channel, LoggedResponse, Manifest, PolicyKind
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.telemetry.metrics import Metrics
 
-CHAT_TEMPLATE = (
-    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
-SPECIALS = ["<|end|>", "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>"]
+# The alphabet of bytes and the special tokens, without merges: a token a byte, so that any text goes in and characters
+# can be cut in the middle.
+A_TOKEN_A_BYTE = 256 + 6
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,46 +45,18 @@ def quiet_torch() -> None:
     prepare_torch(1)
 
 
-def byte_tokenizer(**extra: Any) -> PreTrainedTokenizerFast:
-    """A token a byte: any text goes in, and characters can be cut in the middle."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: index for index, token in enumerate([*SPECIALS, *alphabet])}
-    inner = Tokenizer(models.BPE(vocabulary, merges=[]))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    inner.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        eos_token="<|end|>",
-        pad_token="<|pad|>",
-        additional_special_tokens=SPECIALS[2:],
-        **extra,
-    )
-
-
 def write_causal(folder: Path, seed: int, positions: int = 512) -> Path:
-    tokenizer = byte_tokenizer()
-    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer = train_tokenizer([], A_TOKEN_A_BYTE, positions, chat=True)
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=positions,
-        initializer_range=0.3,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=None,
+    size = FirstPolicySettings(
+        width=32, layers=2, heads=2, feed_forward=64, max_tokens=positions, initializer_range=0.3
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_causal(CausalPolicy(build_model(tokenizer, size).eval(), tokenizer), folder)
     return folder
 
 
 def write_classifier(folder: Path, seed: int) -> Path:
-    tokenizer = byte_tokenizer(model_max_length=64)
+    tokenizer = train_tokenizer([], A_TOKEN_A_BYTE, 64, chat=False)
     torch.manual_seed(seed)
     labels = {0: "refund", 1: "delivery", 2: "other"}
     config = BertConfig(
@@ -123,9 +84,8 @@ class Home:
         self.database = connect(f"sqlite:///{path / 'store.sqlite'}")
         migrate(self.database)
         self.registry = SqlRegistry(self.database, path / "versions")
-        keys = load_or_make_keys(path / "keys.json", 1)
-        self.tokens = TokenSigner(keys, 3600.0)
-        self.raters = Raters(keys.user_key)
+        self.identity = Identity.of(load_or_make_keys(path / "keys.json", 1), Settings(home=path))
+        self.tokens, self.raters = self.identity.signer, self.identity.raters
         self.log = open_log(path / "log.sqlite")
         self._folders = 0
 
@@ -151,53 +111,6 @@ class Home:
     def close(self) -> None:
         self.log.close()
         self.database.dispose()
-
-
-class Inference:
-    """What follows the registry, and the servicer before it."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        registry: SqlRegistry,
-        request_log: RequestLog,
-        metrics: Metrics,
-    ) -> None:
-        self.policies = ServedPolicies()
-        self._loader = EngineLoader(settings, metrics.queue)
-        self.reconciler = Reconciler(registry, self.policies, self._loader, metrics.version, settings.serve.reconcile_s)
-        self.servicer = InferenceServicer(
-            self.policies, request_log, settings.generate, settings.classify, metrics.queue
-        )
-        self._changed = asyncio.Event()
-        self.policies.watch(self._changed.set)
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def add_to(self, server: grpc.aio.Server) -> None:
-        add_InferenceServiceServicer_to_server(self.servicer, server)
-
-    def start(self, host: LocalHost) -> None:
-        self._tasks = [asyncio.create_task(self.reconciler.run()), asyncio.create_task(self._tell(host))]
-
-    async def ready(self) -> None:
-        moved = asyncio.Event()
-        self.policies.watch(moved.set)
-        while not self.policies.ready:
-            await moved.wait()
-            moved.clear()
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.policies.close()
-        self._loader.close()
-
-    async def _tell(self, host: LocalHost) -> None:
-        while True:
-            await host.set_serving(SERVICE, self.policies.ready)
-            await self._changed.wait()
-            self._changed.clear()
 
 
 @dataclass
@@ -241,12 +154,13 @@ def serve(home: Home) -> Serve:
         settings = Settings.model_validate({"home": home.path, "serve": serve_section, **sections})
         metrics = Metrics()
         committer = GroupCommitter(home.log, 64)
-        log = RequestLog(appender or committer, home.tokens, home.raters, metrics.log)
-        inference = Inference(settings, home.registry, log, metrics)
-        host = LocalHost(settings.serve, [Registration(SERVICE, inference.add_to)], metrics.rpc)
+        inference = Inference(settings, home.registry, metrics)
+        door = inference_door(settings, appender or committer, home.identity, inference.policies, metrics)
+        host = LocalHost(settings.serve, [door], metrics.rpc)
         await host.start()
         try:
-            inference.start(host)
+            inference.follow()
+            inference.tell(host)
             if wait:
                 await inference.ready()
             async with grpc.aio.insecure_channel(f"127.0.0.1:{host.ports['public']}") as channel:

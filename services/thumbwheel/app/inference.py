@@ -1,0 +1,70 @@
+"""Inference in a process: what is served follows the registry, and health follows what is served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import closing
+
+from thumbwheel.app.doors import INFERENCE_SERVICE
+from thumbwheel.config.settings import Settings
+from thumbwheel.hosts.local import LocalHost
+from thumbwheel.inference.loading import EngineLoader
+from thumbwheel.inference.reconcile import Loader, Reconciler
+from thumbwheel.inference.swap import ServedPolicies
+from thumbwheel.registry.port import Registry
+from thumbwheel.telemetry.metrics import Metrics
+
+
+class Inference:
+    """Serves what the registry's channels point at, from `follow` to `close`."""
+
+    def __init__(self, settings: Settings, registry: Registry, metrics: Metrics, loader: Loader | None = None) -> None:
+        """Make engines with `loader`, or with the real one."""
+        self.policies = ServedPolicies()
+        self._loader = loader or EngineLoader(settings, metrics.queue)
+        self.reconciler = Reconciler(registry, self.policies, self._loader, metrics.version, settings.serve.reconcile_s)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def follow(self) -> None:
+        """Begin to load what the registry says, and go on looking."""
+        self._go_on(self.reconciler.run())
+
+    def tell(self, host: LocalHost) -> None:
+        """Let the service's health on `host` be SERVING whenever everything is loaded."""
+        changed = self._watched()
+
+        async def telling() -> None:
+            while True:
+                await host.set_serving(INFERENCE_SERVICE, self.policies.ready)
+                await changed.wait()
+                changed.clear()
+
+        self._go_on(telling())
+
+    async def ready(self) -> None:
+        """Wait until everything that the registry names is served."""
+        changed = self._watched()
+        while not self.policies.ready:
+            await changed.wait()
+            changed.clear()
+
+    async def close(self) -> None:
+        """Stop following; requests in flight finish, and every model is freed."""
+        with closing(self._loader):
+            for task in self._tasks:
+                task.cancel()
+            ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+            # The batching threads outlive an error at start (a port in use) unless they are stopped.
+            await self.policies.close()
+        for defect in ended:
+            if isinstance(defect, Exception):
+                raise defect
+
+    def _watched(self) -> asyncio.Event:
+        changed = asyncio.Event()
+        self.policies.watch(changed.set)
+        return changed
+
+    def _go_on(self, work: Coroutine[object, object, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
