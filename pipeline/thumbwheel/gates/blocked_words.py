@@ -13,7 +13,7 @@ from thumbwheel.config.settings import Gates
 from thumbwheel.errors import InvalidConfig
 from thumbwheel.gates.evidence import GenerateEvidence
 from thumbwheel.gates.gate import Rule, refuse
-from thumbwheel.gates.intervals import wilson
+from thumbwheel.ope.intervals import wilson
 from thumbwheel.records import GateResult
 
 LEAST_REPLIES = 30

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import Floats, GenerateEvidence, TextLosses, as_floats, trouble
 from thumbwheel.gates.gate import Rule, holds, refuse
-from thumbwheel.gates.intervals import bootstrap
+from thumbwheel.ope.intervals import bootstrap
 from thumbwheel.records import GateResult
 
 LEAST_TEXTS = 20

@@ -7,7 +7,7 @@ import numpy as np
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import Evidence, Floats, as_floats, trouble
 from thumbwheel.gates.gate import Rule, holds, refuse
-from thumbwheel.gates.intervals import bootstrap
+from thumbwheel.ope.intervals import bootstrap
 from thumbwheel.records import GateResult
 
 LEAST_REQUESTS = 10

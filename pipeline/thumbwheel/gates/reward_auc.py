@@ -5,7 +5,7 @@ from __future__ import annotations
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes, as_floats, trouble
 from thumbwheel.gates.gate import Rule, holds, refuse
-from thumbwheel.gates.intervals import delong
+from thumbwheel.ope.intervals import delong
 from thumbwheel.records import GateResult
 
 LEAST_OF_EACH_SIGN = 20

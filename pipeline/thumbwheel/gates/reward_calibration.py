@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import Floats, GenerateEvidence, as_floats
 from thumbwheel.gates.gate import Rule, holds, refuse
-from thumbwheel.gates.intervals import bootstrap
 from thumbwheel.gates.reward_auc import unusable
-from thumbwheel.ope.intervals import Interval
+from thumbwheel.ope.intervals import Interval, bootstrap
 from thumbwheel.records import GateResult
 
 BINS = 10

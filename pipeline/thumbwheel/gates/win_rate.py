@@ -5,8 +5,8 @@ from __future__ import annotations
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import GenerateEvidence, as_floats, trouble
 from thumbwheel.gates.gate import Rule, holds, refuse
-from thumbwheel.gates.intervals import bootstrap
 from thumbwheel.gates.length_control import length_feature, win_rate_at_equal_length, wins
+from thumbwheel.ope.intervals import bootstrap
 from thumbwheel.records import GateResult
 
 LEAST_PROMPTS = 30

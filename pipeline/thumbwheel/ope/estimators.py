@@ -10,28 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from thumbwheel.errors import InvalidInput
 from thumbwheel.ope.weights import Floats, Indices
-
-
-def ips_terms(weights_B: Floats, rewards_B: Floats) -> Floats:
-    """Inverse propensity scoring, w * r: unbiased, of high variance where weights are large.
-
-    Horvitz and Thompson (1952); in Dudik, Langford and Li (2011), "Doubly robust policy evaluation and learning".
-    """
-    return weights_B * rewards_B
-
-
-def clipped_ips_terms(weights_B: Floats, rewards_B: Floats, largest: float) -> Floats:
-    """IPS with weights truncated at `largest`, min(w, largest) * r: less variance, biased towards 0.
-
-    With rewards of at least 0 the bias is downwards, so a lower bound stays valid. Ionides (2008), "Truncated
-    importance sampling"; Bottou et al. (2013), "Counterfactual reasoning and learning systems".
-    Raises InvalidInput unless `largest` is above 0.
-    """
-    if not largest > 0:
-        raise InvalidInput("largest", f"the weight to truncate at must be above 0, got {largest}")
-    return np.minimum(weights_B, largest) * rewards_B
 
 
 def snips(weights_B: Floats, rewards_B: Floats) -> float:

@@ -9,10 +9,8 @@ import pytest
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.ope.estimators import (
-    clipped_ips_terms,
     direct_method_terms,
     doubly_robust_terms,
-    ips_terms,
     snips,
     snips_terms,
 )
@@ -58,25 +56,6 @@ def test_weights_are_the_ratio_of_the_two_policies(log: SyntheticLog) -> None:
 def test_a_served_label_of_logged_probability_zero_is_refused() -> None:
     with pytest.raises(InvalidInput, match="not above 0"):
         importance_weights(np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]]), np.array([1]))
-
-
-def test_ips_against_a_loop(log: SyntheticLog) -> None:
-    total = 0.0
-    for weight, reward in zip(log.weights_B, log.rewards_B, strict=True):
-        total += weight * reward
-    assert ips_terms(log.weights_B, log.rewards_B).mean() == pytest.approx(total / 300, rel=1e-12)
-
-
-def test_clipped_ips_against_a_loop(log: SyntheticLog) -> None:
-    total = 0.0
-    for weight, reward in zip(log.weights_B, log.rewards_B, strict=True):
-        total += (weight if weight < 1.5 else 1.5) * reward
-    assert clipped_ips_terms(log.weights_B, log.rewards_B, 1.5).mean() == pytest.approx(total / 300, rel=1e-12)
-
-
-def test_a_truncation_that_would_drop_everything_is_refused(log: SyntheticLog) -> None:
-    with pytest.raises(InvalidInput, match="largest"):
-        clipped_ips_terms(log.weights_B, log.rewards_B, 0.0)
 
 
 def test_snips_against_a_loop_and_its_terms_average_to_it(log: SyntheticLog) -> None:
@@ -136,7 +115,7 @@ def test_doubly_robust_stands_when_one_of_its_parts_is_wrong(wrong: str) -> None
     assert terms_B.mean() == pytest.approx(log.truth, abs=0.015)
 
 
-def test_ips_and_snips_find_the_truth_that_the_plain_mean_misses() -> None:
+def test_snips_finds_the_truth_that_the_plain_mean_misses() -> None:
     log = SyntheticLog(20_000, seed=6)
     log.mean_reward_BK = np.tile([0.9, 0.1, 0.1, 0.1], (20_000, 1))
     log.rewards_B = (log.actions_B == 0) * 0.8 + 0.1
@@ -144,7 +123,6 @@ def test_ips_and_snips_find_the_truth_that_the_plain_mean_misses() -> None:
     weights_B = importance_weights(target_BK, log.logged_BK, log.actions_B)
     truth = 0.7 * 0.9 + 0.3 * 0.1
     assert abs(float(log.rewards_B.mean()) - truth) > 0.2
-    assert ips_terms(weights_B, log.rewards_B).mean() == pytest.approx(truth, abs=0.05)
     assert snips(weights_B, log.rewards_B) == pytest.approx(truth, abs=0.03)
 
 

@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from thumbwheel.gates.intervals import wilson
 from thumbwheel.gates.reward_calibration import reliability
+from thumbwheel.ope.intervals import wilson
 from thumbwheel.retrain.report.data import Curve, RewardModelFit
 
 INK = "#334155"
