@@ -41,7 +41,9 @@ def migrate(engine: Engine) -> None:
         SchemaMismatch: the database was written by a newer version.
         Unavailable: it can not be written.
     """
-    if current(engine) != HEAD:
+    found = current(engine)
+    _refuse_newer(found)
+    if found != HEAD:
         _run(engine, HEAD)
 
 

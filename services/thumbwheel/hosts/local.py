@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -124,8 +125,9 @@ class LocalHost:
     def _bind(self, server: grpc.aio.Server, door: _Door) -> int:
         address = f"{self._settings.host}:{door.port}"
         try:
+            _try_port(self._settings.host, door.port)
             port = server.add_insecure_port(address)
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             raise _unusable(door, address) from error
         if port == 0:
             raise _unusable(door, address)
@@ -133,6 +135,14 @@ class LocalHost:
 
     async def _stop_servers(self, grace_s: float) -> None:
         await asyncio.gather(*(door.server.stop(grace_s) for door in self._doors if door.server))
+
+
+def _try_port(host: str, port: int) -> None:
+    """Raise OSError if a port can't be had: gRPC would find out too, but print a line of its own about it."""
+    [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
 
 
 def _options(settings: Serve) -> list[tuple[str, int]]:

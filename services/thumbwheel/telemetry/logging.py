@@ -20,6 +20,10 @@ from structlog.types import Processor
 from thumbwheel.telemetry.redaction import Redactor
 
 
+# Loggers that tell of their own making only, at a level at which we tell of what happens.
+_QUIET = ("alembic.runtime.plugins",)
+
+
 class LogSettings(Protocol):
     """The part of the configuration that the logs follow (`settings.telemetry`)."""
 
@@ -91,3 +95,5 @@ def _replace_handler(handler: logging.Handler, level: int) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)

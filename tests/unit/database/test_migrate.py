@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,3 +118,21 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(engine: Engine, mo
     assert (current(engine), tables(engine)) == (EMPTY, set())
     migrate(engine)
     assert tables(engine) == set(metadata.tables)
+
+
+def test_a_refusal_is_all_that_is_said(engine: Engine, tmp_path: Path) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    start = (
+        "import logging, sys\n"
+        "logging.basicConfig(level=logging.INFO)\n"
+        "from thumbwheel.database.engine import connect\n"
+        "from thumbwheel.database.migrate import migrate\n"
+        "from thumbwheel.errors import SchemaMismatch\n"
+        "try: migrate(connect(sys.argv[1]))\n"
+        "except SchemaMismatch: print('refused')\n"
+    )
+    arguments = [sys.executable, "-c", start, f"sqlite:///{tmp_path / 'db.sqlite'}"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("refused\n", "")

@@ -87,7 +87,7 @@ async def test_reflection_lists_what_stands_behind_the_door() -> None:
 
 
 @pytest.mark.parametrize("setting", ["port", "admin_port"])
-async def test_a_port_in_use_is_named_with_its_setting(setting: str) -> None:
+async def test_a_port_in_use_is_named_with_its_setting(setting: str, capfd: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -95,6 +95,7 @@ async def test_a_port_in_use_is_named_with_its_setting(setting: str) -> None:
         with pytest.raises(InvalidConfig, match=f"serve.{setting}: 127.0.0.1:{port} is in use") as refused:
             await host(**{setting: port}).start()
     assert refused.value.field == f"serve.{setting}"
+    assert "bind" not in capfd.readouterr().err  # what gRPC's core writes, beside every logger
 
 
 async def test_two_hosts_never_share_a_port() -> None:

@@ -56,6 +56,13 @@ def test_a_line_says_when_who_what() -> None:
     }
 
 
+def test_a_library_that_tells_of_its_own_making_is_not_heard() -> None:
+    stream = configured()
+    logging.getLogger("alembic.runtime.plugins").info("setup plugin alembic.autogenerate.tables")
+    logging.getLogger("alembic.runtime.migration").info("Running upgrade 0001 -> 0002")
+    assert [line["event"] for line in lines(stream)] == ["Running upgrade 0001 -> 0002"]
+
+
 def test_the_standard_library_goes_the_same_way() -> None:
     stream = configured()
     with bound_contextvars(correlation_id="c1"):
