@@ -10,17 +10,30 @@ from pathlib import Path
 from thumbwheel.errors import Conflict
 
 _FILE = "last_answer.json"
+_SHOWN_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class LastAnswer:
-    """What it takes to rate an answer."""
+    """What it takes to rate an answer, and to say which one was rated."""
 
     response_id: str
     token: str
     user: str
     policy: str
     version: str
+    shown: str = ""
+
+    def __str__(self) -> str:
+        """Say which answer this is; of one that was got elsewhere only the id is known."""
+        if not self.version:
+            return f"answer {self.response_id}"
+        return f"{json.dumps(_short(self.shown), ensure_ascii=False)} of {self.policy} {self.version}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1].rstrip() + "…"
 
 
 def remember(home: Path, answer: LastAnswer) -> None:

@@ -41,7 +41,7 @@ def command(
         match served.kind:
             case PolicyKind.CLASSIFY:
                 answer = client.classify(text, served.policy, user=user)
-                _keep(context, served, answer, user)
+                _keep(context, served, answer, user, answer.label)
                 _show_label(context, answer)
             case PolicyKind.GENERATE:
                 sampling = {"temperature": temperature, "max_new_tokens": max_new_tokens}
@@ -64,8 +64,14 @@ def _find(policies: tuple[PolicyDescription, ...], name: str) -> PolicyDescripti
     raise UnknownPolicy(f"policy: no {name!r} is served; there is {names}")
 
 
-def _keep(context: Context, served: PolicyDescription, answer: Classification[str] | Candidate[str], user: str) -> None:
-    last = LastAnswer(answer.response_id, answer.receipt.token, user, served.policy, answer.version)
+def _keep(
+    context: Context,
+    served: PolicyDescription,
+    answer: Classification[str] | Candidate[str],
+    user: str,
+    shown: str,
+) -> None:
+    last = LastAnswer(answer.response_id, answer.receipt.token, user, served.policy, answer.version, shown)
     remember(context.settings.home, last)
 
 
@@ -94,7 +100,7 @@ def _stream(
                 click.echo(delta, nl=False)
                 sys.stdout.flush()
         answer = stream.generation.first
-    _keep(context, served, answer, user)
+    _keep(context, served, answer, user, answer.text)
     if context.json:
         said = {"text": answer.text, "finish_reason": answer.finish_reason, "tokens": answer.completion_tokens}
         emit_json({**said, "response_id": answer.response_id, "version": answer.version})

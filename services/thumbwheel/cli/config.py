@@ -15,7 +15,7 @@ def command() -> None:
     """Show the configuration."""
 
 
-@command.command()
+@command.command(short_help="Print the page docs/configuration.md.")
 def markdown() -> None:
     """Print the page docs/configuration.md."""
     from thumbwheel.config.document import markdown
@@ -23,7 +23,7 @@ def markdown() -> None:
     click.echo(markdown(), nl=False)
 
 
-@command.command()
+@command.command(short_help="Print every field with its value and where that came from.")
 @click.argument("section", required=False, default="")
 @json_option
 @pass_context

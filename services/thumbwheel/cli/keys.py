@@ -14,7 +14,7 @@ def command() -> None:
     """Change the key that signs feedback tokens."""
 
 
-@command.command()
+@command.command(short_help="Make a new signing key; earlier ones still verify.")
 @pass_context
 def rotate(context: Context) -> None:
     """Make a new signing key; the earlier ones go on verifying what they signed, until it expires.

@@ -101,12 +101,14 @@ def group(
     """Serve a model, collect your users' thumbs, and let PPO turn them into a better model.
 
     \b
-    The whole loop with simulated users:    thumbwheel demo
-    Your own:                               thumbwheel policy init support --kind classify --data tickets.jsonl
-                                            thumbwheel up
-                                            thumbwheel ask "Where is my parcel?"
-                                            thumbwheel vote up
-                                            thumbwheel retrain support
+    The whole loop with simulated users:
+      thumbwheel demo
+    Your own:
+      thumbwheel policy init support --kind classify --data tickets.jsonl
+      thumbwheel up
+      thumbwheel ask "Where is my parcel?"
+      thumbwheel vote up
+      thumbwheel retrain support
     """
     ctx.obj = Context(config_file, _flags(settings, home), address, admin_address)
 

@@ -25,7 +25,7 @@ def command() -> None:
     """Make a first policy, or take an existing model."""
 
 
-@command.command()
+@command.command(short_help="Make the first version of a policy, and its champion.")
 @click.argument("name")
 @click.option("--kind", required=True, type=click.Choice(["classify", "generate"]), help="What it does.")
 @click.option("--data", type=click.Path(path_type=Path), help="Your texts, to train a small model from scratch.")
@@ -52,9 +52,10 @@ def init(
     """Make the first version of a policy, and its champion. A running service serves it within a second.
 
     \b
-    From your own labelled texts, one JSON object a line: {"text": "...", "label": "..."}
+    From your own labelled texts, {"text": "...", "label": "..."} a line:
       thumbwheel policy init support --kind classify --data tickets.jsonl
-    From chats, {"messages": [{"role": "user", "content": "..."}, ...]} a line, or from plain text:
+    From plain text, or from chats, one a line:
+    {"messages": [{"role": "user", "content": "..."}, ...]}
       thumbwheel policy init reply --kind generate --data chats.jsonl
     From an existing model:
       thumbwheel policy init reply --kind generate --from ./my-model

@@ -26,7 +26,7 @@ def command() -> None:
     """Let simulated users ask and vote, or write the help desk's texts to a file."""
 
 
-@command.command()
+@command.command(short_help="Let simulated users ask a running service and vote.")
 @click.argument("policy")
 @click.option("--asks", default=1_000, show_default=True, help="How many questions.")
 @click.option("--users", default=100, show_default=True, help="How many users take turns.")
@@ -74,7 +74,7 @@ def users(
         raise SystemExit(1)
 
 
-@command.command()
+@command.command(short_help="Write texts of the help desk, to train a first policy from.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--kind", required=True, type=click.Choice(["classify", "generate"]), help="Labelled texts, or chats.")
 @click.option("--rows", default=2_000, show_default=True, help="How many.")

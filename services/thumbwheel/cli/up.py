@@ -19,8 +19,9 @@ def command(context: Context) -> None:
 
     \b
     thumbwheel up
-    thumbwheel --set schedule.min_new_votes=2000 up      train whenever 2,000 new votes are in
-    thumbwheel --set schedule.cron="0 3 * * *" up        train every night at 3:00 UTC
+    Train whenever 2,000 new thumbs are in, or every night at 3:00 UTC:
+      thumbwheel --set schedule.min_new_votes=2000 up
+      thumbwheel --set schedule.cron="0 3 * * *" up
     """
     import asyncio
 

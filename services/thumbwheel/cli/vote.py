@@ -59,9 +59,16 @@ def command(
         else:
             feedback_id = ballot.rate(int(vote), comment, reasons)
     if context.json:
-        emit_json({"feedback_id": feedback_id, "response_id": last.response_id})
+        said = {"feedback_id": feedback_id, "response_id": last.response_id}
+        emit_json({**said, "policy": last.policy or None, "version": last.version or None})
     else:
-        click.echo("taken back" if retract else "counted")
+        click.echo(f"taken back: {retract} on {last}" if retract else f"counted: {_said(vote)} for {last}")
+
+
+def _said(vote: str) -> str:
+    if vote.isdecimal():
+        return f"{vote} of 5 stars"
+    return f"thumb {vote}" if vote else "your correction"
 
 
 def _serves_labels(context: Context, policy: str) -> bool:

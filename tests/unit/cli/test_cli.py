@@ -53,9 +53,11 @@ def test_ask_then_vote_on_the_last_answer(run: Run, service: DemoService, tmp_pa
     asked = run("ask", "my delivery", "--policy", TOPICS, "--user", "ann", "--json")
     assert json.loads(asked.out)["label"] == "delivery"
     assert stat.S_IMODE((tmp_path / "last_answer.json").stat().st_mode) == 0o600
-    assert run("vote", "up").out == "counted\n"
-    assert run("vote", "4").status == 0
-    assert run("vote", "--retract", "thumb").out == "taken back\n"
+    assert run("vote", "up").out == f'counted: thumb up for "delivery" of {TOPICS} v2\n'
+    assert run("vote", "4").out == f'counted: 4 of 5 stars for "delivery" of {TOPICS} v2\n'
+    voted = json.loads(run("vote", "down", "--json").out)
+    assert (voted["policy"], voted["version"]) == (TOPICS, "v2")
+    assert run("vote", "--retract", "thumb").out == f'taken back: thumb on "delivery" of {TOPICS} v2\n'
     never = run("vote", "--retract", "edit")
     assert (never.status, "no vote of this kind" in never.err) == (3, True)
 
@@ -64,9 +66,18 @@ def test_a_correction_is_a_label_or_a_text_by_the_kind(run: Run, service: DemoSe
     run("ask", "my delivery", "--policy", TOPICS)
     assert run("vote", "--correct", "refund").status == 0
     run("ask", "hello", "--policy", HELPDESK)
-    assert run("vote", "--correct", "good day").status == 0
+    corrected = run("vote", "--correct", "good day").out
+    assert corrected == f'counted: your correction for "Thank you for writing: hello" of {HELPDESK} v2\n'
     edits = [vote.edit for vote in service.world.votes.values() if vote.edit]
     assert {(edit.label, edit.text) for edit in edits} == {("refund", ""), ("", "good day")}
+
+
+def test_a_vote_names_an_answer_got_elsewhere_by_its_id(run: Run, tmp_path: Path) -> None:
+    run("ask", "my delivery " * 20, "--policy", HELPDESK, "--user", "ann")
+    kept = json.loads((tmp_path / "last_answer.json").read_text())
+    assert 'my delivery…" of' in run("vote", "up").out
+    named = ["--response-id", kept["response_id"], "--token", kept["token"], "--user", "ann"]
+    assert run("vote", "up", *named).out == f"counted: thumb up for answer {kept['response_id']}\n"
 
 
 def test_a_generated_answer_is_streamed_and_json_is_whole(run: Run) -> None:
@@ -121,6 +132,17 @@ def test_operators_commands_move_the_champion(run: Run, service: DemoService) ->
     assert service.world.champion(TOPICS) != before
     assert run("promote", TOPICS, before, "--reason", "it was fine").status == 0
     assert service.world.champion(TOPICS) == before
+    again = run("promote", TOPICS, before, "--reason", "it is fine")
+    assert (again.status, again.out) == (0, f"{before} is the champion of {TOPICS} already; nothing was changed\n")
+
+
+def test_a_champion_that_is_not_served_stands_out_in_the_status(run: Run, service: DemoService) -> None:
+    problem = "model.safetensors was altered; v1 is served instead"
+    service.world.status.policies[0].problem = problem
+    service.world.status.policies[0].new_other_votes = 77
+    said = run("status")
+    assert f"{HELPDESK}: {problem}\n" in said.out
+    assert "not learned" in said.out and "77" in said.out
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
@@ -128,6 +150,25 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert result.status == 0
     assert "Usage: thumbwheel" in result.out
+
+
+@pytest.mark.parametrize("group", ["", "policy", "simulate", "config", "keys"])
+def test_every_command_of_a_list_has_a_whole_sentence(group: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = run(*group.split(), "--help").out
+    listed = said.partition("Commands:\n")[2].splitlines()
+    assert listed
+    for line in listed:
+        name, sentence = line.split(maxsplit=1)
+        assert sentence.endswith(".") and not sentence.endswith(".."), name
+        assert sentence[0].isupper(), name
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "policy init", "simulate users", "config show", "keys rotate"])
+def test_help_fits_80_columns(command: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = run(*command.split(), "--help").out
+    assert [line for line in said.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
