@@ -19,7 +19,6 @@ from structlog.types import Processor
 
 from thumbwheel.telemetry.redaction import Redactor
 
-
 # Loggers that tell of their own making only, at a level at which we tell of what happens.
 _QUIET = ("alembic.runtime.plugins",)
 
