@@ -25,7 +25,7 @@ class PpoSettings:
     value_weight: float = 0.1
     anchor_weight: float = 0.3
     liked_weight: float = 0.3
-    liked_rows: int = 16
+    liked_rows: int = 8
     gamma: float = 1.0
     lam: float = 0.95
     beta: float = 0.1
