@@ -7,7 +7,7 @@ UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint types imports check protos lock benchmarks wheel clean
+.PHONY: help env demo servers test lint types imports check protos lock benchmarks wheel clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 
 demo: env ## Run the whole loop with simulated users; ARGS=--exit ends it after the table.
 	$(BIN)/thumbwheel demo $(ARGS)
+
+servers: ## Get the servers that tests drive and that no package brings: Kafka (needs java and mvn).
+	tests/support/kafka/fetch
 
 test: env ## Run every test; ARGS go to pytest.
 	$(BIN)/python -m pytest $(ARGS)

@@ -1,14 +1,37 @@
-"""For the whole run: a thread that a test left behind must not keep the run from ending, nor stay unnoticed."""
+"""For the whole run: a Kafka broker for the tests that ask for one.
+
+And a thread that a test left behind must not keep the run from ending, nor stay unnoticed.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
+from collections.abc import Iterator
 
+import kafka_server
 import pytest
 
 _status = pytest.StashKey[int]()
+
+
+@pytest.fixture(scope="session")
+def kafka_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka_server.KafkaBroker]:
+    found = kafka_server.libs()
+    if found is None:
+        if "kafka" in os.environ.get("THUMBWHEEL_REQUIRE", ""):
+            pytest.fail(kafka_server.CURE)
+        pytest.skip(kafka_server.CURE)
+    with kafka_server.running_broker(found, tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def kafka_broker(kafka_session: kafka_server.KafkaBroker) -> kafka_server.KafkaBroker:
+    """A real broker that runs, even if the test before has killed it. Topics of a test have a prefix of their own."""
+    kafka_session.start()
+    return kafka_session
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

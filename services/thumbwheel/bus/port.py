@@ -27,7 +27,7 @@ class NewRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A record as read back. Offsets start at 0 and grow; there may be gaps."""
+    """A record as read back. Offsets start at 0 and grow; there may be gaps. Some logs know `time_us` to 1 ms only."""
 
     topic: str
     partition: int
@@ -42,10 +42,14 @@ class EventLog(Protocol):
     """Append-only, durable, ordered within a partition."""
 
     def append(self, records: Sequence[NewRecord]) -> None:
-        """Append all of `records` or none. Returns only when they are durable.
+        """Append all of `records`. Returns only when all are durable.
 
         Raises:
-            LogUnavailable: nothing was appended (disk full, read-only, bound reached); carries a retry hint.
+            InvalidInput: a topic is unknown, or a record is larger than the log takes; nothing was appended.
+            LogUnavailable: nothing was acknowledged (disk full, read-only, bound reached, broker away); carries a
+                retry hint. A log on one disk has appended nothing. One across a network may have appended any of
+                the records, or may do so a little later: whoever tries again may append them twice, so readers
+                know records by the ids in them, and take each once.
         """
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[StoredRecord]:
@@ -61,10 +65,17 @@ class EventLog(Protocol):
         """Return when something may have been appended since the last call, or after `timeout_s` seconds."""
 
     def erase(self, keys: Sequence[str], before_us: int | None = None) -> int:
-        """Remove the payloads of records with these keys for good, and return how many there were."""
+        """Remove the payloads of records with these keys for good, and return how many there were.
+
+        Raises:
+            Conflict: this log can not remove single records.
+        """
 
     def trim(self, topic: str, partition: int, before: int) -> int:
-        """Forget the records of a partition below offset `before`, which are stored elsewhere; return how many."""
+        """Forget the records of a partition below offset `before`, which are stored elsewhere; return how many.
+
+        A log whose retention is set elsewhere keeps them and returns 0.
+        """
 
     def fullness(self) -> float:
         """Return the share of its bound that the log fills, in [0, 1]; 0 where it has no bound of its own."""

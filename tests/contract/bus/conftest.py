@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kafka_server import KafkaBroker
 
+from thumbwheel.bus.kafka_log import open_kafka_log
+from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.port import EventLog
 from thumbwheel.bus.sqlite_log import open_log
+from thumbwheel.config.settings import Kafka
 
 OpenLog = Callable[[], EventLog]
 PARTITIONS = 4
 
 
-def _sqlite(folder: Path) -> OpenLog:
+def _sqlite(request: pytest.FixtureRequest) -> OpenLog:
+    folder: Path = request.getfixturevalue("tmp_path")
     return lambda: open_log(folder / "log.sqlite", max_bytes=16 << 20, partitions=PARTITIONS)
 
 
-ADAPTERS = {"sqlite": _sqlite}
+def _kafka(request: pytest.FixtureRequest) -> OpenLog:
+    broker: KafkaBroker = request.getfixturevalue("kafka_broker")
+    settings = Kafka(
+        bootstrap_servers=broker.bootstrap, topic_prefix=f"{uuid.uuid4()}.", partitions=PARTITIONS, replication=1
+    )
+    create_topics(settings)
+    return lambda: open_kafka_log(settings)
+
+
+ADAPTERS = {"kafka": _kafka, "sqlite": _sqlite}
 
 
 @pytest.fixture(params=sorted(ADAPTERS))
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenLog]:
+def reopen(request: pytest.FixtureRequest) -> Iterator[OpenLog]:
     """Open the same log again each time, as a restarted process would; all are closed in the end."""
     opened: list[EventLog] = []
-    adapter = ADAPTERS[request.param](tmp_path)
+    adapter = ADAPTERS[request.param](request)
 
     def open_one() -> EventLog:
         opened.append(adapter())

@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, TOPICS, EventLog, NewRecord, StoredRecord
-from thumbwheel.errors import InvalidInput
+from thumbwheel.errors import Conflict, InvalidInput
 
 OpenLog = Callable[[], EventLog]
+# Either a log removes records and has a bound, or how long they stay and how many is decided elsewhere.
+removing = pytest.mark.parametrize("reopen", ["sqlite"], indirect=True)
+keeping = pytest.mark.parametrize("reopen", ["kafka"], indirect=True)
 
 
 def records(keys: Sequence[str], topic: str = REQUESTS) -> list[NewRecord]:
@@ -27,7 +30,7 @@ def place(log: EventLog, key: str, topic: str = REQUESTS) -> StoredRecord:
 
 
 def test_a_record_is_read_back_as_it_was_appended(log: EventLog) -> None:
-    before_us = time.time_ns() // 1_000
+    before_us = time.time_ns() // 1_000_000 * 1_000  # as exact as every log is
     log.append([NewRecord(FEEDBACK, "k\u00e9y", b"\x00\xff payload", {"schema": b"v1", "raw": b"\x00\xfe"})])
     (found,) = everything(log, FEEDBACK)
     assert (found.topic, found.key, found.payload) == (FEEDBACK, "k\u00e9y", b"\x00\xff payload")
@@ -141,6 +144,7 @@ def test_wait_ends_without_news(log: EventLog) -> None:
     log.wait(0.01)
 
 
+@removing
 def test_erase_removes_the_keys_and_leaves_gaps(log: EventLog) -> None:
     log.append(records(["a", "b", "a", "c"]))
     log.append(records(["a"], FEEDBACK))
@@ -155,6 +159,7 @@ def test_erase_removes_the_keys_and_leaves_gaps(log: EventLog) -> None:
     assert log.erase(["a"]) == 0
 
 
+@removing
 def test_erased_offsets_are_not_given_again(log: EventLog, reopen: OpenLog) -> None:
     log.append(records(["a", "a"]))
     log.erase(["a"])
@@ -164,6 +169,7 @@ def test_erased_offsets_are_not_given_again(log: EventLog, reopen: OpenLog) -> N
     assert place(again, "a").offset == 2
 
 
+@removing
 def test_erase_spares_what_came_after_a_time(log: EventLog) -> None:
     log.append(records(["a"]))
     first_us = place(log, "a").time_us
@@ -174,6 +180,7 @@ def test_erase_spares_what_came_after_a_time(log: EventLog) -> None:
     assert place(log, "a").time_us > first_us
 
 
+@removing
 def test_trim_forgets_what_is_below(log: EventLog) -> None:
     log.append(records(["same"] * 10))
     partition = everything(log)[0].partition
@@ -183,10 +190,21 @@ def test_trim_forgets_what_is_below(log: EventLog) -> None:
     assert log.trim(REQUESTS, partition, 7) == 0
 
 
+@removing
 def test_fullness_is_a_share(log: EventLog) -> None:
     before = log.fullness()
     log.append([NewRecord(REQUESTS, "k", bytes(1 << 20)) for _ in range(4)])
     assert 0 <= before < log.fullness() <= 1
+
+
+@keeping
+def test_what_can_not_be_removed_is_said_and_stays(log: EventLog) -> None:
+    log.append(records(["same"] * 3))
+    with pytest.raises(Conflict, match="retention"):
+        log.erase(["same"])
+    assert log.trim(REQUESTS, everything(log)[0].partition, 2) == 0
+    assert [record.payload for record in everything(log)] == [b"0", b"1", b"2"]
+    assert log.fullness() == 0
 
 
 def test_an_unknown_partition_is_refused_by_name(log: EventLog) -> None:

@@ -1,0 +1,144 @@
+"""What every client of Kafka shares: how it connects, how it is made without leaks, what its errors mean here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Generic, TypeVar
+
+from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFailedError, UnknownTopicOrPartitionError
+from kafka.net.compat import KafkaNetClient
+
+from thumbwheel.bus.port import TOPICS
+from thumbwheel.config.settings import Kafka
+from thumbwheel.errors import InvalidConfig, LogUnavailable
+
+RETRY_S = 1.0
+_RECONNECT_MAX_MS = 1_000
+
+_Client = TypeVar("_Client")
+_Thing = TypeVar("_Thing")
+
+
+def topic_names(settings: Kafka) -> dict[str, str]:
+    """Return the name at the broker of each topic."""
+    return {topic: settings.topic_prefix + topic for topic in TOPICS}
+
+
+def client_options(settings: Kafka) -> dict[str, Any]:
+    """Return what producers, consumers and administrators have in common.
+
+    Raises:
+        InvalidConfig: the password can not be read, or kafka-python lacks its fast checksums.
+    """
+    if find_spec("crc32c") is None:
+        raise InvalidConfig("kafka", "checksums would be computed in Python, 15 times slower: install crc32c")
+    options: dict[str, Any] = {
+        "bootstrap_servers": [one.strip() for one in settings.bootstrap_servers.split(",")],
+        "security_protocol": settings.security_protocol,
+        "bootstrap_timeout_ms": milliseconds(settings.request_timeout_s),
+        "request_timeout_ms": milliseconds(settings.request_timeout_s),
+        "reconnect_backoff_max_ms": _RECONNECT_MAX_MS,
+    }
+    if settings.security_protocol.endswith("SSL") and settings.ca_file:
+        options["ssl_cafile"] = str(settings.ca_file)
+    if settings.security_protocol.startswith("SASL"):
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.sasl_user
+        options["sasl_plain_password"] = _password(settings)
+    return options
+
+
+def make_client(kind: Callable[..., _Client], options: dict[str, Any]) -> _Client:
+    """Make a client; where its constructor fails, end the I/O thread that it leaves behind.
+
+    Raises:
+        LogUnavailable: no broker answered in time, or none let us in.
+    """
+    made: list[KafkaNetClient] = []
+
+    def network(**configs: Any) -> KafkaNetClient:
+        made.append(KafkaNetClient(**configs))
+        return made[-1]
+
+    try:
+        with translated():
+            return kind(kafka_client=network, **options)
+    except BaseException:
+        for one in made:
+            one.close()
+        raise
+
+
+class Kept(Generic[_Thing]):
+    """Something made when first needed and made anew after it was dropped, a second later at the soonest."""
+
+    def __init__(self, make: Callable[[], _Thing], end: Callable[[_Thing], None]) -> None:
+        """`make` makes one and may raise LogUnavailable, `end` ends one."""
+        self._make = make
+        self._end = end
+        self._thing: _Thing | None = None
+        self._not_before = 0.0
+        self._lock = threading.Lock()
+
+    def get(self) -> _Thing:
+        """Return it. Raises LogUnavailable."""
+        with self._lock:
+            if self._thing is None:
+                if time.monotonic() < self._not_before:
+                    raise LogUnavailable("Kafka is unavailable: it was so a moment ago", RETRY_S)
+                try:
+                    self._thing = self._make()
+                except LogUnavailable:
+                    self._not_before = time.monotonic() + RETRY_S
+                    raise
+            return self._thing
+
+    def drop(self, thing: _Thing) -> None:
+        """End it; it has failed."""
+        with self._lock:
+            if self._thing is not thing:
+                return  # another thread was quicker
+            self._thing = None
+            self._not_before = time.monotonic() + RETRY_S
+        self._end(thing)
+
+    def close(self) -> None:
+        """End what there is."""
+        with self._lock:
+            thing, self._thing = self._thing, None
+        if thing is not None:
+            self._end(thing)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn kafka-python's errors into `LogUnavailable`, with what to do about them."""
+    try:
+        yield
+    except KafkaError as error:
+        raise LogUnavailable(f"Kafka is unavailable: {_cause(error)}", RETRY_S) from error
+
+
+def milliseconds(seconds: float) -> int:
+    """Return `seconds` in the unit that kafka-python counts in."""
+    return round(seconds * 1_000)
+
+
+def _cause(error: KafkaError) -> str:
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return "a topic is missing; `thumbwheel topics create` makes it"
+    if isinstance(error, SaslAuthenticationFailedError | AuthorizationError):
+        return f"it refused us ({type(error).__name__}); see the kafka.sasl settings and the broker's access lists"
+    return f"{type(error).__name__}; see that the brokers of kafka.bootstrap_servers run and can be reached"
+
+
+def _password(settings: Kafka) -> str:
+    assert settings.sasl_password_file is not None  # Settings demand it
+    try:
+        return settings.sasl_password_file.read_text().strip()
+    except OSError as error:
+        raise InvalidConfig("kafka.sasl_password_file", f"can not be read: {error.strerror}") from error

@@ -1,0 +1,150 @@
+"""A real Apache Kafka broker (KRaft, one node) on loopback ports and a folder of its own, made to be killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+VERSION = "4.1.1"
+CURE = "no Kafka here; get it with: apt-get install default-jre-headless maven && make servers"
+_HEAP = "-Xmx384m"
+_START_S = 120.0
+_LOOK_S = 0.1
+
+_PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+num.network.threads=2
+num.io.threads=2
+log.cleaner.enable=false
+"""
+
+
+def libs() -> Path | None:
+    """Return the folder of Kafka's jars, None where there is no Java or no Kafka."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(os.environ.get("THUMBWHEEL_KAFKA_LIBS") or cache / "thumbwheel" / f"kafka-{VERSION}")
+    return folder if folder.is_dir() and shutil.which("java") else None
+
+
+class KafkaBroker:
+    """One broker. Its ports and its data stay the same over kills and restarts."""
+
+    def __init__(self, libs: Path, folder: Path) -> None:
+        """Format the storage in `folder`; nothing runs yet."""
+        self._libs = libs
+        self._folder = folder
+        self._properties = folder / "server.properties"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port, controller_port = _free_ports(2)
+        self._properties.write_text(
+            _PROPERTIES.format(port=self._port, controller_port=controller_port, data=folder / "data")
+        )
+        self._format()
+
+    @property
+    def bootstrap(self) -> str:
+        """Address for clients, `host:port`."""
+        return f"127.0.0.1:{self._port}"
+
+    def is_running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start, on what is stored, and return when clients are served. Does nothing while it runs."""
+        if self.is_running():
+            return
+        with (self._folder / "output.txt").open("ab") as output:
+            command = self._java("kafka.Kafka", str(self._properties))
+            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=self._folder)
+        ends = time.monotonic() + _START_S
+        while not self._answers():
+            if not self.is_running() or time.monotonic() > ends:
+                raise RuntimeError(f"Kafka did not start:\n{(self._folder / 'output.txt').read_text()[-4000:]}")
+            time.sleep(_LOOK_S)
+
+    def kill(self) -> None:
+        """End it by SIGKILL, in the middle of whatever it does."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Stop it by SIGSTOP: connections stay open and nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(60)
+            self._process = None
+
+    def _format(self) -> None:
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if cluster.startswith("-"):  # would be read as an option
+            cluster = f"A{cluster[1:]}"
+        command = self._java(
+            "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(self._properties)
+        )
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self._folder, check=False)
+        if done.returncode:
+            raise RuntimeError(f"Kafka's storage could not be formatted:\n{done.stdout}\n{done.stderr}")
+
+    def _java(self, *arguments: str) -> list[str]:
+        options = [_HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        return ["java", *options, "-cp", f"{self._libs}/*", *arguments]
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+
+@contextmanager
+def running_broker(libs: Path, folder: Path) -> Iterator[KafkaBroker]:
+    """Run a broker on `folder` while the block runs."""
+    broker = KafkaBroker(libs, folder)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
