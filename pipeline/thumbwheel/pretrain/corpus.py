@@ -9,7 +9,7 @@ any other text, one document a line                                  generate, p
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -19,7 +19,8 @@ from thumbwheel.records import Message
 
 ROLES: Final = ("system", "user", "assistant")
 MAX_LINE_CHARACTERS: Final = 100_000
-_NAMED_BAD_LINES: Final = 5
+_DESCRIBED_BAD_LINES: Final = 5
+_NUMBERED_BAD_LINES: Final = 20  # besides those described
 
 Chat = tuple[Message, ...]
 Row = TypeVar("Row")
@@ -62,11 +63,10 @@ def read_chats(path: Path) -> list[Chat]:
 
 
 def _lines(path: Path) -> list[str]:
+    """The lines as editors number them. Bytes that are no UTF-8 become lone surrogates (PEP 383), to be found later."""
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        problem = f"byte {error.start} is not UTF-8: save the file as UTF-8"
-        raise InvalidData(path.name, problem) from error
+        with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+            return [line.rstrip("\n") for line in file]
     except OSError as error:
         raise InvalidData(path.name, f"can not be read ({error.strerror}): check the path") from error
 
@@ -74,27 +74,42 @@ def _lines(path: Path) -> list[str]:
 def _parse(path: Path, lines: Iterable[str], parse: Callable[[str], Row]) -> list[Row]:
     """Parse every line that is not blank; collect what is wrong, and tell it all at once."""
     rows: list[Row] = []
-    problems: list[str] = []
+    problems: dict[int, str] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
+            _demand_utf8(line)
             if len(line) > MAX_LINE_CHARACTERS:
                 raise _BadLine(f"longer than {MAX_LINE_CHARACTERS} characters: split it")
             rows.append(parse(line))
         except _BadLine as error:
-            problems.append(f"line {number}: {error}")
+            problems[number] = str(error)
     _raise(path, problems)
     if not rows:
         raise InvalidData(path.name, "it has no rows: give at least one line")
     return rows
 
 
-def _raise(path: Path, problems: list[str]) -> None:
-    if problems:
-        more = len(problems) - _NAMED_BAD_LINES
-        tail = f"; and {more} more bad lines" if more > 0 else ""
-        raise InvalidData(path.name, "; ".join(problems[:_NAMED_BAD_LINES]) + tail)
+def _demand_utf8(line: str) -> None:
+    try:
+        line.encode()
+    except UnicodeEncodeError as error:
+        raise _BadLine(f"character {error.start + 1} is not UTF-8: save the file as UTF-8") from error
+
+
+def _raise(path: Path, problems: Mapping[int, str]) -> None:
+    """Raise InvalidData if there are problems: the first described, more by number, the rest counted."""
+    if not problems:
+        return
+    numbers = list(problems)
+    told = [f"line {number}: {problems[number]}" for number in numbers[:_DESCRIBED_BAD_LINES]]
+    more = numbers[_DESCRIBED_BAD_LINES:]
+    if more:
+        named = ", ".join(map(str, more[:_NUMBERED_BAD_LINES]))
+        rest = ", ..." if len(more) > _NUMBERED_BAD_LINES else ""
+        told.append(f"and {len(more):,} more bad lines: {named}{rest}")
+    raise InvalidData(path.name, "; ".join(told))
 
 
 def _object(line: str) -> dict[str, object]:
@@ -141,14 +156,14 @@ def _role(line: str) -> str | None:
     return role.strip().lower() if colon and role.strip().lower() in ROLES else None
 
 
+def _turn(line: str) -> None:
+    if _role(line) is None:
+        raise _BadLine("must begin with user:, assistant: or system:")
+
+
 def _transcripts(path: Path, lines: list[str]) -> Iterator[Chat]:
     """Yield dialogues of `role: text` lines; those without an assistant's turn teach nothing and are left out."""
-    problems = [
-        f"line {i}: must begin with user:, assistant: or system:"
-        for i, line in enumerate(lines, start=1)
-        if line.strip() and _role(line) is None
-    ]
-    _raise(path, problems)
+    _parse(path, lines, _turn)
     chat: list[Message] = []
     for line in [*lines, ""]:
         role, text = _role(line), line.partition(":")[2].strip()

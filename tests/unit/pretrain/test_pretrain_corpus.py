@@ -1,5 +1,6 @@
 """A user's data file: the four forms, and bad lines by number."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,33 @@ def test_bad_lines_are_named_by_number(tmp_path: Path) -> None:
 
 
 def test_many_bad_lines_are_counted_not_listed(tmp_path: Path) -> None:
-    with pytest.raises(InvalidData, match="and 7 more bad lines"):
+    with pytest.raises(InvalidData, match="; and 7 more bad lines: 6, 7, 8, 9, 10, 11, 12$"):
         read_labelled(written(tmp_path, "nope\n" * 12))
+    with pytest.raises(InvalidData, match="; and 1,025 more bad lines: 6, .*, 25, ...$") as refused:
+        read_labelled(written(tmp_path, "nope\n" * 1030))
+    assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("read", [read_labelled, read_chats])
+def test_a_line_that_is_not_utf8_hides_no_other(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    with pytest.raises(InvalidData) as refused:
+        read(written(tmp_path, b'{"text": "a", "label": "\xe4"}\n\r\nnope\n{"text": "\xff"}\n'))
+    told = str(refused.value).split("; ")
+    assert told[0] == "data.jsonl: line 1: character 25 is not UTF-8: save the file as UTF-8"
+    assert told[1].startswith("line 3: not JSON")
+    assert told[2] == "line 4: character 11 is not UTF-8: save the file as UTF-8"
+
+
+def test_transcripts_and_plain_text_name_lines_that_are_not_utf8(tmp_path: Path) -> None:
+    for text in (b"user: hi\nassistant: \xfc\n", b"One.\n\xfc\n"):
+        with pytest.raises(InvalidData, match="line 2: character [0-9]+ is not UTF-8"):
+            read_chats(written(tmp_path, text))
+
+
+def test_lines_are_numbered_as_editors_do(tmp_path: Path) -> None:
+    rows = '{"text": "a\u2028b\x85c", "label": "x"}\r\nnope\r{"text": "d", "label": "y"}\n[]\n'
+    with pytest.raises(InvalidData, match="line 2: not JSON: .*; line 4: not a JSON object"):
+        read_labelled(written(tmp_path, rows))
 
 
 def test_chats(tmp_path: Path) -> None:
@@ -78,7 +104,9 @@ def test_plain_text_is_a_document_a_line(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("content", "problem"), [(b"\xff\xfe", "byte 0 is not UTF-8"), (b"\n \n", "no rows")])
+@pytest.mark.parametrize(
+    ("content", "problem"), [(b"\xff\xfe", "line 1: character 1 is not UTF-8"), (b"\n \n", "no rows")]
+)
 def test_unreadable_and_empty(tmp_path: Path, content: bytes, problem: str) -> None:
     with pytest.raises(InvalidData, match=problem):
         read_chats(written(tmp_path, content))
