@@ -49,16 +49,6 @@ class FirstPolicySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstPolicy:
-    """What was trained: the folder it was saved to, its size, and the mean loss of the last tenth of the steps."""
-
-    folder: Path
-    parameters: int
-    tokens_seen: int
-    loss: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Example:
     """Token ids of a dialogue with the weight of each in the loss."""
 
@@ -72,7 +62,7 @@ def train_first_policy(
     seed: int,
     settings: FirstPolicySettings | None = None,
     progress: Progress | None = None,
-) -> FirstPolicy:
+) -> None:
     """Train on chats, or on plain text (one message of role `""` each), and save to `folder`.
 
     The same chats, seed and settings give the same weights. `progress` is told (step, steps, loss).
@@ -86,11 +76,8 @@ def train_first_policy(
     tokenizer = train_tokenizer(texts, settings.vocabulary, settings.max_tokens, chat=_is_chat(chats))
     examples = [_example(tokenizer, chat, settings) for chat in chats]
     model = build_model(tokenizer, settings)
-    losses = _train(model, examples, Random(seed), settings, progress)
+    _train(model, examples, Random(seed), settings, progress)
     save_causal(CausalPolicy(model.eval(), tokenizer), folder)
-    tail = losses[-max(1, len(losses) // 10) :]
-    tokens = sum(len(e.ids) for e in examples) * settings.steps * settings.batch_rows // len(examples)
-    return FirstPolicy(folder, sum(p.numel() for p in model.parameters()), tokens, sum(tail) / len(tail))
 
 
 def build_model(tokenizer: PreTrainedTokenizerBase, settings: FirstPolicySettings) -> PreTrainedModel:
@@ -141,13 +128,12 @@ def _train(
     rng: Random,
     settings: FirstPolicySettings,
     progress: Progress | None,
-) -> list[float]:
+) -> None:
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings))
     batches = _batches(examples, rng, settings.batch_rows)
-    losses: list[float] = []
     model.train()
     for step in range(settings.steps):
         loss = _weighted_loss(model, *next(batches))
@@ -156,10 +142,8 @@ def _train(
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        losses.append(loss.item())
         if progress:
-            progress(step + 1, settings.steps, losses[-1])
-    return losses
+            progress(step + 1, settings.steps, loss.item())
 
 
 def _rate(step: int, settings: FirstPolicySettings) -> float:

@@ -9,6 +9,7 @@ from random import Random
 
 from thumbwheel.simulate.crowd import Question
 from thumbwheel.simulate.message import HelpRequest
+from thumbwheel.simulate.users import label_quality
 from thumbwheel.simulate.world import World
 
 
@@ -49,7 +50,7 @@ def labelled_questions(rows: Sequence[tuple[str, str]], rng: Random) -> Iterator
 
 
 def _labelled_question(text: str, truth: str) -> Question:
-    return Question(text, lambda label: float(label == truth))
+    return Question(text, lambda label: label_quality(label, truth))
 
 
 def _intent_question(message: HelpRequest) -> Question:

@@ -1,7 +1,6 @@
 """Log-probabilities of replies under a causal policy, in float32 and over the full softmax.
 
-Shapes: B sequences, P longest prompt, Q = P - 1 of its tokens that another precedes, R longest reply, T = P + R tokens,
-V vocabulary, D hidden width.
+Shapes: B sequences, P longest prompt, R longest reply, T = P + R tokens, V vocabulary, D hidden width.
 Prompts are padded on the left and replies on the right, so every reply begins in column P.
 """
 
@@ -37,16 +36,6 @@ class ReplyBatch:
         """True where a reply has a token."""
         return self.mask_BT[:, self.prompt_width :]
 
-    @property
-    def prompt_ids_BQ(self) -> Tensor:
-        """Token ids of the prompts but the first, left-padded."""
-        return self.ids_BT[:, 1 : self.prompt_width]
-
-    @property
-    def prompt_mask_BQ(self) -> Tensor:
-        """True where a prompt has a token that another precedes."""
-        return self.mask_BT[:, : self.prompt_width - 1]
-
 
 def pack(prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], pad_id: int = 0) -> ReplyBatch:
     """Pad prompts on the left and replies on the right into one batch of B rows."""
@@ -71,22 +60,15 @@ class ReplyOutputs:
     """What a forward pass says at the position before each reply token (`R` of them) and after the last one.
 
     Logits are float32 and already divided by the temperature. `hidden_BSD` has S = R + 1 columns: column t is the
-    state that predicts reply token t, column t + 1 the state that has read it. `prompt_logits_BQV` foretell the
-    prompt's own tokens; Q is 0 where they were not asked for.
+    state that predicts reply token t, column t + 1 the state that has read it.
     """
 
     logits_BRV: Tensor
     hidden_BSD: Tensor
-    prompt_logits_BQV: Tensor
 
 
-def forward_replies(
-    model: PreTrainedModel, batch: ReplyBatch, temperature: float, *, prompt: bool = False
-) -> ReplyOutputs:
-    """Run the model once over a batch. `temperature` > 0 is the one the replies were sampled at.
-
-    With `prompt` the prompts' own tokens are foretold too, which costs the width of the vocabulary a token.
-    """
+def forward_replies(model: PreTrainedModel, batch: ReplyBatch, temperature: float) -> ReplyOutputs:
+    """Run the model once over a batch. `temperature` > 0 is the one the replies were sampled at."""
     S = batch.reply_ids_BR.shape[1] + 1
     out = model(
         input_ids=batch.ids_BT,
@@ -94,10 +76,10 @@ def forward_replies(
         position_ids=position_ids(batch.mask_BT),
         output_hidden_states=True,
         use_cache=False,
-        logits_to_keep=0 if prompt else S,
+        logits_to_keep=S,
     )
     logits = out.logits.float() / temperature
-    return ReplyOutputs(logits[:, -S:-1], out.hidden_states[-1][:, -S:].float(), logits[:, :-S])
+    return ReplyOutputs(logits[:, :-1], out.hidden_states[-1][:, -S:].float())
 
 
 def gather_logprobs(logits_BRV: Tensor, ids_BR: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from tiny_policy import tiny_gpt2, tiny_policy
 from transformers import PreTrainedModel
 
-from thumbwheel.policy.scoring import forward_replies, gather_logprobs, pack, perplexity, reply_logprobs, score_replies
+from thumbwheel.policy.scoring import pack, perplexity, reply_logprobs, score_replies
 
 POLICY = tiny_policy()
 PROMPTS = [[1, 4, 40, 41, 42, 43, 2, 5], [1, 4, 50], [1, 4, 61, 62, 63]]
@@ -43,17 +43,6 @@ def test_padding_with_the_end_token_changes_nothing() -> None:
     zero = reply_logprobs(POLICY.model, pack(PROMPTS, REPLIES, pad_id=0), 1.0)
     end = reply_logprobs(POLICY.model, pack(PROMPTS, REPLIES, pad_id=2), 1.0)
     assert torch.allclose(zero, end, atol=1e-5)
-
-
-def test_prompt_tokens_are_foretold_too() -> None:
-    batch = pack(PROMPTS, REPLIES)
-    outputs = forward_replies(POLICY.model, batch, 1.0, prompt=True)
-    logprobs_BQ = gather_logprobs(outputs.prompt_logits_BQV, batch.prompt_ids_BQ)
-    assert batch.prompt_mask_BQ.sum(-1).tolist() == [7, 2, 4]
-    for row, prompt in enumerate(PROMPTS):
-        expected = by_hand(prompt[:1], prompt[1:], 1.0)
-        assert logprobs_BQ[row][batch.prompt_mask_BQ[row]].tolist() == pytest.approx(expected, abs=1e-4)
-    assert forward_replies(POLICY.model, batch, 1.0).prompt_logits_BQV.shape[1] == 0
 
 
 def test_perplexity_is_over_tokens_not_texts() -> None:
