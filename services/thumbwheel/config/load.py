@@ -1,7 +1,7 @@
 """Where settings come from: flags over the environment over a file over the defaults.
 
 Nothing is ignored: a name that no setting has is an error, in the file and in the environment, and so is a value
-out of range.
+out of range. All errors are told at once, each with the name as it was written where it came from.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from thumbwheel.config.settings import Settings, Unit
 from thumbwheel.errors import InvalidConfig
@@ -28,6 +29,7 @@ DEFAULT = "default"
 # Not settings: which servers tests demand, and the token of `thumbwheel vote --response-id`.
 _OTHER_VARIABLES = frozenset({FILE_VARIABLE, "THUMBWHEEL_REQUIRE", "THUMBWHEEL_TOKEN"})
 _HIDDEN = "(hidden)"
+_TOLD_PROBLEMS = 20
 _TYPE_NAMES: Mapping[object, str] = {bool: "true or false", Path: "path", type(None): "empty"}
 _PLAIN_UNITS = ("", "count", "fraction", "port", "ratio")
 
@@ -69,13 +71,14 @@ def load_settings(file: Path | None, flags: Mapping[str, str]) -> Loaded:
 
     `flags` maps dotted names (`classify.mode`) to texts. Without `file`, the environment's THUMBWHEEL_CONFIG
     names one; else `thumbwheel.toml` in the working folder or in the home folder is read, if there is one.
-    Raises InvalidConfig: a name is unknown, a value out of range, or the file unreadable.
+    Raises InvalidConfig: names are unknown, values out of range, or the file unreadable; tells of all of them.
     """
     names = dict(walk(Settings))
-    given = _from_environment(names) | _from_flags(names, flags)
+    problems: list[InvalidConfig] = []
+    given = _from_environment(names, problems) | _from_flags(names, flags, problems)
     path = _choose_file(file, given)
-    merged = (_from_file(names, path) if path else {}) | given
-    settings = _validate(merged, names)
+    merged = (_from_file(names, path, problems) if path else {}) | given
+    settings = _validate(merged, names, problems)
     origins = {name: merged[name].origin if name in merged else DEFAULT for name in names}
     return Loaded(settings, origins)
 
@@ -150,20 +153,20 @@ def _shown(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _from_flags(names: Iterable[str], flags: Mapping[str, str]) -> dict[str, _Value]:
-    for name in flags:
-        _demand_known(name, name, names)
-    return {name: _Value(text, "flag", name) for name, text in flags.items()}
+def _from_flags(names: Iterable[str], flags: Mapping[str, str], problems: list[InvalidConfig]) -> dict[str, _Value]:
+    written = {name: "--home" if name == "home" else f"--set {name}" for name in flags}
+    known = {name: text for name, text in flags.items() if _is_known(name, written[name], names, problems)}
+    return {name: _Value(text, "flag", written[name]) for name, text in known.items()}
 
 
-def _from_environment(names: Iterable[str]) -> dict[str, _Value]:
+def _from_environment(names: Iterable[str], problems: list[InvalidConfig]) -> dict[str, _Value]:
     variables = {PREFIX + name.replace(".", "__").upper(): name for name in names}
     values = {}
     for variable, text in os.environ.items():
         if not variable.startswith(PREFIX) or variable in _OTHER_VARIABLES or _is_service_link(variable, text):
             continue
-        _demand_known(variable, variable, variables)
-        values[variables[variable]] = _Value(text, f"environment {variable}", variable)
+        if _is_known(variable, variable, variables, problems):
+            values[variables[variable]] = _Value(text, f"environment {variable}", variable)
     return values
 
 
@@ -173,21 +176,22 @@ def _is_service_link(variable: str, text: str) -> bool:
     return variable.endswith("_PORT") and "://" in text
 
 
-def _from_file(names: Iterable[str], path: Path) -> dict[str, _Value]:
+def _from_file(names: Iterable[str], path: Path, problems: list[InvalidConfig]) -> dict[str, _Value]:
     values = {}
-    for name, value in _flatten(_read(path), names):
-        _demand_known(name, f"{path}: {name}", names)
-        values[name] = _Value(value, f"file {path}", f"{path}: {name}")
+    for name, value in _flatten(_read(path, problems), names):
+        if _is_known(name, f"{path}: {name}", names, problems):
+            values[name] = _Value(value, f"file {path}", f"{path}: {name}")
     return values
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, problems: list[InvalidConfig]) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InvalidConfig(str(path), f"the configuration file can't be read ({error.strerror})") from error
+        problems.append(InvalidConfig(str(path), f"the configuration file can't be read ({error.strerror})"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidConfig(str(path), f"is not TOML: {error}") from error
+        problems.append(InvalidConfig(str(path), f"is not TOML: {error}"))
+    return {}
 
 
 def _flatten(table: Mapping[str, Any], names: Iterable[str], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -208,33 +212,59 @@ def _choose_file(file: Path | None, given: Mapping[str, _Value]) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _demand_known(name: str, written: str, names: Iterable[str]) -> None:
+def _is_known(name: str, written: str, names: Iterable[str], problems: list[InvalidConfig]) -> bool:
     if name in names:
-        return
+        return True
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     cure = f"did you mean {near[0]}?" if near else "`thumbwheel config show` lists them all"
-    raise InvalidConfig(written, f"is not a setting; {cure}")
+    problems.append(InvalidConfig(written, f"is not a setting; {cure}"))
+    return False
 
 
-def _validate(merged: Mapping[str, _Value], names: Mapping[str, FieldInfo]) -> Settings:
+def _validate(merged: Mapping[str, _Value], names: Mapping[str, FieldInfo], problems: list[InvalidConfig]) -> Settings:
+    """Return the settings. Raises InvalidConfig with the earlier `problems` and those of the values."""
     tree: dict[str, Any] = {}
     for name, value in merged.items():
         section, _, leaf = name.rpartition(".")
         (tree.setdefault(section, {}) if section else tree)[leaf] = value.value
     try:
-        return Settings.model_validate(tree)
+        settings = Settings.model_validate(tree)
     except ValidationError as error:
-        raise _refusal(error, merged, names) from error
+        wrong = error.errors(include_url=False, include_context=False)
+        raise _together([*problems, *(_refusal(one, merged, names) for one in wrong)]) from error
+    if problems:
+        raise _together(problems)
+    return settings
 
 
-def _refusal(error: ValidationError, merged: Mapping[str, _Value], names: Mapping[str, FieldInfo]) -> InvalidConfig:
-    """Name the first wrong field as its writer knows it, what is allowed, and what stood there."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
-    written = merged[name].written if name in merged else name
-    if first["type"] == "value_error" or name not in names:
-        return InvalidConfig(written, first["msg"].removeprefix("Value error, "))
-    found = _HIDDEN if names[name].annotation is SecretStr else repr(first["input"])
+def _together(problems: Sequence[InvalidConfig]) -> InvalidConfig:
+    """Return one error that tells of all."""
+    if len(problems) == 1:
+        return problems[0]
+    told = "".join(f"\n  {one}" for one in problems[:_TOLD_PROBLEMS])
+    more = len(problems) - _TOLD_PROBLEMS
+    return InvalidConfig(
+        "", f"{len(problems)} settings are wrong:{told}" + (f"\n  and {more} more" if more > 0 else "")
+    )
+
+
+def _refusal(error: ErrorDetails, merged: Mapping[str, _Value], names: Mapping[str, FieldInfo]) -> InvalidConfig:
+    """Name a wrong field as its writer knows it, what is allowed, and what stood there."""
+    parts = [str(part) for part in error["loc"]]
+    # Below a field whose type is a choice, the location goes on with the choices.
+    name = next((found for end in range(len(parts), 0, -1) if (found := ".".join(parts[:end])) in names), "")
+    if not name:
+        section = ".".join(parts)
+        concerned = ", ".join(value.written for key, value in merged.items() if key.startswith(f"{section}."))
+        return InvalidConfig(section, _plain(error) + (f"; set by {concerned}" if concerned else ""))
+    written = merged[name].written
+    if error["type"] == "value_error":
+        return InvalidConfig(written, _plain(error))
+    found = _HIDDEN if names[name].annotation is SecretStr else repr(error["input"])
     unit = _unit(names[name])
     limit = allowed(names[name]) + ("" if unit in _PLAIN_UNITS else f" {unit}")
     return InvalidConfig(written, f"must be {limit}, got {found}")
+
+
+def _plain(error: ErrorDetails) -> str:
+    return error["msg"].removeprefix("Value error, ")

@@ -87,6 +87,7 @@ def test_the_file_is_found_where_it_is_named_or_kept(tmp_path: Path, monkeypatch
         ("classify.probability_floor = nan", "classify.probability_floor", "must be 0.0 to 0.5, got nan"),
         ("schedule.cron = '61 * * * *'", "schedule.cron", "must be a cron expression of five fields"),
         ("schedule.cron = '* * * * * *'", "schedule.cron", "must be a cron expression of five fields"),
+        ("gates.blocked_words = 3", "gates.blocked_words", "must be path or empty, got 3"),
         ("generate.max_new_tokens = 8", "generate", "default_new_tokens must be at most max_new_tokens, 8"),
     ],
 )
@@ -114,8 +115,43 @@ def test_a_variable_out_of_range_is_named_as_it_was_written(monkeypatch: pytest.
 
 
 def test_an_unknown_flag_is_refused() -> None:
-    with pytest.raises(InvalidConfig, match=r"^ingest.batches: is not a setting; did you mean ingest.batch\?$"):
+    with pytest.raises(InvalidConfig, match=r"^--set ingest.batches: is not a setting; did you mean ingest.batch\?$"):
         load_settings(None, {"ingest.batches": "1"})
+
+
+def test_everything_that_is_wrong_is_told_at_once_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text("serve.port = 70000\ngenerate.max_new_tokens = 8\n[clasify]\nmode = 'argmax'\n")
+    monkeypatch.setenv("THUMBWHEEL_INGEST__BATCH", "0")
+    monkeypatch.setenv("THUMBWHEEL_SERVE__PROT", "1")
+    with pytest.raises(InvalidConfig) as caught:
+        load_settings(file, {"classify.mode": "best", "serv.port": "3"})
+    head, *told = str(caught.value).splitlines()
+    assert head == "7 settings are wrong:"
+    assert set(told) == {
+        "  THUMBWHEEL_SERVE__PROT: is not a setting; did you mean THUMBWHEEL_SERVE__PORT?",
+        "  --set serv.port: is not a setting; did you mean serve.port?",
+        f"  {file}: clasify.mode: is not a setting; did you mean classify.mode?",
+        f"  {file}: serve.port: must be 0 to 65,535, got 70000",
+        "  THUMBWHEEL_INGEST__BATCH: must be 1 to 10,000, got '0'",
+        "  --set classify.mode: must be sample or argmax, got 'best'",
+        f"  generate: default_new_tokens must be at most max_new_tokens, 8; set by {file}: generate.max_new_tokens",
+    }
+
+
+def test_a_file_that_can_not_be_read_hides_no_wrong_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THUMBWHEEL_INGEST__BATCH", "0")
+    with pytest.raises(InvalidConfig, match=r"(?s)2 settings are wrong:.*can't be read.*INGEST__BATCH: must be"):
+        load_settings(tmp_path / "absent.toml", {})
+
+
+def test_a_file_of_nonsense_is_told_in_part() -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        load_settings(None, {f"nonsense.{number}": "" for number in range(50)})
+    lines = str(caught.value).splitlines()
+    assert (lines[0], len(lines), lines[-1]) == ("50 settings are wrong:", 22, "  and 30 more")
 
 
 def test_variables_of_a_kubernetes_service_of_that_name_are_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
