@@ -1,4 +1,4 @@
-"""For the whole run: a Kafka broker for the tests that ask for one.
+"""For the whole run: a Kafka broker and a PostgreSQL server for the tests that ask for one.
 
 And a thread that a test left behind must not keep the run from ending, nor stay unnoticed.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import kafka_server
 import pytest
+from postgres_server import CURE, PostgresServer, find_binaries, running_server
 
 _status = pytest.StashKey[int]()
 
@@ -47,3 +48,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(config.stash.get(_status, 1))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server that all tests share."""
+    binaries = find_binaries()
+    if binaries is None:
+        if "postgres" in os.environ.get("THUMBWHEEL_REQUIRE", ""):
+            pytest.fail(CURE)
+        pytest.skip(CURE)
+    with running_server(binaries) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of a database of this test's own, with all tables and no rows."""
+    with postgres.database() as url:
+        yield url

@@ -1,56 +1,40 @@
-"""The engine: one connection pool for a database URL, set up so that a committed transaction survives a power cut."""
+"""The engine: one connection pool for a database URL. What each database needs is in its own `..._setup.py`."""
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Any
+from sqlalchemy import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
-from thumbwheel.database.transactions import READ_ONLY
+from thumbwheel.database.postgres_setup import postgres_engine
+from thumbwheel.database.sqlite_setup import sqlite_engine
 from thumbwheel.errors import InvalidConfig
 
-BUSY_TIMEOUT_S = 10.0
-
-# WAL with FULL: a commit is on the disk when it returns. secure_delete and temp_store: erased text leaves no copy
-# in free pages or in temporary files.
-_PRAGMAS = (
-    f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}",
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA secure_delete = ON",
-    "PRAGMA temp_store = MEMORY",
-)
+_ENGINES = {
+    "sqlite": sqlite_engine,
+    "postgresql": postgres_engine,
+    "postgresql+psycopg": postgres_engine,
+}
+_CURE = "write sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE"
 
 
 def connect(url: str) -> Engine:
-    """Return an engine for a `sqlite:///file` URL. Opens nothing yet; `dispose()` closes its connections.
+    """Return an engine for the URL of an SQLite file or a PostgreSQL database. Opens nothing yet.
 
     A transaction of this engine takes the write lock at its start (so it can not fail half way for another
-    writer), unless it is opened by `reading`.
+    writer), unless it is opened by `reading`. `dispose()` closes its connections.
 
     Raises:
         InvalidConfig: the URL is malformed or names a database this version has no support for.
     """
+    parsed = _parsed(url)
+    make = _ENGINES.get(parsed.drivername)
+    if make is None:
+        raise InvalidConfig("database.url", f"{parsed.drivername} is not supported; {_CURE}")
+    return make(parsed)
+
+
+def _parsed(url: str) -> URL:
     try:
-        engine = create_engine(make_url(url))
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise InvalidConfig("database_url", "not a usable database URL; write sqlite:///FILE") from error
-    if engine.dialect.name != "sqlite":
-        raise InvalidConfig("database_url", f"{engine.dialect.name} is not supported; write sqlite:///FILE")
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # the driver begins no transactions of its own: `_begin` does
-    for pragma in _PRAGMAS:
-        connection.execute(pragma).close()
-
-
-def _begin(connection: Connection) -> None:
-    reads = connection.get_execution_options().get(READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        return make_url(url)
+    except (ArgumentError, ValueError):  # their texts may quote a part of the password
+        raise InvalidConfig("database.url", f"not a usable database URL; {_CURE}") from None

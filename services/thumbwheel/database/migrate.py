@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from thumbwheel.database.postgres_setup import take_time
 from thumbwheel.database.transactions import reading, writing
 from thumbwheel.errors import SchemaMismatch
 
@@ -56,6 +57,7 @@ def _run(engine: Engine, target: str) -> None:
     from alembic import command  # slow to import, and needed only when there is something to do
 
     with writing(engine) as connection:
+        take_time(connection)
         found = _revision(connection)
         _refuse_newer(found)
         config = _config(connection)

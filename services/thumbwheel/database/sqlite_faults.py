@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import NamedTuple
 
-
-class Fault(NamedTuple):
-    """A condition of the disk or of the file, not of the program."""
-
-    problem: str
-    retry_after_s: float
-
+from thumbwheel.database.faults import Fault
 
 _FAULTS = {
     sqlite3.SQLITE_FULL: Fault("the disk, or the size it is bounded to, is full; free some space", 5.0),

@@ -16,18 +16,26 @@ from thumbwheel.registry.port import NewVersion, Registry
 from thumbwheel.registry.sql import SqlRegistry
 
 
-def sql(home: Path) -> SqlRegistry:
-    engine = connect(f"sqlite:///{home / 'store.sqlite'}")
+def sql(url: str, home: Path) -> SqlRegistry:
+    engine = connect(url)
     migrate(engine)
     return SqlRegistry(engine, home / "versions")
 
 
-ADAPTERS: dict[str, Callable[[Path], SqlRegistry]] = {"sql": sql}
+def sqlite(_request: pytest.FixtureRequest, home: Path) -> SqlRegistry:
+    return sql(f"sqlite:///{home / 'store.sqlite'}", home)
+
+
+def postgresql(request: pytest.FixtureRequest, home: Path) -> SqlRegistry:
+    return sql(request.getfixturevalue("postgres_url"), home)
+
+
+ADAPTERS: dict[str, Callable[[pytest.FixtureRequest, Path], SqlRegistry]] = {"sqlite": sqlite, "postgresql": postgresql}
 
 
 @pytest.fixture(params=ADAPTERS)
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registry]:
-    registry = ADAPTERS[request.param](tmp_path)
+    registry = ADAPTERS[request.param](request, tmp_path)
     yield registry
     registry.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_the_report_names_versions_that_learned_from_the_user(store: FeedbackSto
     assert list(store.erase_user("me").versions_trained_on_it) == ["bank/v3", "bank/v4"]
 
 
-def test_no_byte_of_the_user_stays_on_the_disk(store: FeedbackStore, tmp_path: Path) -> None:
+def test_no_byte_of_the_user_stays_on_the_disk(store: FeedbackStore, files: Callable[[], list[Path]]) -> None:
     order = random.Random(3)
     for number in range(600):
         mine = order.random() < 0.1
@@ -104,8 +105,9 @@ def test_no_byte_of_the_user_stays_on_the_disk(store: FeedbackStore, tmp_path: P
     offset = store.offset("c", FEEDBACK, 0)
     store.apply(Batch("c", FEEDBACK, 0, offset, offset + 1, dead_letters=[poison]))
     assert store.count_dead_letters() > 1
+    assert any(b"forg" in file.read_bytes() for file in files())
     store.erase_user("forgetme")
-    files = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    assert any(b"keepme" in content for content in files.values())
-    assert [name for name, content in files.items() if b"forg" in content] == []
+    contents = {file.name: file.read_bytes() for file in files()}
+    assert any(b"keepme" in content for content in contents.values())
+    assert [name for name, content in contents.items() if b"forg" in content] == []
     assert store.count_dead_letters() == 0

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from thumbwheel.database import engine as engine_module
+from thumbwheel.database import sqlite_setup
 from thumbwheel.database.engine import connect
 from thumbwheel.database.scrub import scrub
 from thumbwheel.database.transactions import reading, writing
@@ -84,7 +84,7 @@ def test_writers_that_read_first_do_not_lose_updates(engine: Engine) -> None:
 
 
 def test_a_locked_database_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "_PRAGMAS", ("PRAGMA busy_timeout = 1", "PRAGMA journal_mode = WAL"))
+    monkeypatch.setattr(sqlite_setup, "_PRAGMAS", ("PRAGMA busy_timeout = 1", "PRAGMA journal_mode = WAL"))
     engine = connect(f"sqlite:///{tmp_path / 'db.sqlite'}")
     with writing(engine), pytest.raises(Unavailable, match="keeps it locked") as refused, writing(engine):
         pass
@@ -129,10 +129,19 @@ def test_a_defect_passes_as_it_is(engine: Engine) -> None:
         connection.execute(text("INSERT INTO t (id) VALUES (1), (1)"))
 
 
-@pytest.mark.parametrize("url", ["no url", "mysql://host/db", "nonsense://host/db"])
+@pytest.mark.parametrize("url", ["no url", "mysql://host/db", "nonsense://host/db", "postgresql+asyncpg://host/db"])
 def test_other_urls_are_refused_by_name(url: str) -> None:
-    with pytest.raises(InvalidConfig, match="database_url.*sqlite:///FILE"):
+    with pytest.raises(InvalidConfig, match=r"^database\.url: .*sqlite:///FILE or postgresql\+psycopg://"):
         connect(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg://u:sec:ret@host:po rt/db", "postgresql+psycopg://u:p@host:secret/db"]
+)
+def test_a_malformed_url_is_not_quoted(url: str) -> None:
+    with pytest.raises(InvalidConfig) as refused:
+        connect(url)
+    assert "sec" not in str(refused.value) and refused.value.__cause__ is None
 
 
 def test_an_erasure_that_a_reader_hinders_says_so(engine: Engine, tmp_path: Path) -> None:

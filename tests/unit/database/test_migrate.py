@@ -13,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from postgres_server import PostgresServer
 from sqlalchemy import Engine, inspect, select, text
 
 from thumbwheel.database import migrations
@@ -22,9 +23,20 @@ from thumbwheel.database.schema import counters, metadata, registry_generation
 from thumbwheel.errors import SchemaMismatch
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'db.sqlite'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database(empty=True) as url:
+        yield url
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = connect(f"sqlite:///{tmp_path / 'db.sqlite'}")
+def engine(url: str) -> Iterator[Engine]:
+    made = connect(url)
     yield made
     made.dispose()
 
@@ -68,8 +80,7 @@ def test_head_is_the_newest_migration_that_ships() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_many_may_migrate_at_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'db.sqlite'}"
+def test_many_may_migrate_at_once(url: str) -> None:
     failures: list[Exception] = []
 
     def start() -> None:
@@ -120,7 +131,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(engine: Engine, mo
     assert tables(engine) == set(metadata.tables)
 
 
-def test_a_refusal_is_all_that_is_said(engine: Engine, tmp_path: Path) -> None:
+def test_a_refusal_is_all_that_is_said(engine: Engine, url: str) -> None:
     migrate(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -133,6 +144,6 @@ def test_a_refusal_is_all_that_is_said(engine: Engine, tmp_path: Path) -> None:
         "try: migrate(connect(sys.argv[1]))\n"
         "except SchemaMismatch: print('refused')\n"
     )
-    arguments = [sys.executable, "-c", start, f"sqlite:///{tmp_path / 'db.sqlite'}"]
+    arguments = [sys.executable, "-c", start, url]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("refused\n", "")

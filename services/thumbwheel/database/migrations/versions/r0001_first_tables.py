@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from thumbwheel.database.migrations.types import TEXT
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -46,14 +48,14 @@ def downgrade() -> None:
 def _registry() -> None:
     op.create_table(
         "versions",
-        sa.Column("policy", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("policy", TEXT, nullable=False),
+        sa.Column("version", TEXT, nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("parent", sa.Text(), nullable=False),
-        sa.Column("digest", sa.Text(), nullable=False),
-        sa.Column("manifest", sa.Text(), nullable=False),
-        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("parent", TEXT, nullable=False),
+        sa.Column("digest", TEXT, nullable=False),
+        sa.Column("manifest", TEXT, nullable=False),
+        sa.Column("run_id", TEXT, nullable=False),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("policy", "version", name=op.f("pk_versions")),
         sa.UniqueConstraint("policy", "seq", name=op.f("uq_versions_policy_seq")),
@@ -61,9 +63,9 @@ def _registry() -> None:
     op.create_index(op.f("ix_versions_policy_run_id"), "versions", ["policy", "run_id"], unique=False)
     op.create_table(
         "channels",
-        sa.Column("policy", sa.Text(), nullable=False),
-        sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("policy", TEXT, nullable=False),
+        sa.Column("channel", TEXT, nullable=False),
+        sa.Column("version", TEXT, nullable=False),
         sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("policy", "channel", name=op.f("pk_channels")),
     )
@@ -71,13 +73,13 @@ def _registry() -> None:
         "channel_history",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
-        sa.Column("policy", sa.Text(), nullable=False),
-        sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("previous", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("evidence_digest", sa.Text(), nullable=False),
+        sa.Column("policy", TEXT, nullable=False),
+        sa.Column("channel", TEXT, nullable=False),
+        sa.Column("previous", TEXT, nullable=False),
+        sa.Column("version", TEXT, nullable=False),
+        sa.Column("actor", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("evidence_digest", TEXT, nullable=False),
         sa.Column("is_rollback", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_channel_history")),
         sqlite_autoincrement=True,
@@ -94,24 +96,24 @@ def _registry() -> None:
 def _ingest() -> None:
     op.create_table(
         "consumer_offsets",
-        sa.Column("consumer", sa.Text(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("consumer", TEXT, nullable=False),
+        sa.Column("topic", TEXT, nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("next_offset", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("consumer", "topic", "partition", name=op.f("pk_consumer_offsets")),
     )
     op.create_table(
         "counters",
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_counters")),
     )
     op.create_table(
         "responses",
-        sa.Column("response_id", sa.Text(), nullable=False),
-        sa.Column("policy", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("user_hash", sa.Text(), nullable=False),
+        sa.Column("response_id", TEXT, nullable=False),
+        sa.Column("policy", TEXT, nullable=False),
+        sa.Column("version", TEXT, nullable=False),
+        sa.Column("user_hash", TEXT, nullable=False),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("response_id", name=op.f("pk_responses")),
@@ -121,10 +123,10 @@ def _ingest() -> None:
     op.create_table(
         "dead_letters",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("topic", TEXT, nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("offset", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
@@ -136,10 +138,10 @@ def _votes() -> None:
     op.create_table(
         "feedback_events",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
-        sa.Column("rater", sa.Text(), nullable=False),
-        sa.Column("feedback_id", sa.Text(), nullable=False),
-        sa.Column("response_id", sa.Text(), nullable=False),
-        sa.Column("policy", sa.Text(), nullable=False),
+        sa.Column("rater", TEXT, nullable=False),
+        sa.Column("feedback_id", TEXT, nullable=False),
+        sa.Column("response_id", TEXT, nullable=False),
+        sa.Column("policy", TEXT, nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_feedback_events")),
         sa.UniqueConstraint("feedback_id", "rater", name=op.f("uq_feedback_events_feedback_id_rater")),
@@ -154,14 +156,14 @@ def _votes() -> None:
     op.create_index(op.f("ix_feedback_events_response_id"), "feedback_events", ["response_id"], unique=False)
     op.create_table(
         "current_votes",
-        sa.Column("response_id", sa.Text(), nullable=False),
-        sa.Column("rater", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("response_id", TEXT, nullable=False),
+        sa.Column("rater", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("policy", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("policy", TEXT, nullable=False),
+        sa.Column("version", TEXT, nullable=False),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
-        sa.Column("feedback_id", sa.Text(), nullable=False),
+        sa.Column("feedback_id", TEXT, nullable=False),
         sa.Column("retracted", sa.Boolean(), nullable=False),
         sa.Column("thumb_up", sa.Boolean(), nullable=True),
         sa.Column("rating", sa.Integer(), nullable=True),
@@ -177,11 +179,11 @@ def _votes() -> None:
     op.create_index(op.f("ix_current_votes_rater_time_us"), "current_votes", ["rater", "time_us"], unique=False)
     op.create_table(
         "orphans",
-        sa.Column("rater", sa.Text(), nullable=False),
-        sa.Column("feedback_id", sa.Text(), nullable=False),
-        sa.Column("response_id", sa.Text(), nullable=False),
+        sa.Column("rater", TEXT, nullable=False),
+        sa.Column("feedback_id", TEXT, nullable=False),
+        sa.Column("response_id", TEXT, nullable=False),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("topic", TEXT, nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
@@ -195,28 +197,28 @@ def _votes() -> None:
 def _runs() -> None:
     op.create_table(
         "leases",
-        sa.Column("policy", sa.Text(), nullable=False),
-        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("policy", TEXT, nullable=False),
+        sa.Column("holder", TEXT, nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("expires_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("policy", name=op.f("pk_leases")),
     )
     op.create_table(
         "runs",
-        sa.Column("run_id", sa.Text(), nullable=False),
-        sa.Column("policy", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("step", sa.Text(), nullable=False),
-        sa.Column("parent_version", sa.Text(), nullable=False),
+        sa.Column("run_id", TEXT, nullable=False),
+        sa.Column("policy", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("step", TEXT, nullable=False),
+        sa.Column("parent_version", TEXT, nullable=False),
         sa.Column("started_us", sa.BigInteger(), nullable=False),
         sa.Column("ended_us", sa.BigInteger(), nullable=False),
-        sa.Column("candidate_version", sa.Text(), nullable=False),
+        sa.Column("candidate_version", TEXT, nullable=False),
         sa.Column("watermark", sa.BigInteger(), nullable=False),
         sa.Column("votes", sa.BigInteger(), nullable=False),
-        sa.Column("summary", sa.Text(), nullable=False),
-        sa.Column("error", sa.Text(), nullable=False),
-        sa.Column("report_path", sa.Text(), nullable=False),
-        sa.Column("gates", sa.Text(), nullable=False),
+        sa.Column("summary", TEXT, nullable=False),
+        sa.Column("error", TEXT, nullable=False),
+        sa.Column("report_path", TEXT, nullable=False),
+        sa.Column("gates", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_runs")),
     )
     op.create_index(op.f("ix_runs_policy_started_us"), "runs", ["policy", "started_us"], unique=False)

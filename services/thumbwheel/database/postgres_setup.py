@@ -1,0 +1,92 @@
+"""A PostgreSQL connection: its pool and timeouts, and how transactions begin.
+
+One transaction writes at a time, held back by an advisory lock of the database, as SQLite's write lock holds it. What
+is read inside stays true until the commit, so nothing can conflict or deadlock, sequences become visible in their
+order, and a vote can not miss an answer that another worker is just storing. A writer that stops half way (frozen,
+or cut off from the network) is ended by the server after `IDLE_S`, its transaction is rolled back, and it is fenced
+when it wakes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from thumbwheel.database.transactions import BARE, READ_ONLY
+from thumbwheel.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    import psycopg
+
+CONNECT_S = 5
+STATEMENT_S = 60
+LOCK_S = 10
+IDLE_S = 30
+
+POOL_SIZE = 10
+_POOL_WAIT_S = 10.0
+_RECYCLE_S = 1_800
+
+_LIMITS = (
+    ("statement_timeout", STATEMENT_S),
+    ("lock_timeout", LOCK_S),
+    ("idle_in_transaction_session_timeout", IDLE_S),
+)
+_WRITER_LOCK = 0x7468756D62
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# READ COMMITTED: every statement after the lock sees what the writer before committed. One message, one round trip.
+_WRITE = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock({_WRITER_LOCK})"
+# `off` would answer before the commit is on the disk; anything stronger than `on` is the operator's wish.
+_DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+
+
+def postgres_engine(url: URL) -> Engine:
+    """Return an engine for a server. What the URL says of timeouts and options wins over what is set here."""
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args=_connect_args(url),
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=_POOL_WAIT_S,
+        pool_recycle=_RECYCLE_S,
+        use_native_hstore=False,
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def take_time(connection: Connection) -> None:
+    """Let the statements of this transaction take as long as they need (not their waiting for locks)."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+
+def _connect_args(url: URL) -> dict[str, str]:
+    limits = " ".join(f"-c {name}={seconds}s" for name, seconds in _LIMITS)
+    chosen = {name: url.query[name] for name in ("connect_timeout", "application_name") if name in url.query}
+    given = url.query.get("options", "")
+    options = given if isinstance(given, str) else " ".join(given)
+    defaults = {"connect_timeout": str(CONNECT_S), "application_name": "thumbwheel"}
+    return {
+        **defaults,
+        **{name: str(value) for name, value in chosen.items()},
+        "options": f"{limits} {options}".strip(),
+    }
+
+
+def _prepare(connection: psycopg.Connection, _record: Any) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise InvalidConfig("database.url", f"the database has the encoding {encoding}; make one with ENCODING 'UTF8'")
+    connection.autocommit = True  # the driver begins no transactions of its own: `_begin` does
+    connection.execute(_DURABLE)
+
+
+def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if not options.get(BARE, False):
+        connection.exec_driver_sql(_READ if options.get(READ_ONLY, False) else _WRITE).close()
