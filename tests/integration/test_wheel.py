@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -48,3 +49,29 @@ def test_the_installed_wheel_runs_from_an_empty_folder(wheel: Path, tmp_path: Pa
     [found] = said("-c", "import thumbwheel; print(*thumbwheel.__path__)").split()
     assert found.startswith(str(tmp_path / "environment"))
     assert '"check": "torch"' in said("-m", "thumbwheel.cli", "--home", "home", "doctor", "--json")
+
+
+def test_a_type_checker_sees_the_types_of_the_installed_wheel(wheel: Path, tmp_path: Path) -> None:
+    python, user = install_wheel(wheel, tmp_path / "environment"), tmp_path / "user.py"
+    seen = {
+        "Client('127.0.0.1:1').classify('hi').label": "str",
+        "Message('user', 'hi').content": "str",
+        "NotFound('x').args": "tuple[Any, ...]",
+        "pb.Stamp().feedback_token": "str",
+        "Settings().serve.port": "int",
+    }
+    user.write_text(
+        "from thumbwheel.client import Client\n"
+        "from thumbwheel.config.settings import Settings\n"
+        "from thumbwheel.errors import NotFound\n"
+        "from thumbwheel.inference.v1 import inference_pb2 as pb\n"
+        "from thumbwheel.records import Message\n" + "".join(f"reveal_type({one})\n" for one in seen)
+    )
+    options = ["--strict", "--config-file=", f"--cache-dir={tmp_path}/cache", f"--python-executable={python}"]
+    command = [sys.executable, "-m", "mypy", *options, str(user)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    told = [
+        line.partition("Revealed type is ")[2].strip('"') for line in done.stdout.splitlines() if "Revealed" in line
+    ]
+    assert told == list(seen.values()), done.stdout
+    assert done.returncode == 0, done.stdout
