@@ -138,7 +138,7 @@ def _report(context: Context, outcome: DemoOutcome) -> None:
 
 
 def _rows(one: PolicyOutcome) -> Iterator[dict[str, Any]]:
-    passed = f"{sum(gate.passed for gate in one.run.gates)} of {len(one.run.gates)} passed"
+    passed = f"{sum(gate.passed for gate in one.run.gates)}/{len(one.run.gates)}"
     for version, tally, gates, swap in (
         (one.before, one.tally_before, "", ""),
         (one.after, one.tally_after, passed, f"{one.swap_s:.2f} s" if one.swap_s else ""),
