@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from thumbwheel.config.settings import Data
 from thumbwheel.dataset.manifest import Counts, Request, SnapshotManifest
 from thumbwheel.dataset.rater_cap import RaterCap
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.dataset.snapshot import Snapshot, exists, remove_rows, write_manifest, write_rows
 from thumbwheel.dataset.split import TimeCut, split_of, user_of
 from thumbwheel.errors import AlreadyExists, NotEnoughData
-from thumbwheel.records import Feedback, LoggedResponse, PolicyKind, RatedResponse, Split
+from thumbwheel.records import Feedback, LoggedResponse, RatedResponse, Split
 from thumbwheel.store.port import FeedbackStore
 
 
@@ -33,24 +32,23 @@ class _Rules:
         return split_of(self.request.policy, who, self.request.held_out)
 
 
-def freeze(
-    store: FeedbackStore, policy: str, kind: PolicyKind, watermark: int, data: Data, folder: Path, seed: int
-) -> Snapshot:
+def freeze(store: FeedbackStore, request: Request, folder: Path) -> Snapshot:
     """Write the snapshot of a policy's votes at a watermark into `folder`, or return it if it is there.
 
-    The same votes, settings and seed give the same bytes. A freeze that was killed is begun again.
+    Where the request names versions, only their answers are looked at: what is newest, and how many votes of one
+    rater are too many, is then measured among them and not among all that was ever answered.
+    The same votes and request give the same bytes. A freeze that was killed is begun again.
 
     Raises:
-        NotEnoughData: fewer thumbs than `data` asks for; no row is kept.
+        NotEnoughData: fewer thumbs than the request asks for; no row is kept.
         AlreadyExists: the folder has a snapshot of something else.
         DamagedArtifact: the folder has a snapshot whose rows were altered.
     """
-    request = Request.of(policy, kind, watermark, data, seed)
     if exists(folder):
         return _as_asked(Snapshot(folder), request)
-    rules = _survey(lambda: store.rated(policy, watermark), request)
+    rules = _survey(lambda: _asked_for(store, request), request)
     counts = Counts()
-    digest = write_rows(folder, _taken(store.rated(policy, watermark), rules, counts))
+    digest = write_rows(folder, _taken(_asked_for(store, request), rules, counts))
     if counts.usable < request.min_votes:
         remove_rows(folder)
         raise NotEnoughData(_too_few(counts, request))
@@ -64,6 +62,12 @@ def _as_asked(snapshot: Snapshot, request: Request) -> Snapshot:
             f"{snapshot.folder.name} has a snapshot of {snapshot.manifest.request}; freeze into another folder"
         )
     return snapshot
+
+
+def _asked_for(store: FeedbackStore, request: Request) -> Iterator[RatedResponse]:
+    """The rated answers of the request's versions."""
+    rated = store.rated(request.policy, request.watermark)
+    return (answer for answer in rated if not request.versions or answer.response.ref.version in request.versions)
 
 
 def _survey(rated: Callable[[], Iterator[RatedResponse]], request: Request) -> _Rules:

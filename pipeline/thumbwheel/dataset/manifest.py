@@ -22,7 +22,10 @@ LEARNED_FROM = frozenset({FeedbackKind.THUMB})
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a snapshot is made of; the same request on the same votes gives the same bytes."""
+    """What a snapshot is made of; the same request on the same votes gives the same bytes.
+
+    `versions`: only votes on answers of these are taken; empty: of all.
+    """
 
     policy: str
     kind: PolicyKind
@@ -31,11 +34,14 @@ class Request:
     held_out: float
     max_votes_per_rater: int
     min_votes: int
+    versions: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, policy: str, kind: PolicyKind, watermark: int, data: Data, seed: int) -> Request:
+    def of(
+        cls, policy: str, kind: PolicyKind, watermark: int, data: Data, seed: int, versions: tuple[str, ...] = ()
+    ) -> Request:
         """The request that settings stand for."""
-        return cls(policy, kind, watermark, seed, data.held_out, data.max_votes_per_rater, _least(kind, data))
+        return cls(policy, kind, watermark, seed, data.held_out, data.max_votes_per_rater, _least(kind, data), versions)
 
 
 def _least(kind: PolicyKind, data: Data) -> int:
@@ -118,7 +124,9 @@ def read(folder: Path) -> SnapshotManifest:
         record = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
         request = record["request"]
         nested = {
-            "request": Request(**{**request, "kind": PolicyKind(request["kind"])}),
+            "request": Request(
+                **{**request, "kind": PolicyKind(request["kind"]), "versions": tuple(request.get("versions", ()))}
+            ),
             "counts": Counts(**{name: Counter(counted) for name, counted in record["counts"].items()}),
         }
         return SnapshotManifest(**{**record, **nested})

@@ -90,10 +90,7 @@ class Cycle:
 
     def freeze(self) -> Record:
         """The votes at the plan's watermark, as an immutable snapshot."""
-        plan = self.plan
-        snapshot = freeze(
-            self.store, plan.policy, plan.kind, plan.watermark, plan.settings.data, self.folder.snapshot, plan.seed
-        )
+        snapshot = freeze(self.store, self.plan.votes, self.folder.snapshot)
         return {"digest": snapshot.digest, "votes": snapshot.manifest.counts.usable}
 
     def judge(self) -> Record:
@@ -155,7 +152,8 @@ class Cycle:
     def finished(self, state: RunState, step: RunStep, verdict: Verdict) -> Run:
         """The final row."""
         row = replace(self.row(step), state=state, ended_us=self.now_us())
-        return replace(row, summary=verdict.summary, gates=verdict.gates, report_path=str(self.folder.report))
+        report = self.folder.report.relative_to(self.folder.path.parent.parent)  # a home may be moved
+        return replace(row, summary=verdict.summary, gates=verdict.gates, report_path=report.as_posix())
 
     def row(self, step: RunStep) -> Run:
         """The row of a run that is in a step."""

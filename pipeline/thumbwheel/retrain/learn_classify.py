@@ -1,7 +1,7 @@
 """`classify` in a run: votes on labels that were served by chance, and PPO on them.
 
-Only votes on answers of the champion and its nearest ancestors are used (the plan's lineage): the further back, the
-less is what was answered then like what would be answered now. There is no reward model to fit: the vote on a
+The snapshot holds votes on answers of the champion and its nearest ancestors only (the plan's lineage): the further
+back, the less is what was answered then like what would be answered now. There is no reward model to fit: the vote on a
 served label is the reward.
 """
 
@@ -76,11 +76,10 @@ def _floor(job: Job) -> float:
 
 
 def _votes(job: Job, split: Split, champion: Classifier) -> Iterator[tuple[str, ClassifyVote]]:
-    """(rater, vote) for every usable thumb of a part, on answers of the plan's lineage."""
+    """(rater, vote) for every usable thumb of a part."""
     for row in job.snapshot.rows(split):
-        if row.response.ref.version in job.plan.lineage:
-            raters = [vote.rater for vote in row.votes if vote.thumb_up is not None]
-            yield from zip(raters, votes_of([row], champion.labels), strict=False)
+        raters = [vote.rater for vote in row.votes if vote.thumb_up is not None]
+        yield from zip(raters, votes_of([row], champion.labels), strict=False)
 
 
 def _learned_from(job: Job, champion: Classifier) -> Votes:

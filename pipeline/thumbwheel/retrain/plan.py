@@ -10,6 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from thumbwheel.config.settings import Settings
+from thumbwheel.dataset.manifest import Request
 from thumbwheel.durable import write_whole
 from thumbwheel.errors import Conflict, DamagedArtifact, UnknownPolicy
 from thumbwheel.records import Channel, PolicyKind
@@ -39,6 +40,12 @@ class Plan:
     seed: int
     started_us: int
     settings: Settings
+
+    @property
+    def votes(self) -> Request:
+        """The votes the run learns from: for `classify` those on answers of the lineage, else all of the policy."""
+        versions = self.lineage if self.kind is PolicyKind.CLASSIFY else ()
+        return Request.of(self.policy, self.kind, self.watermark, self.settings.data, self.seed, versions)
 
 
 def make_plan(store: FeedbackStore, registry: Registry, settings: Settings, policy: str) -> Plan:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from thumbwheel.config.settings import Data
 from thumbwheel.dataset import erase, snapshot
 from thumbwheel.dataset.freeze import freeze
+from thumbwheel.dataset.manifest import Request
 from thumbwheel.dataset.rows import SnapshotRow, from_line, to_line
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.dataset.split import NEWEST, TimeCut, split_of
@@ -78,8 +79,9 @@ def votes_of(users: int, each: int) -> Votes:
     return Votes([RatedResponse(answer(n, f"u{n % users}"), (thumb(n, f"u{n % users}"),)) for n in range(users * each)])
 
 
-def frozen(votes: Votes, folder: Path, data: Data = DATA, seed: int = 3) -> Snapshot:
-    return freeze(cast(FeedbackStore, votes), "intent", PolicyKind.CLASSIFY, 7, data, folder, seed)
+def frozen(votes: Votes, folder: Path, data: Data = DATA, seed: int = 3, versions: tuple[str, ...] = ()) -> Snapshot:
+    request = Request.of("intent", PolicyKind.CLASSIFY, 7, data, seed, versions)
+    return freeze(cast(FeedbackStore, votes), request, folder)
 
 
 def test_rows_are_split_by_user_and_time(tmp_path: Path) -> None:
@@ -93,6 +95,26 @@ def test_rows_are_split_by_user_and_time(tmp_path: Path) -> None:
     held_out_users = sum(split_of("intent", f"u{n}", 0.2) is Split.HELD_OUT for n in range(100))
     assert len(held_out) == 10 * held_out_users and 8 <= held_out_users <= 32
     assert len(train) + len(held_out) + made.manifest.counts.left_out["newest"] == 1000
+
+
+def test_the_newest_and_the_cap_are_measured_among_the_versions_asked_for(tmp_path: Path) -> None:
+    def served(n: int) -> RatedResponse:
+        """A long history of `old`, then 100 answers of `new` at the end."""
+        ref = VersionRef("intent", "new" if n >= 1900 else "old", "sha256:1")
+        return RatedResponse(answer(n, f"u{n % 50}", ref=ref), (thumb(n, f"u{n % 50}"),))
+
+    votes = Votes([served(n) for n in range(2000)])
+    data = Data(min_votes_classify=10, max_votes_per_rater=2)
+    everything = frozen(votes, tmp_path / "all", data)
+    assert not any(row.response.ref.version == "new" for row in everything.rows(Split.TRAIN))
+
+    made = frozen(votes, tmp_path / "new", data, versions=("new",))
+    rows = [*made.rows(Split.TRAIN), *made.rows(Split.HELD_OUT)]
+    assert {row.response.ref.version for row in rows} == {"new"}
+    assert made.manifest.time_cut_us == 1_000_000 + 1995
+    assert made.manifest.counts.left_out["rater_cap"] == 0
+    assert len(rows) + made.manifest.counts.left_out["newest"] == 100
+    assert Snapshot(tmp_path / "new").manifest.request.versions == ("new",)
 
 
 def test_a_held_out_user_stays_held_out_whatever_the_seed(tmp_path: Path) -> None:
