@@ -288,7 +288,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training run, as the store keeps it."""
+    """One training run, as the store keeps it, with `report_path` from the home on; clients get the whole path."""
 
     run_id: str
     policy: str

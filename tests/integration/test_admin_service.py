@@ -264,10 +264,13 @@ async def test_runs_are_listed_and_described_with_their_gates(desk: Desk) -> Non
     ended = replace(
         run, state=RunState.REJECTED, step=RunStep.JUDGE, ended_us=20, summary="No.", gates=gates, error="e"
     )
+    assert (await desk.ask(lambda client: client.run("run-1"))).report_path == ""
+    ended = replace(ended, report_path="runs/run-1/report.html")
     desk.store.save_run(ended, lease)
     (listed,) = await desk.ask(lambda client: client.runs("desk"))
     assert (listed.run_id, listed.state, listed.step, listed.votes) == ("run-1", RunState.REJECTED, RunStep.JUDGE, 300)
     described = await desk.ask(lambda client: client.run("run-1"))
+    assert listed.report_path == described.report_path == str(desk.home / "runs" / "run-1" / "report.html")
     assert described.gates[0] == gates[0]
     assert math.isnan(described.gates[1].low) and math.isnan(described.gates[1].high)
     assert (described.error, described.summary, described.ended_us) == ("e", "No.", 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from thumbwheel.admin.ports import Schedule, Swap
 from thumbwheel.admin.v1 import admin_pb2 as pb
@@ -94,8 +95,8 @@ def audit_entry(entry: AuditEntry) -> pb.AuditEntry:
     )
 
 
-def run_summary(run: Run) -> pb.RunSummary:
-    """Return a run."""
+def run_summary(run: Run, home: Path) -> pb.RunSummary:
+    """Return a run, whose report lies in `home`."""
     return pb.RunSummary(
         run_id=run.run_id,
         policy=run.policy,
@@ -107,13 +108,14 @@ def run_summary(run: Run) -> pb.RunSummary:
         ended_unix_us=run.ended_us,
         summary=run.summary,
         votes=run.votes,
-        report_path=run.report_path,
+        report_path=str(home / run.report_path) if run.report_path else "",
     )
 
 
-def run_description(run: Run) -> pb.DescribeRunResponse:
+def run_description(run: Run, home: Path) -> pb.DescribeRunResponse:
     """Return a run with its gates."""
-    return pb.DescribeRunResponse(summary=run_summary(run), gates=[gate(one) for one in run.gates], error=run.error)
+    gates = [gate(one) for one in run.gates]
+    return pb.DescribeRunResponse(summary=run_summary(run, home), gates=gates, error=run.error)
 
 
 def gate(result: GateResult) -> pb.Gate:

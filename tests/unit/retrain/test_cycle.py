@@ -154,6 +154,8 @@ def test_a_better_candidate_becomes_the_champion(desk: Desk) -> None:
     assert (change.previous, change.version, change.reason) == ("v1", "v2", run.summary)
     assert desk.champion == "v2"
     assert desk.folder.report.is_file()
+    assert run.report_path == f"runs/{run.run_id}/report.html"
+    assert desk.settings.home / run.report_path == desk.folder.report
     assert desk.folder.step() is RunStep.PUBLISH
 
 
