@@ -142,3 +142,4 @@ def test_an_interrupted_run_measures_what_an_undisturbed_one_does(tmp_path: Path
     assert not RunFolder(broken).checkpoint.exists()
     page = (plain / "report.html").read_text()
     assert "where is my" in page and "KL" in page
+    assert "Surprise at replies users liked" in page, "the thumbs up did not reach the update"
