@@ -37,7 +37,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Check everything that can be checked from here."""
-    return [*_installation(), *_home(settings), *_versions(settings)]
+    return [*_installation(), *_home(settings), *_database(settings)]
 
 
 def _installation() -> Iterator[Finding]:
@@ -70,8 +70,6 @@ def _home(settings: Settings) -> Iterator[Finding]:
     )
     if settings.keys_path.exists():
         yield _tried("keys", lambda: f"{len(load_keys(settings.keys_path).token_keys)} token key(s)")
-    if (home / "store.sqlite").exists():
-        yield _tried("database", lambda: _schema(settings))
 
 
 def _home_mode(home: Path) -> Finding:
@@ -91,6 +89,15 @@ def _free_space(home: Path, settings: Settings) -> Finding:
     )
 
 
+def _database(settings: Settings) -> Iterator[Finding]:
+    if not settings.database.url and not (settings.home / "store.sqlite").exists():
+        return  # the first start makes it
+    schema = _tried("database", lambda: _schema(settings))
+    yield schema
+    if schema.ok:
+        yield from _versions(settings)
+
+
 def _schema(settings: Settings) -> str:
     engine = connect(settings.database_url)
     try:
@@ -101,8 +108,6 @@ def _schema(settings: Settings) -> str:
 
 
 def _versions(settings: Settings) -> Iterator[Finding]:
-    if not (settings.home / "store.sqlite").exists():
-        return
     engine = connect(settings.database_url)
     try:
         registry: Registry = SqlRegistry(engine, settings.versions_dir)

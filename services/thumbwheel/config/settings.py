@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from thumbwheel.errors import InvalidConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ Votes = Annotated[int, Unit("votes")]
 Nats = Annotated[float, Unit("nats")]
 Count = Annotated[int, Unit("count")]
 LocalPath = Annotated[Path, AfterValidator(_local)]
+
+_PASSWORDS = {"password", "sslpassword"}  # where a database URL may hold one, besides before the host
 
 
 class _Section(BaseModel):
@@ -170,6 +175,53 @@ class Kafka(_Section):
         return self
 
 
+class Database(_Section):
+    """The database of the store and the registry."""
+
+    url: str = Field(
+        "",
+        description="PostgreSQL database, `postgresql+psycopg://USER@HOST:PORT/DATABASE`, without its password; "
+        "empty: an SQLite file in the home.",
+    )
+    password_file: LocalPath | None = Field(None, description="File that holds the password and nothing else.")
+
+    @field_validator("password_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, path: object) -> object:
+        return None if path == "" else path
+
+    @field_validator("url")
+    @classmethod
+    def _of_postgresql(cls, url: str) -> str:
+        if not url:
+            return url
+        if not url.startswith("postgresql+psycopg://"):
+            raise ValueError("must begin with postgresql+psycopg://, or be empty for SQLite in the home")
+        parts = urlsplit(url)
+        if parts.password is not None or _PASSWORDS & parse_qs(parts.query).keys():
+            raise ValueError("must be without a password; write that into a file and name it in database.password_file")
+        return url
+
+    @model_validator(mode="after")
+    def _password_of_somebody(self) -> Self:
+        if self.password_file and not urlsplit(self.url).username:
+            raise ValueError("password_file needs a user in database.url: postgresql+psycopg://USER@HOST:PORT/DATABASE")
+        return self
+
+    def with_password(self) -> str:
+        """Return the URL with the password of the file: a secret. Raises InvalidConfig when it can not be read."""
+        if self.password_file is None:
+            return self.url
+        try:
+            password = self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"{self.password_file} can not be read; mend its path or its rights"
+            raise InvalidConfig("database.password_file", problem) from error
+        parts = urlsplit(self.url)
+        user, _, place = parts.netloc.rpartition("@")
+        return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}").geturl()
+
+
 class Ingest(_Section):
     """From the log into the store."""
 
@@ -287,6 +339,7 @@ class Settings(_Section):
     classify: Classify = Classify()
     log: Log = Log()
     kafka: Kafka = Kafka()
+    database: Database = Database()
     ingest: Ingest = Ingest()
     feedback: Feedback = Feedback()
     schedule: Schedule = Schedule()
@@ -297,8 +350,11 @@ class Settings(_Section):
 
     @property
     def database_url(self) -> str:
-        """SQLAlchemy URL of the store and the registry."""
-        return f"sqlite:///{self.home / 'store.sqlite'}"
+        """SQLAlchemy URL of the store and the registry: a secret, since it may hold a password.
+
+        Raises InvalidConfig when the password's file can not be read.
+        """
+        return self.database.with_password() or f"sqlite:///{self.home / 'store.sqlite'}"
 
     @property
     def log_path(self) -> Path:
