@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +84,7 @@ class SqliteLog:
                 self._writer.close()
                 raise
             self._streams = _streams(self._reader)
+        self._partition_counts = Counter(topic for topic, _ in self._streams)
 
     def append(self, records: Sequence[NewRecord]) -> None:
         """Append all of `records` or none. Returns only when they are durable. Raises LogUnavailable."""
@@ -188,8 +190,7 @@ class SqliteLog:
             return self._reader.execute(sql, values).fetchall()
 
     def _stream(self, topic: str, key: str) -> int:
-        count = len(self.partitions(topic))
-        return self._stream_id(topic, zlib.crc32(key.encode()) % max(count, 1))
+        return self._stream_id(topic, zlib.crc32(key.encode()) % max(self._partition_counts[topic], 1))
 
     def _stream_id(self, topic: str, partition: int) -> int:
         try:

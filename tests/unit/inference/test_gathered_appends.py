@@ -58,3 +58,26 @@ async def test_a_failure_reaches_every_caller_of_its_batch_and_the_next_try_goes
     log.error = None
     await gathered.append([record("c")])
     assert log.batches == [["a", "b"], ["c"]]
+
+
+async def test_with_company_the_next_hand_over_waits_for_more_alone_it_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now_s[0])
+    log = SlowLog()
+    log.let_go.set()
+    gathered = GatheredAppends(log)
+    for key in "ab":
+        await gathered.append([record(key)])
+    await asyncio.gather(*(gathered.append([record(key)]) for key in "cd"))
+    assert log.batches == [["a"], ["b"], ["c", "d"]]
+    early = asyncio.create_task(gathered.append([record("e")]))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    late = asyncio.create_task(gathered.append([record("f")]))
+    await asyncio.sleep(0)
+    assert len(log.batches) == 3
+    now_s[0] += 0.0011
+    await asyncio.gather(early, late)
+    assert log.batches[3:] == [["e", "f"]]
