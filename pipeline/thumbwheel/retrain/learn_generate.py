@@ -25,6 +25,7 @@ from thumbwheel.retrain.report.data import Comparison, ReportData, RewardModelFi
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import curves, report_head, save_history
 from thumbwheel.retrain.worth_keeping import Passage, hand_on, nats, worth_keeping
+from thumbwheel.reward.baselines import baseline_aucs
 from thumbwheel.reward.calibration import roc_auc
 from thumbwheel.reward.fit import fit, measure
 from thumbwheel.reward.model import RewardModel, load_reward
@@ -170,7 +171,7 @@ def _report(job: Job, evidence: GenerateEvidence, samples: Sequence[Sample]) -> 
         report_head(job, evidence.votes),
         comparisons=_comparisons(evidence),
         curves=curves(job.folder, _CURVES),
-        reward_model=_reward_fit(evidence.reward_model),
+        reward_model=replace(_reward_fit(evidence.reward_model), baselines=_baselines(job)),
         samples=samples,
     )
 
@@ -242,6 +243,10 @@ def _reward_fit(votes: HeldOutVotes) -> RewardModelFit:
     thumbs_up, probabilities = list(map(float, votes.thumbs_up)), list(map(float, votes.probabilities))
     auc = roc_auc(probabilities, [up > 0.5 for up in thumbs_up]) if thumbs_up else float("nan")
     return RewardModelFit(thumbs_up, probabilities, auc)
+
+
+def _baselines(job: Job) -> dict[str, float]:
+    return baseline_aucs(*(rated_replies(job.snapshot.rows(split)) for split in (Split.TRAIN, Split.HELD_OUT)))
 
 
 def _samples(job: Job, sides: _SideBySide, evidence: GenerateEvidence) -> list[Sample]:

@@ -172,6 +172,29 @@ def test_a_reward_model_without_votes_has_no_plot() -> None:
     assert "The reward model" not in Page(render(replace(BARE, reward_model=RewardModelFit([], [])))).text
 
 
+def test_a_reward_model_without_simpler_ones_beside_it_is_told_not_drawn() -> None:
+    fit = RewardModelFit([1.0, 0.0] * 50, [0.8, 0.3] * 50, 0.83)
+    alone = Page(render(replace(BARE, reward_model=fit)))
+    assert alone.tags["figure"] == 1
+    assert "AUC 0.83, where a coin has 0.50." in alone.text
+    beside = Page(render(replace(BARE, reward_model=replace(fit, baselines={"length of the reply": 0.55}))))
+    assert beside.tags["figure"] == 2
+    assert "length of the reply" in beside.text
+
+
+@pytest.mark.parametrize(("raters", "told"), [(98, "The busiest 10 of 98 raters gave 10% of 196 votes"), (4, "4 of 4")])
+def test_the_raters_spoken_of_are_those_shown(raters: int, told: str) -> None:
+    page = Page(render(replace(BARE, per_rater={f"rater{index:03}": 2 for index in range(raters)})))
+    assert told in page.text
+    assert sum(f"rater{index:03}" in page.text for index in range(raters)) == min(raters, 10)
+
+
+def test_a_single_rater_is_told_not_drawn() -> None:
+    page = Page(render(replace(BARE, per_rater={"only": 12})))
+    assert "One rater gave all 12 votes." in page.text
+    assert page.tags["figure"] == 0
+
+
 def test_the_same_data_give_the_same_page(full: ReportData) -> None:
     assert render(full) == render(full)
 

@@ -143,9 +143,11 @@ def _reward_model(data: ReportData) -> PlotSection | None:
     if len(fit.thumbs_up):
         figures.append(("When it says 80%, do 80% vote up?", _drawn(plots.calibration_plot(fit))))
     aucs = {name: auc for name, auc in {"reward model": fit.auc, **fit.baselines}.items() if isfinite(auc)}
-    if aucs:
+    if len(aucs) > 1:
         figures.append(("Does it see more than simpler models?", _drawn(plots.auc_plot(aucs))))
     text = f"On {len(fit.thumbs_up):,} votes of users who were not learned from."
+    if len(aucs) == 1:
+        text += f" AUC {fit.auc:.2f}, where a coin has 0.50."
     return PlotSection("The reward model", figures, text) if figures else None
 
 
@@ -155,9 +157,11 @@ def _raters(data: ReportData) -> PlotSection | None:
         return None
     gates = data.verdict.gates if data.verdict else ()
     limit = next((result.threshold for result in gates if result.name == RaterConcentration.name), None)
-    tenth = max(1, len(data.per_rater) // 10)
-    share = sum(sorted(data.per_rater.values(), reverse=True)[:tenth]) / total
-    text = f"The busiest {tenth:,} of {len(data.per_rater):,} raters gave {share:.0%} of {total:,} votes."
+    if len(data.per_rater) == 1:
+        return PlotSection("Who voted", [], f"One rater gave all {total:,} votes.")
+    shown = min(plots.SHOWN_RATERS, len(data.per_rater))
+    share = sum(sorted(data.per_rater.values(), reverse=True)[:shown]) / total
+    text = f"The busiest {shown} of {len(data.per_rater):,} raters gave {share:.0%} of {total:,} votes."
     figure = ("The busiest raters", _drawn(plots.raters_plot(data.per_rater, limit)))
     return PlotSection("Who voted", [figure], text)
 
