@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -13,7 +15,25 @@ from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import InvalidInput, LogUnavailable
 
 _READ_BYTES = 8 << 20  # one `read` returns little more than this
+_PAGE_RECORDS = 10_000
 _POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What one fetch brought, about a megabyte: all records with offsets from `start` to before `next`."""
+
+    start: int
+    next: int
+    records: list[Any]
+
+    def take(self, offset: int, limit: int) -> tuple[list[Any], int]:
+        """Return at most `limit` records from `offset` on, and the offset to go on at."""
+        first = bisect_left(self.records, offset, key=lambda one: one.offset)
+        taken = self.records[first : first + limit]
+        if first + limit < len(self.records):
+            return taken, taken[-1].offset + 1
+        return taken, self.next
 
 
 class KafkaReader:
@@ -33,12 +53,10 @@ class KafkaReader:
                 self.places = [
                     TopicPartition(name, number) for name in names.values() for number in self._numbers(name)
                 ]
-                self._consumer.assign(self.places)
-                self._consumer.pause(*self.places)
         except LogUnavailable:
             self.close()
             raise
-        self._positions: dict[TopicPartition, int] = {}
+        self._pages: dict[TopicPartition, _Page] = {}
 
     def place(self, topic: str, partition: int) -> TopicPartition:
         """Return the place of a partition. Raises InvalidInput where there is none."""
@@ -55,35 +73,38 @@ class KafkaReader:
     def read(self, place: TopicPartition, offset: int, limit: int) -> list[Any]:
         """Return the records from `offset` on, at most `limit` and few more bytes than `_READ_BYTES`."""
         end = self.ends([place])[place]
-        if offset >= end or limit < 1:
-            return []
-        if self._positions.get(place) != offset:
-            self._consumer.seek(place, offset)
-        self._consumer.resume(place)  # all others stay paused, what was fetched of them is kept
-        try:
-            return self._read(place, offset, limit, end)
-        finally:
-            self._consumer.pause(place)
+        found: list[Any] = []
+        size = 0
+        while offset < end and len(found) < limit and size < _READ_BYTES:
+            page = self._page(place, offset)
+            new, offset = page.take(offset, limit - len(found))
+            size += sum(len(one.value) for one in new)
+            found += new
+        return found
 
     def close(self) -> None:
         """End the connection and its thread."""
         self._consumer.close(autocommit=False)
 
-    def _read(self, place: TopicPartition, offset: int, limit: int, end: int) -> list[Any]:
-        found: list[Any] = []
-        size = 0
+    def _page(self, place: TopicPartition, offset: int) -> _Page:
+        page = self._pages.get(place)
+        if page is None or not page.start <= offset < page.next:
+            page = self._pages[place] = self._fetch(place, offset)
+        return page
+
+    def _fetch(self, place: TopicPartition, offset: int) -> _Page:
+        """Fetch what comes at `offset`, which is below the end."""
+        # One place at a time: a consumer of several, paused but for one, was seen to stall.
+        self._consumer.assign([place])
+        self._consumer.seek(place, offset)
         deadline = time.monotonic() + self._timeout_s
-        while offset < end and len(found) < limit and size < _READ_BYTES and time.monotonic() < deadline:
-            polled = self._consumer.poll(milliseconds(_POLL_S), max_records=limit - len(found)).get(place, [])
-            # Where retention dropped `offset`, reading starts anew at what is left: never before it.
-            new = [one for one in polled if one.offset >= offset]
-            size += sum(len(one.value) for one in new)
-            found += new
-            offset = self._consumer.position(place)
-        self._positions[place] = offset
-        if not found and offset < end:
-            raise LogUnavailable("Kafka is unavailable: it sent no records that it has", RETRY_S)
-        return found
+        while time.monotonic() < deadline:
+            polled = self._consumer.poll(milliseconds(_POLL_S), max_records=_PAGE_RECORDS).get(place, [])
+            following = self._consumer.position(place)
+            if following is not None and following > offset:
+                # Where retention has dropped `offset`, reading goes on at what is left.
+                return _Page(offset, following, polled)
+        raise LogUnavailable("Kafka is unavailable: it does not send the records that it has", RETRY_S)
 
     def _numbers(self, name: str) -> list[int]:
         numbers = sorted(self._consumer.partitions_for_topic(name))
