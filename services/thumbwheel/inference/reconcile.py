@@ -82,6 +82,7 @@ class Reconciler:
         self._metrics = metrics
         self._interval_s = interval_s
         self._nudged = asyncio.Event()
+        self._looking = asyncio.Lock()
         self._seen: _Look | None = None
         self._failures: dict[tuple[str, Channel], _Failure] = {}
         self.last_swap: dict[str, SwapInfo] = {}
@@ -111,14 +112,18 @@ class Reconciler:
             await self._pause()
 
     async def reconcile(self) -> None:
-        """Look once, and bring what is served in line."""
-        look = await asyncio.to_thread(self._look)
-        self._seen = look
-        self._policies.learn_of(look.policies)
-        for (policy, channel), version in look.wanted.items():
-            if self._must_load(policy, channel, version):
-                await self._follow(policy, channel, version, look.policies[policy])
-        self._withdraw_unwanted(look)
+        """Look once, and bring what is served in line.
+
+        One look at a time: nothing is loaded twice, and the libraries that load models don't bear two loads at once.
+        """
+        async with self._looking:
+            look = await asyncio.to_thread(self._look)
+            self._seen = look
+            self._policies.learn_of(look.policies)
+            for (policy, channel), version in look.wanted.items():
+                if self._must_load(policy, channel, version):
+                    await self._follow(policy, channel, version, look.policies[policy])
+            self._withdraw_unwanted(look)
 
     async def _pause(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,6 +104,11 @@ async def test_nothing_is_read_or_loaded_while_nothing_moved(parts: Any) -> None
     for _ in range(4):
         await parts.reconciler.reconcile()
     assert (parts.registry.reads, parts.loader.tries, version(parts)) == (1, ["v1"], "v1")
+
+
+async def test_two_looks_at_once_load_a_version_once(parts: Any) -> None:
+    await asyncio.gather(parts.reconciler.reconcile(), parts.reconciler.reconcile())
+    assert (parts.loader.tries, version(parts)) == (["v1"], "v1")
 
 
 @pytest.mark.parametrize("error", [DamagedArtifact("v2: altered"), ValueError("odd weights"), OSError(5, "io")])
