@@ -246,7 +246,7 @@ class Schedule(_Section):
     """When a run starts by itself. With both empty, runs start only when asked for."""
 
     cron: str = Field("", description="Cron expression of five fields, UTC, for example `0 3 * * *`; empty: none.")
-    min_new_votes: Votes = Field(0, ge=0, description="Start when this many new votes are in; 0: not by votes.")
+    min_new_votes: Votes = Field(0, ge=0, description="Start when this many new thumbs are in; 0: not by votes.")
     check_s: Seconds = Field(2.0, gt=0, le=3600, description="Seconds between looks at the schedule.")
 
     @field_validator("cron")

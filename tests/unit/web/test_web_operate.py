@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from demo_service import World, gate
 
+from thumbwheel.admin.v1 import admin_pb2 as adm
 from thumbwheel.errors import Unavailable, UnknownRun
 from thumbwheel.web.report import find_report
 
@@ -62,6 +63,32 @@ def test_a_service_without_a_policy_still_has_a_page(browser: Any, world: World)
     page = browser.open("/operate")
     assert page.status_code == 200
     assert "No version yet" in page.text
+
+
+def test_a_champion_that_is_not_served_stands_out(browser: Any, world: World) -> None:
+    assert "alarm" not in browser.open("/operate").text
+    world.status.policies[0].problem = "helpdesk v2: <model> was altered; v1 is served instead"
+    page = browser.open("/operate").text
+    assert '<p class="alarm">helpdesk v2: &lt;model&gt; was altered; v1 is served instead</p>' in page
+
+
+def test_votes_that_teach_nothing_are_told_apart(browser: Any, world: World) -> None:
+    world.status.policies[0].new_other_votes = 77
+    page = browser.open("/operate").text
+    assert "312<small> of 1,000" in page
+    assert "77 stars, rankings and corrections, which nothing learns from yet" in page
+
+
+def test_the_audit_trail_has_runs_and_erasures(browser: Any, world: World) -> None:
+    run = adm.AuditEntry(time_unix_us=1, policy="helpdesk", actor="schedule", reason="1,000 new votes")
+    run.action, run.subject = "run started", "run-0004"
+    world.history.insert(0, run)
+    assert "<strong>run started</strong> run-0004 <small>by schedule" in browser.open("/operate").text
+
+
+def test_promoting_the_champion_says_that_nothing_moved(browser: Any) -> None:
+    change = browser.post("/operate/promote", order(version="v2")).json()
+    assert (change["previous"], change["version"]) == ("v2", "v2")
 
 
 def test_a_service_that_is_away_is_said(browser: Any, world: World) -> None:
