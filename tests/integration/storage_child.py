@@ -1,8 +1,8 @@
 """Processes for `test_ingest_crash.py`, made to be killed: they append, ingest, or fill a small disk.
 
-Run as a program it reads lines `role folder life` and forks a process for each (so that twenty lives don't pay for
-twenty imports); it says `pid N` of it, then `dead` when it has ended. Every acknowledged record's id goes to the
-ledger, a line each, after the append has returned.
+Run as a program it reads lines `role folder database life` and forks a process for each (so that twenty lives don't
+pay for twenty imports); it says `pid N` of it, then `dead` when it has ended. Every acknowledged record's id goes to
+the ledger, a line each, after the append has returned.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def vote(name: str) -> Feedback:
     return Feedback(f"f-{name}", name, "u", "", "p", "v", FeedbackKind.THUMB, now_us(), thumb_up=True)
 
 
-def append(folder: Path, life: str) -> None:
+def append(folder: Path, _database: str, life: str) -> None:
     """Let several callers append answers and votes until killed."""
     committer = GroupCommitter(open_log(folder / "log.sqlite", partitions=3), max_batch=16)
     ledger = os.open(folder / "ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -62,15 +62,15 @@ def append(folder: Path, life: str) -> None:
     ready()
 
 
-def ingest(folder: Path, _life: str) -> None:
+def ingest(folder: Path, database: str, _life: str) -> None:
     """Ingest in small batches until killed."""
     log = open_log(folder / "log.sqlite", partitions=3)
-    store = open_store(f"sqlite:///{folder / 'store.sqlite'}")
+    store = open_store(database)
     ready()
     IngestWorker(log, store, Ingest(batch=5)).run(threading.Event())
 
 
-def fill_log(folder: Path, _life: str) -> None:
+def fill_log(folder: Path, _database: str, _life: str) -> None:
     """Append until the disk (a limit on the size of files) is full; print how many were acknowledged."""
     log = open_log(folder / "log.sqlite")
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_LIMIT, FILE_LIMIT))
@@ -83,10 +83,10 @@ def fill_log(folder: Path, _life: str) -> None:
         ready(f"{acknowledged} {error.retry_after_s} {error}")
 
 
-def fill_store(folder: Path, _life: str) -> None:
+def fill_store(folder: Path, database: str, _life: str) -> None:
     """Ingest a log that is larger than the disk; print how many records were stored."""
     log = open_log(folder / "log.sqlite")
-    store = open_store(f"sqlite:///{folder / 'store.sqlite'}")
+    store = open_store(database)
     worker = IngestWorker(log, store, Ingest(batch=10))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_LIMIT, FILE_LIMIT))
     stored = 0
@@ -108,10 +108,10 @@ ROLES = {"append": append, "ingest": ingest, "fill_log": fill_log, "fill_store":
 def serve() -> None:
     """Fork a process for every line of the input."""
     for line in sys.stdin:
-        role, folder, life = line.split()
+        role, folder, database, life = line.split()
         pid = os.fork()
         if pid == 0:
-            ROLES[role](Path(folder), life)
+            ROLES[role](Path(folder), database, life)
             threading.Event().wait()
         ready(f"pid {pid}")
         os.waitpid(pid, 0)

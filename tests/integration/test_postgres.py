@@ -1,0 +1,243 @@
+"""What only a database server does: it goes away, refuses, is too slow, and has workers at once."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+import pytest
+from postgres_server import PASSWORD, PostgresServer
+from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy.exc import IntegrityError
+
+from thumbwheel.bus.port import FEEDBACK, REQUESTS
+from thumbwheel.database.engine import connect
+from thumbwheel.database.migrate import check
+from thumbwheel.database.schema import counters, orphans, responses
+from thumbwheel.database.transactions import reading, writing
+from thumbwheel.errors import InvalidConfig, Unavailable
+from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, VersionRef
+from thumbwheel.store.port import Batch
+from thumbwheel.store.sql import SqlStore, open_store
+
+Connect = Callable[[str], Engine]
+
+
+@pytest.fixture
+def connected(postgres_url: str) -> Iterator[Connect]:
+    """Make engines of this test's database with more in their URL; all are disposed of in the end."""
+    with ExitStack() as stack:
+
+        def make(query: str = "") -> Engine:
+            engine = connect(postgres_url + query)
+            stack.callback(engine.dispose)
+            return engine
+
+        yield make
+
+
+def limits(**milliseconds: int) -> str:
+    return "?options=" + "%20".join(f"-c%20{name}%3D{value}" for name, value in milliseconds.items())
+
+
+def answer(name: str, text: str = "text") -> LoggedResponse:
+    served = ClassifyAnswer(text, 0, "a", (1.0,), 0.0, ("a",))
+    return LoggedResponse(name, "q", VersionRef("p", "v", "d"), Channel.CHAMPION, "", "u", "", 1, "", served)
+
+
+def vote(name: str) -> Feedback:
+    return Feedback(f"f-{name}", name, "u", "", "p", "v", FeedbackKind.THUMB, 1, thumb_up=True)
+
+
+def count_up(connection: Connection) -> None:
+    connection.execute(text("UPDATE registry_generation SET value = value + 1"))
+
+
+def counted(engine: Engine) -> int:
+    with reading(engine) as connection:
+        return connection.scalar(text("SELECT value FROM registry_generation")) or 0
+
+
+# --- connections --------------------------------------------------------------------------------------------
+
+
+def test_every_connection_has_its_limits_and_commits_for_good(postgres: PostgresServer, connected: Connect) -> None:
+    with postgres.admin() as admin:
+        admin.execute("ALTER ROLE thumbwheel SET synchronous_commit = off")
+    try:
+        engine = connected("")
+        with reading(engine) as first, reading(engine) as second:
+            for connection in (first, second):
+                names = "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "synchronous_commit"
+                found = [connection.scalar(text(f"SHOW {name}")) for name in names]
+                assert found == ["1min", "10s", "30s", "on"]
+    finally:
+        with postgres.admin() as admin:
+            admin.execute("ALTER ROLE thumbwheel RESET synchronous_commit")
+
+
+def test_what_the_url_says_wins(connected: Connect) -> None:
+    with reading(connected(limits(statement_timeout=7_000) + "&application_name=page")) as connection:
+        found = [connection.scalar(text(f"SHOW {name}")) for name in ("statement_timeout", "application_name")]
+        assert [*found, connection.scalar(text("SHOW lock_timeout"))] == ["7s", "page", "10s"]
+
+
+def test_a_reader_can_not_write_and_sees_one_state(connected: Connect) -> None:
+    engine = connected("")
+    with reading(engine) as reader:
+        before = reader.scalar(text("SELECT value FROM registry_generation"))
+        with writing(engine) as writer:
+            count_up(writer)
+        assert reader.scalar(text("SELECT value FROM registry_generation")) == before
+    with pytest.raises(Unavailable, match="read-only"), reading(engine) as reader:
+        count_up(reader)
+
+
+def test_a_database_of_another_encoding_is_refused(postgres: PostgresServer) -> None:
+    with postgres.admin() as admin:
+        admin.execute("CREATE DATABASE latin ENCODING LATIN1 LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0")
+    engine = connect(postgres.url("latin"))
+    with pytest.raises(InvalidConfig, match=r"database\.url: .*LATIN1; make one with ENCODING 'UTF8'"):
+        check(engine)
+    engine.dispose()
+
+
+# --- faults -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "cure"),
+    [
+        (
+            lambda server: server.url("test").replace(PASSWORD, "wr0ng-paSSword"),
+            "mend host, port, database, user or password",
+        ),
+        (lambda server: server.url("nowhere"), "mend host, port, database, user or password"),
+        (lambda _: f"postgresql+psycopg://u:{PASSWORD}@127.0.0.1:1/db", "start it"),
+    ],
+)
+def test_a_server_that_refuses_is_unavailable_and_nothing_leaks(
+    postgres: PostgresServer, change: Callable[[PostgresServer], str], cure: str
+) -> None:
+    with pytest.raises(Unavailable, match=cure) as refused:
+        open_store(change(postgres))
+    assert refused.value.retry_after_s > 0
+    assert "paSSword" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_server_that_crashed_and_came_back_is_used_again(postgres: PostgresServer, connected: Connect) -> None:
+    engine = connected("")
+    with pytest.raises(Unavailable, match="does not answer|stopping"), writing(engine) as connection:
+        count_up(connection)
+        postgres.stop("immediate")
+        try:
+            count_up(connection)
+        finally:
+            postgres.start()
+    assert counted(engine) == 0
+    with writing(engine) as connection:
+        count_up(connection)
+    assert counted(engine) == 1
+
+
+def test_connections_that_broke_while_nobody_used_them_are_not_noticed(
+    postgres: PostgresServer, connected: Connect
+) -> None:
+    engine = connected("")
+    assert counted(engine) == 0
+    postgres.stop("immediate")
+    postgres.start()
+    assert counted(engine) == 0
+
+
+def test_a_statement_that_takes_too_long_is_ended(connected: Connect) -> None:
+    with pytest.raises(Unavailable, match="took too long"), reading(connected(limits(statement_timeout=50))) as reader:
+        reader.execute(text("SELECT pg_sleep(60)"))
+
+
+def test_a_writer_waits_for_another_only_so_long(connected: Connect) -> None:
+    hurried = connected(limits(lock_timeout=50))
+    with writing(connected("")), pytest.raises(Unavailable, match="keeps it locked") as refused, writing(hurried):
+        pass
+    assert refused.value.retry_after_s > 0
+
+
+def test_a_writer_that_stands_still_is_ended_and_written_off(connected: Connect) -> None:
+    frozen = connected(limits(idle_in_transaction_session_timeout=200))
+    other = connected("")
+    with pytest.raises(Unavailable), writing(frozen) as connection:
+        count_up(connection)
+        with writing(other) as second:  # waits until the server has ended the first
+            count_up(second)
+        count_up(connection)
+    assert counted(other) == 1
+
+
+def test_a_defect_passes_without_what_users_wrote(connected: Connect) -> None:
+    row = {"policy": "p", "version": "v", "user_hash": "u", "time_us": 1, "payload": b"secret words"}
+    with pytest.raises(IntegrityError) as defect, writing(connected("")) as connection:
+        for _ in range(2):
+            connection.execute(responses.insert().values(response_id="r", **row))
+    assert "secret" not in str(defect.value)
+
+
+# --- several at once ----------------------------------------------------------------------------------------
+
+
+def test_votes_and_answers_of_workers_at_once_find_each_other(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    names = [f"r{number}" for number in range(60)]
+
+    def apply(topic: str, records: list[LoggedResponse] | list[Feedback]) -> None:
+        for place, record in enumerate(records):
+            answers = [record] if isinstance(record, LoggedResponse) else []
+            votes = [record] if isinstance(record, Feedback) else []
+            store.apply(Batch("c", topic, 0, place, place + 1, answers, votes))
+
+    threads = [
+        threading.Thread(target=apply, args=(REQUESTS, [answer(name) for name in names])),
+        threading.Thread(target=apply, args=(FEEDBACK, [vote(name) for name in names])),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (store.count_orphans(), store.watermark()) == (0, len(names))
+    assert [rated.response.response_id for rated in store.rated("p", len(names))] == sorted(names)
+    store.close()
+
+
+# --- erasure ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[None]:
+    with reading(engine) as connection:
+        connection.execute(select(counters))
+        yield
+
+
+@contextmanager
+def reader_of_the_table(engine: Engine) -> Iterator[None]:
+    with reading(engine) as connection:
+        connection.execute(select(orphans))
+        connection.execute(select(responses))
+        yield
+
+
+@pytest.mark.parametrize("hinder", [snapshot, reader_of_the_table])
+def test_an_erasure_that_a_reader_hinders_says_so(
+    postgres: PostgresServer,
+    postgres_url: str,
+    connected: Connect,
+    hinder: Callable[[Engine], AbstractContextManager[None]],
+) -> None:
+    store = SqlStore(connected(limits(lock_timeout=200)))
+    store.apply(Batch("c", REQUESTS, 0, 0, 1, [answer("r", "forgotten words")]))
+    with hinder(connected("")), pytest.raises(Unavailable, match="erase again|keeps it locked"):
+        store.erase_user("u")
+    assert any(b"forgotten" in file.read_bytes() for file in postgres.files(postgres_url))
+    store.erase_user("u")
+    assert not any(b"forgotten" in file.read_bytes() for file in postgres.files(postgres_url))
