@@ -1,41 +1,74 @@
-"""Rounds of serving, voting and learning for `classify`, without the service around them: the learning alone.
+"""Rounds of serving, voting and learning for `classify`, and the table of what they reach.
 
-In each round the champion answers texts drawn from the training rows by sampling with the probability floor,
-simulated users give thumbs, and the next champion is made from that round's votes.
+Each round is what the product does: the champion answers texts drawn from the training rows by sampling with the
+probability floor, a crowd gives thumbs, the votes on the champion's and its nearest ancestors' answers are frozen
+(some users held out, the newest slice left for the next run), and the run's own learner makes the next version.
+Only the service, the database and, unless asked for, the gates are left out.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import torch
+from transformers.utils import logging
 
+from thumbwheel.config.settings import Settings
+from thumbwheel.dataset.freeze import freeze
+from thumbwheel.gates.judge import judge
 from thumbwheel.policy.classify import likeliest_labels, load_classifier, sample_labels
-from thumbwheel.ppo.classify import ClassifyPpoSettings, improve_classify
 from thumbwheel.ppo.classify_baseline import supervise_on_thumbs_up
-from thumbwheel.ppo.classify_votes import ClassifyVote
 from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
 from thumbwheel.pretrain.corpus import LabelledText
-from thumbwheel.simulate.users import SimulatedUser, label_quality
+from thumbwheel.records import (
+    Channel,
+    ClassifyAnswer,
+    Feedback,
+    FeedbackKind,
+    LoggedResponse,
+    PolicyKind,
+    RatedResponse,
+    VersionRef,
+)
+from thumbwheel.retrain.learn_classify import ClassifyLearner, ppo_settings, training_votes
+from thumbwheel.retrain.learner import Job
+from thumbwheel.retrain.plan import LINEAGE, Plan
+from thumbwheel.retrain.run_folder import RunFolder
+from thumbwheel.simulate.users import SimulatedUser, crowd_of, label_quality
+from thumbwheel.store.port import FeedbackStore
 
 BATCH = 256
-METHODS = ("ppo", "thumbs-up")
+CROWD = 200
+POLICY = "intent"
+
+
+def _ppo(job: Job) -> None:
+    ClassifyLearner().improve(job)
+
+
+def _thumbs_up(job: Job) -> None:
+    votes, training = training_votes(job), ppo_settings(job).training
+    supervise_on_thumbs_up(job.champion, votes, job.folder.candidate, job.folder.checkpoint, training)
+
+
+METHODS: Mapping[str, Callable[[Job], None]] = {"ppo": _ppo, "thumbs-up": _thumbs_up}
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Task:
+    """Texts to learn on and texts to measure on, and how the first policy is made."""
+
     train: Sequence[LabelledText]
     held_out: Sequence[LabelledText]
-    work: Path
-    rounds: int
-    votes_a_round: int
-    user: SimulatedUser
-    settings: ClassifyPpoSettings
     recipe: ClassifyRecipe
+    work: Path
 
     def first(self) -> Path:
         """The first policy, from a few labels a class."""
@@ -48,48 +81,165 @@ class Experiment:
         pretrain_classify(self.train, self.work / "all", recipe)
         return accuracy(self.work / "all", self.held_out)
 
-    def learn(self, method: str, first: Path, show: Callable[[str], None]) -> list[float]:
-        """Held-out accuracy after every round of `method`."""
-        champion, reached = first, []
-        rng = Random(f"users {self.recipe.seed}")
-        generator = torch.Generator().manual_seed(self.recipe.seed)
-        for number in range(1, self.rounds + 1):
-            votes = self._votes(champion, rng, generator)
-            candidate = self.work / f"{method}-{number}"
-            self._improve(method, champion, votes, candidate, number)
-            if champion != first:
-                shutil.rmtree(champion)
-            champion = candidate
-            reached.append(accuracy(champion, self.held_out))
-            up = sum(vote.thumb_up for vote in votes) / len(votes)
-            show(f"  {method} {number * self.votes_a_round:6d} votes  up {up:.3f}  accuracy {reached[-1]:.3f}")
-        return reached
 
-    def _votes(self, champion: Path, rng: Random, generator: torch.Generator) -> list[ClassifyVote]:
+@dataclass(frozen=True)
+class Rounds:
+    """How many votes are given, how wrong they are, and what the runs are set to."""
+
+    count: int
+    votes_each: int
+    noise: float
+    settings: Settings
+    gates: bool = False
+
+
+class Life:
+    """A policy from its first version on: it answers, is voted on, and is followed by its improvement."""
+
+    def __init__(self, task: Task, rounds: Rounds, method: str, first: Path) -> None:
+        self._task, self._rounds, self._method = task, rounds, method
+        self._crowd = crowd_of(CROWD, SimulatedUser(noise=rounds.noise))
+        self._rng = Random(f"users {task.recipe.seed}")
+        self._generator = torch.Generator().manual_seed(task.recipe.seed)
+        self._line = [("v0", first)]
+        self._rated: list[RatedResponse] = []
+        self._answers = 0
+
+    def rated(self, policy: str, watermark: int) -> Iterator[RatedResponse]:
+        """What freezing asks of a store."""
+        return iter(self._rated)
+
+    def round(self, number: int) -> str:
+        """Serve, vote, learn; says what came of it."""
+        kept = {version for version, _ in self._line}
+        self._rated = [answer for answer in self._rated if answer.response.ref.version in kept] + self._serve()
+        job = self._job(number)
+        METHODS[self._method](job)
+        verdict = self._verdict(job)
+        if not verdict:
+            self._line.insert(0, (f"v{number}", job.folder.candidate))
+            del self._line[LINEAGE:]
+        shutil.rmtree(job.folder.snapshot)
+        return verdict or "promoted"
+
+    @property
+    def champion(self) -> Path:
+        return self._line[0][1]
+
+    def share_up(self) -> float:
+        """Thumbs-up rate of the latest round."""
+        latest = self._rated[-self._rounds.votes_each :]
+        return sum(bool(answer.votes[0].thumb_up) for answer in latest) / len(latest)
+
+    def _serve(self) -> list[RatedResponse]:
         """One round of served labels with their logged probabilities and thumbs."""
-        classifier, floor = load_classifier(champion), self.settings.probability_floor
-        asked = sorted(rng.choices(self.train, k=self.votes_a_round), key=lambda row: len(row.text))
-        votes = []
+        classifier = load_classifier(self.champion)
+        floor = self._rounds.settings.classify.probability_floor
+        asked = self._rng.choices(self._task.train, k=self._rounds.votes_each)
+        rated = []
         for start in range(0, len(asked), BATCH):
             rows = asked[start : start + BATCH]
             probs_BK = classifier.probabilities([row.text for row in rows], floor)
-            drawn = sample_labels(probs_BK, generator).tolist()
+            drawn = sample_labels(probs_BK, self._generator).tolist()
             for row, label, probs in zip(rows, drawn, probs_BK.tolist(), strict=True):
-                thumb = self.user.thumb(label_quality(classifier.labels[label], row.label), rng)
-                if thumb is not None:
-                    votes.append(ClassifyVote(row.text, label, tuple(probs), thumb))
-        return votes
+                name = classifier.labels[label]
+                answer = ClassifyAnswer(row.text, label, name, tuple(probs), floor, classifier.labels)
+                rated.append(self._vote(answer, label_quality(name, row.label)))
+        return rated
 
-    def _improve(
-        self, method: str, champion: Path, votes: Sequence[ClassifyVote], candidate: Path, number: int
-    ) -> None:
-        training = replace(self.settings.training, seed=self.recipe.seed * 1000 + number)
-        checkpoint = self.work / "checkpoint"
-        if method == "ppo":
-            settings = replace(self.settings, training=training)
-            improve_classify(champion, votes, candidate, checkpoint, settings)
-        else:
-            supervise_on_thumbs_up(champion, votes, candidate, checkpoint, training)
+    def _vote(self, answer: ClassifyAnswer, quality: float) -> RatedResponse:
+        number, version = self._answers, self._line[0][0]
+        self._answers += 1
+        user = self._rng.choice(self._crowd)
+        ids, ref = (f"r{number}", f"q{number}"), VersionRef(POLICY, version, "")
+        response = LoggedResponse(*ids, ref, Channel.CHAMPION, "", user.user_id, "", number, "", answer)
+        up = user.thumb(quality, self._rng)
+        vote = Feedback(
+            f"f{number}", ids[0], user.user_id, "", POLICY, version, FeedbackKind.THUMB, number, thumb_up=up
+        )
+        return RatedResponse(response, (vote,))
+
+    def _job(self, number: int) -> Job:
+        folder = RunFolder(self._task.work / f"{self._method}-{self._rounds.noise}-{number}")
+        shutil.rmtree(folder.path, ignore_errors=True)
+        folder.path.mkdir()
+        lineage = tuple(version for version, _ in self._line)
+        settings, seed = self._rounds.settings, self._task.recipe.seed
+        plan = Plan(f"run-{number}", POLICY, PolicyKind.CLASSIFY, lineage[0], lineage, self._answers, seed, 0, settings)
+        snapshot = freeze(cast(FeedbackStore, self), plan.votes, folder.snapshot)
+        return Job(plan, folder, snapshot, self.champion, lambda done, total, figures: None)
+
+    def _verdict(self, job: Job) -> str:
+        """Empty, or the names of the gates that refuse the candidate; gates that are not asked refuse nothing."""
+        if not self._rounds.gates:
+            return ""
+        verdict = judge(PolicyKind.CLASSIFY, ClassifyLearner().measure(job).evidence, job.plan.settings.gates)
+        return ", ".join(gate.name for gate in verdict.gates if not gate.passed)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Held-out accuracies of one seed."""
+
+    first: float
+    all_labels: float
+    by_method: Mapping[str, float]
+
+    def share(self, method: str) -> float:
+        """Of what all labels reach."""
+        return self.by_method[method] / self.all_labels
+
+
+def compare(
+    make_task: Callable[[int, Path], Task], rounds: Sequence[Rounds], seeds: Sequence[int]
+) -> list[list[Reached]]:
+    """For each of `rounds`, what every seed reached; the rounds of learning are printed as they end."""
+    logging.disable_progress_bar()
+    reached: list[list[Reached]] = [[] for _ in rounds]
+    for seed in seeds:
+        with tempfile.TemporaryDirectory(prefix="thumbwheel-classify-") as work:
+            task = make_task(seed, Path(work))
+            first, everything = task.first(), task.all_labels()
+            start = accuracy(first, task.held_out)
+            print(f"seed {seed}: first policy {start:.3f}, all true labels {everything:.3f}", flush=True)
+            for each, row in zip(rounds, reached, strict=True):
+                row.append(Reached(start, everything, {name: _learn(task, each, name, first) for name in METHODS}))
+    return reached
+
+
+def _learn(task: Task, rounds: Rounds, method: str, first: Path) -> float:
+    life, reached = Life(task, rounds, method, first), 0.0
+    for number in range(1, rounds.count + 1):
+        outcome = life.round(number)
+        reached = accuracy(life.champion, task.held_out)
+        print(
+            f"  {method}, {rounds.noise:.0%} wrong, {number * rounds.votes_each:6d} votes: "
+            f"up {life.share_up():.3f}, accuracy {reached:.3f}, {outcome}",
+            flush=True,
+        )
+    return reached
+
+
+def table(rounds: Sequence[Rounds], reached: Sequence[Sequence[Reached]]) -> str:
+    """Mean (worst) over the seeds: accuracy, and its share of what all labels reach."""
+    lines = ["\n| policy | held-out accuracy | of what all labels reach |", "|---|---|---|"]
+    firsts = reached[0]
+    lines.append(_row("first policy", [one.first for one in firsts], [one.first / one.all_labels for one in firsts]))
+    for each, ends in zip(rounds, reached, strict=True):
+        for method in METHODS:
+            name = f"{method}, {each.count * each.votes_each} votes, {each.noise:.0%} wrong"
+            lines.append(_row(name, [end.by_method[method] for end in ends], [end.share(method) for end in ends]))
+    lines.append(_row("told all true labels", [one.all_labels for one in firsts], [1.0]))
+    return "\n".join(lines)
+
+
+def _row(name: str, accuracies: Sequence[float], shares: Sequence[float]) -> str:
+    return f"| {name} | {mean_and_worst(accuracies)} | {mean_and_worst(shares)} |"
+
+
+def mean_and_worst(values: Sequence[float]) -> str:
+    """`.912 (.905)`."""
+    return f"{sum(values) / len(values):.3f} ({min(values):.3f})"
 
 
 def accuracy(folder: Path, rows: Sequence[LabelledText]) -> float:
@@ -101,3 +251,23 @@ def accuracy(folder: Path, rows: Sequence[LabelledText]) -> float:
         best = likeliest_labels(classifier.probabilities([row.text for row in batch], 0.0)).tolist()
         right += sum(classifier.labels[index] == row.label for index, row in zip(best, batch, strict=True))
     return right / len(rows)
+
+
+def options(about: str, votes: int, noises: Sequence[float], seeds: Sequence[int]) -> argparse.ArgumentParser:
+    """What both benchmarks can be told."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("--votes", type=int, default=votes)
+    parser.add_argument("--votes-a-round", type=int, default=1000)
+    parser.add_argument("--labels-per-class", type=int, default=5)
+    parser.add_argument("--noises", type=float, nargs="+", default=noises, help="shares of thumbs that are wrong")
+    parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
+    parser.add_argument("--gates", action="store_true", help="keep the champion when a gate refuses the candidate")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
+
+
+def rounds_of(given: argparse.Namespace) -> list[Rounds]:
+    """The rounds that were asked for, with the settings as they are by default."""
+    torch.set_num_threads(given.threads)
+    settings, count = Settings(), given.votes // given.votes_a_round
+    return [Rounds(count, given.votes_a_round, noise, settings, given.gates) for noise in given.noises]

@@ -46,9 +46,9 @@ class ClassifyLearner:
 
     def improve(self, job: Job) -> Mapping[str, Any]:
         """PPO on the training users' votes."""
-        votes = [vote for _, vote in _votes(job, Split.TRAIN, load_classifier(job.champion))]
+        votes = training_votes(job)
         done = improve_classify(
-            job.champion, votes, job.folder.candidate, job.folder.checkpoint, _settings(job), job.tell
+            job.champion, votes, job.folder.candidate, job.folder.checkpoint, ppo_settings(job), job.tell
         )
         save_history(job.folder, done.history)
         return {
@@ -65,7 +65,13 @@ class ClassifyLearner:
         return Measured(evidence, _report(job, evidence, _samples(champion, held_out, evidence, job.plan.seed)))
 
 
-def _settings(job: Job) -> ClassifyPpoSettings:
+def training_votes(job: Job) -> list[ClassifyVote]:
+    """What a run learns from: the training users' thumbs."""
+    return [vote for _, vote in _votes(job, Split.TRAIN, load_classifier(job.champion))]
+
+
+def ppo_settings(job: Job) -> ClassifyPpoSettings:
+    """How a run learns: the floor it is served with, passes and seed from the plan, the rest as it is by default."""
     learn = job.plan.settings.learn
     training = VoteTrainingSettings(epochs=learn.classify_epochs, seed=job.plan.seed)
     return ClassifyPpoSettings(probability_floor=_floor(job), training=training)
