@@ -167,6 +167,48 @@ class LogMetrics:
         )
 
 
+class OutboxMetrics:
+    """Events on this machine's disk that wait to be shipped to the log behind it."""
+
+    def __init__(self, make: Catalogue) -> None:
+        """Add the group to the catalogue."""
+        self.records = make.gauge(
+            "thumbwheel_outbox_records",
+            ("topic",),
+            "records",
+            "Events that wait in the outbox.",
+            "Growing: the broker is away or slow; the failures and the log of the process say why.",
+        )
+        self.age = make.gauge(
+            "thumbwheel_outbox_age_seconds",
+            ("topic",),
+            "seconds",
+            "How long the oldest event has waited in the outbox, when last looked at; 0 where none waits.",
+            "Growing while records are shipped: the broker is slower than what comes in.",
+        )
+        self.fullness = make.gauge(
+            "thumbwheel_outbox_fullness",
+            (),
+            "fraction",
+            "Share of its bound that the outbox fills.",
+            "At 1 feedback is refused and answers are not logged: mend the broker or raise log.max_bytes.",
+        )
+        self.shipped = make.counter(
+            "thumbwheel_outbox_shipped",
+            ("topic",),
+            "records",
+            "Events that the broker has acknowledged.",
+            "Stands still while records wait: see the failures.",
+        )
+        self.failures = make.counter(
+            "thumbwheel_outbox_failures",
+            (),
+            "shipments",
+            "Shipments that failed and are tried again; nothing of them is lost.",
+            "The warnings in the log say why: a broker that is away, a topic that is missing, an event too large.",
+        )
+
+
 class FeedbackMetrics:
     """Votes at the door."""
 
@@ -275,6 +317,7 @@ class Metrics:
         self.queue = QueueMetrics(make)
         self.version = VersionMetrics(make)
         self.log = LogMetrics(make)
+        self.outbox = OutboxMetrics(make)
         self.feedback = FeedbackMetrics(make)
         self.ingest = IngestMetrics(make)
         self.run = RunMetrics(make)

@@ -1,0 +1,69 @@
+"""The relay on its thread, with its metrics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from thumbwheel.bus.port import EventLog
+from thumbwheel.bus.relay import Relay, Shipment
+from thumbwheel.errors import ThumbwheelError, Unavailable
+from thumbwheel.telemetry.logging import get_logger
+from thumbwheel.telemetry.metrics import OutboxMetrics
+
+_AFTER_DEFECT_S = 1.0
+
+logger = get_logger(__name__)
+
+
+@contextmanager
+def relaying(outbox: EventLog, downstream: EventLog, metrics: OutboxMetrics) -> Iterator[Relay]:
+    """Ship the outbox while the block runs; what is left in it at its end waits for the next start."""
+
+    def shipped(shipment: Shipment) -> None:
+        metrics.shipped.inc(shipment.records, topic=shipment.topic)
+        look()
+
+    def got_over(error: ThumbwheelError) -> None:
+        logger.warning("the outbox can not be shipped", problem=str(error))
+        metrics.failures.inc()
+        look()
+
+    def look() -> None:
+        try:
+            _look(relay, outbox, metrics)
+        except Unavailable as error:
+            logger.warning("metrics of the outbox are out of date", problem=str(error))
+
+    relay = Relay(outbox, downstream, shipped, got_over)
+    stop = threading.Event()
+
+    def work() -> None:
+        look()
+        while not stop.is_set():
+            try:
+                relay.run(stop)
+            except Exception:
+                # A defect. Nothing is lost: only what was acknowledged has left the outbox.
+                logger.exception("the relay failed and goes on")
+                metrics.failures.inc()
+                stop.wait(_AFTER_DEFECT_S)
+
+    thread = threading.Thread(target=work, name="relay", daemon=True)
+    thread.start()
+    try:
+        yield relay
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _look(relay: Relay, outbox: EventLog, metrics: OutboxMetrics) -> None:
+    now_us = time.time_ns() // 1_000
+    for topic, waiting in relay.waiting().items():
+        age_us = 0 if waiting.oldest_us is None else max(0, now_us - waiting.oldest_us)
+        metrics.records.set(waiting.records, topic=topic)
+        metrics.age.set(age_us / 1e6, topic=topic)
+    metrics.fullness.set(outbox.fullness())

@@ -1,0 +1,138 @@
+"""The relay: ships an outbox, the log on this machine's disk, to the log behind it.
+
+It reads the oldest records, appends them downstream, and only after the acknowledgement trims them from the outbox. A
+kill between the two ships them again, with the same ids in them: nothing is lost, and the store takes each once. The
+outbox is bounded by its own `max_bytes`; while downstream is away it fills, then refuses.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from thumbwheel.bus.port import TOPICS, EventLog, NewRecord, StoredRecord
+from thumbwheel.errors import InvalidInput, ThumbwheelError, Unavailable
+
+_IDLE_S = 1.0
+_LEAST_BACKOFF_S = 0.5
+_MOST_BACKOFF_S = 8.0
+_MOST_RECORDS = 500
+_BATCH_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """Records of one topic that downstream has acknowledged. `seconds` is from the read to the trim."""
+
+    topic: str
+    records: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the outbox holds of a topic. `oldest_us` is when its oldest record came, None where there is none."""
+
+    records: int
+    oldest_us: int | None
+
+
+def _no_shipment(_shipment: Shipment) -> None: ...
+
+
+def _no_trouble(_error: ThumbwheelError) -> None: ...
+
+
+class Relay:
+    """Ships each partition of the outbox in order.
+
+    `on_ship` hears of every shipment, `on_trouble` of every error that `run` waits out. One thread at a time may call
+    `run_once` or `run`; nothing else may trim the outbox.
+    """
+
+    def __init__(
+        self,
+        outbox: EventLog,
+        downstream: EventLog,
+        on_ship: Callable[[Shipment], None] = _no_shipment,
+        on_trouble: Callable[[ThumbwheelError], None] = _no_trouble,
+    ) -> None:
+        """Ship from `outbox` to `downstream`; neither is closed by the relay."""
+        self._outbox = outbox
+        self._downstream = downstream
+        self._on_ship = on_ship
+        self._on_trouble = on_trouble
+        self._limit = _MOST_RECORDS
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, finishing the shipment in hand. Waits out whatever is away, for ever.
+
+        A record that downstream refuses for good (`InvalidInput`) is kept and tried again too: dropping it would lose
+        what was acknowledged. Its age shows in `waiting`; the refusal, told to `on_trouble`, names the limit to raise.
+        """
+        backoff_s = 0.0
+        while not stop.is_set():
+            try:
+                shipped = self.run_once()
+            except (Unavailable, InvalidInput) as error:
+                self._on_trouble(error)
+                backoff_s = min(_MOST_BACKOFF_S, max(2 * backoff_s, _hint_s(error)))
+                stop.wait(backoff_s)
+                continue
+            backoff_s = 0.0
+            if not shipped:
+                self._outbox.wait(_IDLE_S)
+
+    def run_once(self) -> int:
+        """Ship one batch of every partition at most; return how many records were shipped.
+
+        Raises:
+            Unavailable: the outbox or downstream is away; what was not acknowledged is still in the outbox.
+            InvalidInput: downstream refuses a record; it is still in the outbox, and so is what its partition holds
+                after it. Other partitions were shipped.
+        """
+        shipped, refusal = 0, None
+        for topic in TOPICS:
+            for partition in self._outbox.partitions(topic):
+                try:
+                    shipped += self._ship(topic, partition)
+                except InvalidInput as error:
+                    refusal = error
+        if refusal is not None:
+            raise refusal
+        return shipped
+
+    def waiting(self) -> Mapping[str, Waiting]:
+        """Return what is still to be shipped, by topic. Safe from any thread. Raises Unavailable."""
+        return {topic: self._waiting(topic) for topic in TOPICS}
+
+    def _ship(self, topic: str, partition: int) -> int:
+        started = time.monotonic()
+        records = self._outbox.read(topic, partition, 0, self._limit)
+        if not records:
+            return 0
+        self._downstream.append([NewRecord(topic, one.key, one.payload, one.headers) for one in records])
+        self._outbox.trim(topic, partition, records[-1].offset + 1)
+        self._limit = _next_limit(records)
+        self._on_ship(Shipment(topic, len(records), time.monotonic() - started))
+        return len(records)
+
+    def _waiting(self, topic: str) -> Waiting:
+        count, oldest_us = 0, None
+        for partition in self._outbox.partitions(topic):
+            for first in self._outbox.read(topic, partition, 0, 1):
+                count += self._outbox.end_offset(topic, partition) - first.offset
+                oldest_us = first.time_us if oldest_us is None else min(oldest_us, first.time_us)
+        return Waiting(count, oldest_us)
+
+
+def _next_limit(records: list[StoredRecord]) -> int:
+    """Return how many records like the largest of these fit into `_BATCH_BYTES`."""
+    largest = max(len(one.payload) for one in records)
+    return max(1, min(_MOST_RECORDS, _BATCH_BYTES // max(1, largest)))
+
+
+def _hint_s(error: ThumbwheelError) -> float:
+    return max(_LEAST_BACKOFF_S, error.retry_after_s) if isinstance(error, Unavailable) else _LEAST_BACKOFF_S
