@@ -131,7 +131,7 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
             settings.home,
             worker.backlog,
             lambda policy: _swap(reconciler, policy),
-            lambda policy: _problem(reconciler, policies, policy),
+            reconciler.explain,
         )
         registrations = [
             inference_door(settings, storage.committer, identity, policies, metrics),
@@ -180,12 +180,6 @@ def _swap(reconciler: Reconciler, policy: str) -> Swap:
     last = reconciler.last_swap.get(policy)
     # the first version's load at the start is no swap
     return Swap(last.version, last.duration_s) if last and last.previous else Swap()
-
-
-def _problem(reconciler: Reconciler, policies: ServedPolicies, policy: str) -> str:
-    problem = reconciler.problems().get(policy, "")
-    instead = ", ".join(served.ref.version for served in policies.served(policy))
-    return problem and f"{problem}; {f'{instead} is served instead' if instead else 'nothing is served'}"
 
 
 def _health(service: Service) -> Health:

@@ -32,6 +32,8 @@ def command(context: Context) -> None:
     for one in status.policies:
         if one.problem:
             click.secho(f"{one.policy}: {one.problem}", fg="red")
+        if one.new_other_votes:
+            click.echo(f"{one.policy}: {one.new_other_votes:,} more votes are of kinds that nothing learns from yet")
     rows = [
         {
             "policy": one.policy,
@@ -41,7 +43,6 @@ def command(context: Context) -> None:
             "thumbs": one.thumbs,
             "up": one.thumbs_up_rate,
             "new votes": one.new_votes,
-            "not learned": one.new_other_votes,
             "next run": _next_run(one),
         }
         for one in status.policies

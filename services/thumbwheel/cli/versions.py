@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def command(context: Context, policy: str, history: bool) -> None:
     """
     with context.admin() as admin:
         if history:
-            emit(context, [_entry_row(entry) for entry in admin.history(policy)], prose="reason")
+            _show_history(context, admin.history(policy))
             return
         names = [policy] if policy else [one.policy for one in admin.policies()]
         versions = [version for name in names for version in admin.versions(name)]
@@ -73,14 +74,17 @@ def _row(version: VersionSummary) -> dict[str, Any]:
     }
 
 
-def _entry_row(entry: AuditEntry) -> dict[str, Any]:
-    return {
-        "time": when(entry.time_us),
-        "what": entry.action,
-        "policy": entry.policy,
-        "which": entry.channel or entry.subject,
-        "was": entry.previous,
-        "is": entry.version,
-        "by": entry.actor,
-        "reason": entry.reason,
-    }
+def _show_history(context: Context, entries: Sequence[AuditEntry]) -> None:
+    if context.json:
+        emit_json([asdict(entry) for entry in entries])
+        return
+    rows = [
+        {"time": when(entry.time_us), "policy": entry.policy, "by": entry.actor, "what and why": _done(entry)}
+        for entry in entries
+    ]
+    emit(context, rows, empty="nothing was done yet", prose="what and why")
+
+
+def _done(entry: AuditEntry) -> str:
+    moved = f"{entry.channel} {entry.previous or 'none'} -> {entry.version or 'none'}"
+    return f"{moved if entry.channel else f'{entry.action}, {entry.subject}'}: {entry.reason}"

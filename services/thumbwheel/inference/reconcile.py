@@ -101,6 +101,12 @@ class Reconciler:
         """Policies whose channel points at a version that can't be served, and why. Safe from any thread."""
         return {policy: failure.problem for (policy, _), failure in list(self._failures.items())}
 
+    def explain(self, policy: str) -> str:
+        """Return why a policy's champion can't be served, and what is instead; empty when it can."""
+        problem = self.problems().get(policy, "")
+        instead = ", ".join(served.ref.version for served in self._policies.served(policy))
+        return problem and f"{problem}; {f'{instead} is served instead' if instead else 'nothing is served'}"
+
     async def run(self) -> None:
         """Follow the registry until cancelled."""
         while True:

@@ -136,13 +136,25 @@ def test_operators_commands_move_the_champion(run: Run, service: DemoService) ->
     assert (again.status, again.out) == (0, f"{before} is the champion of {TOPICS} already; nothing was changed\n")
 
 
+def test_the_audit_trail_tells_who_did_what_and_why(
+    run: Run, service: DemoService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run("promote", TOPICS, "v1", "--reason", "complaints", "--actor", "ann")
+    said = run("versions", TOPICS, "--history").out
+    assert "champion v2 -> v1: complaints" in said
+    assert max(map(len, said.splitlines())) <= 80
+    entry = json.loads(run("versions", TOPICS, "--history", "--json").out)[0]
+    assert (entry["action"], entry["actor"], entry["previous"]) == ("channel moved", "ann", "v2")
+
+
 def test_a_champion_that_is_not_served_stands_out_in_the_status(run: Run, service: DemoService) -> None:
     problem = "model.safetensors was altered; v1 is served instead"
     service.world.status.policies[0].problem = problem
     service.world.status.policies[0].new_other_votes = 77
     said = run("status")
     assert f"{HELPDESK}: {problem}\n" in said.out
-    assert "not learned" in said.out and "77" in said.out
+    assert f"{HELPDESK}: 77 more votes are of kinds that nothing learns from yet\n" in said.out
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))

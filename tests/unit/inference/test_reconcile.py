@@ -142,6 +142,7 @@ async def test_who_asks_a_policy_without_a_usable_version_learns_why(parts: Any)
     why = "policy 'intent' can't answer until its operator acts: intent v1: model.safetensors was altered"
     assert str(caught.value) == f"{why}; restore the folder"
     assert caught.value.retry_after_s == 30.0
+    assert parts.reconciler.explain("intent").endswith("; restore the folder; nothing is served")
     parts.loader.broken["v1"] = OSError(5, "io", "/home/secret/model")
     parts.reconciler.retry_now()
     await parts.reconciler.reconcile()
@@ -174,6 +175,7 @@ async def test_a_champion_broken_at_the_start_gives_way_to_an_earlier_version(pa
     await parts.reconciler.reconcile()
     assert version(parts) == "v1"
     assert parts.reconciler.problems() == {"intent": "v3: altered"}
+    assert parts.reconciler.explain("intent") == "v3: altered; v1 is served instead"
     parts.clock.now += 100
     await parts.reconciler.reconcile()
     assert parts.loader.tries == ["v3", "v2", "v1", "v3"]
@@ -182,6 +184,7 @@ async def test_a_champion_broken_at_the_start_gives_way_to_an_earlier_version(pa
     await parts.reconciler.reconcile()
     assert version(parts) == "v3"
     assert parts.reconciler.problems() == {}
+    assert parts.reconciler.explain("intent") == ""
 
 
 async def test_a_cleared_channel_serves_no_more(parts: Any) -> None:
