@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -58,6 +59,7 @@ def make_client(kind: Callable[..., _Client], options: dict[str, Any]) -> _Clien
     Raises:
         LogUnavailable: no broker answered in time, or none let us in.
     """
+    _quieten()
     made: list[KafkaNetClient] = []
 
     def network(**configs: Any) -> KafkaNetClient:
@@ -121,6 +123,13 @@ def translated() -> Iterator[None]:
         yield
     except KafkaError as error:
         raise LogUnavailable(f"Kafka is unavailable: {_cause(error)}", RETRY_S) from error
+
+
+def _quieten() -> None:
+    """Keep kafka-python from logging every attempt in several lines; unless somebody has asked to see them."""
+    library = logging.getLogger("kafka")
+    if library.level == logging.NOTSET:
+        library.setLevel(logging.CRITICAL)
 
 
 def milliseconds(seconds: float) -> int:

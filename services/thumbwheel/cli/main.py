@@ -28,6 +28,7 @@ COMMANDS = {
     "erase": ("erase", "Remove a user's texts and votes."),
     "doctor": ("doctor", "Check this installation and its home folder."),
     "config": ("config", "Show the configuration."),
+    "topics": ("topics", "Make or show the event log's topics in Kafka."),
     "keys": ("keys", "Change the key that signs feedback tokens."),
     "completion": ("completion", "Print the shell completion script."),
 }

@@ -164,7 +164,7 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
     assert "Usage: thumbwheel" in result.out
 
 
-@pytest.mark.parametrize("group", ["", "policy", "simulate", "config", "keys"])
+@pytest.mark.parametrize("group", ["", "policy", "simulate", "config", "keys", "topics"])
 def test_every_command_of_a_list_has_a_whole_sentence(group: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     said = run(*group.split(), "--help").out
@@ -176,7 +176,9 @@ def test_every_command_of_a_list_has_a_whole_sentence(group: str, run: Run, monk
         assert sentence[0].isupper(), name
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS, "policy init", "simulate users", "config show", "keys rotate"])
+@pytest.mark.parametrize(
+    "command", ["", *COMMANDS, "policy init", "simulate users", "config show", "keys rotate", "topics create"]
+)
 def test_help_fits_80_columns(command: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     said = run(*command.split(), "--help").out
