@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 
 import pytest
 from postgres_server import PASSWORD, PostgresServer
@@ -19,6 +20,8 @@ from thumbwheel.database.schema import counters, orphans, responses
 from thumbwheel.database.transactions import reading, writing
 from thumbwheel.errors import InvalidConfig, Unavailable
 from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, VersionRef
+from thumbwheel.store import orphans as waiting
+from thumbwheel.store.arrivals import Arrival
 from thumbwheel.store.port import Batch
 from thumbwheel.store.sql import SqlStore, open_store
 
@@ -186,26 +189,28 @@ def test_a_defect_passes_without_what_users_wrote(connected: Connect) -> None:
 # --- several at once ----------------------------------------------------------------------------------------
 
 
-def test_votes_and_answers_of_workers_at_once_find_each_other(postgres_url: str) -> None:
+def test_a_vote_and_its_answer_that_are_stored_at_once_find_each_other(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = open_store(postgres_url)
-    names = [f"r{number}" for number in range(60)]
+    looked, voted = threading.Event(), threading.Event()
+    take = waiting.take
 
-    def apply(topic: str, records: list[LoggedResponse] | list[Feedback]) -> None:
-        for place, record in enumerate(records):
-            answers = [record] if isinstance(record, LoggedResponse) else []
-            votes = [record] if isinstance(record, Feedback) else []
-            store.apply(Batch("c", topic, 0, place, place + 1, answers, votes))
+    def look_and_linger(connection: Connection, response_ids: Sequence[str]) -> list[Arrival]:
+        found = take(connection, response_ids)
+        if response_ids:
+            looked.set()
+            voted.wait(1.0)  # the vote must wait for this transaction; if it did not, it would be an orphan for good
+        return found
 
-    threads = [
-        threading.Thread(target=apply, args=(REQUESTS, [answer(name) for name in names])),
-        threading.Thread(target=apply, args=(FEEDBACK, [vote(name) for name in names])),
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (store.count_orphans(), store.watermark()) == (0, len(names))
-    assert [rated.response.response_id for rated in store.rated("p", len(names))] == sorted(names)
+    monkeypatch.setattr(waiting, "take", look_and_linger)
+    answered = threading.Thread(target=store.apply, args=(Batch("c", REQUESTS, 0, 0, 1, [answer("r")]),))
+    answered.start()
+    looked.wait()
+    store.apply(Batch("c", FEEDBACK, 0, 0, 1, feedback=[vote("r")]))
+    voted.set()
+    answered.join()
+    assert (store.count_orphans(), store.watermark()) == (0, 1)
     store.close()
 
 
@@ -241,3 +246,18 @@ def test_an_erasure_that_a_reader_hinders_says_so(
     assert any(b"forgotten" in file.read_bytes() for file in postgres.files(postgres_url))
     store.erase_user("u")
     assert not any(b"forgotten" in file.read_bytes() for file in postgres.files(postgres_url))
+
+
+def test_the_planners_statistics_forget_too(postgres: PostgresServer, postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    answers = [
+        replace(answer(f"r{number}"), user_hash="forgotten" if number == 7 else f"u{number}") for number in range(50)
+    ]
+    store.apply(Batch("c", REQUESTS, 0, 0, 1, answers))
+    with postgres.admin(postgres_url.rpartition("/")[2]) as admin:
+        admin.execute("ANALYZE")
+    before = [file for file in postgres.files(postgres_url) if b"forgotten" in file.read_bytes()]
+    store.erase_user("forgotten")
+    assert len(before) > 2  # the table, its index, and the statistics
+    assert [file for file in postgres.files(postgres_url) if b"forgotten" in file.read_bytes()] == []
+    store.close()
