@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from thumbwheel.bus.port import FEEDBACK, REQUESTS
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import check
+from thumbwheel.database.postgres_setup import take_time
 from thumbwheel.database.schema import counters, orphans, responses
 from thumbwheel.database.transactions import reading, writing
 from thumbwheel.errors import InvalidConfig, Unavailable
@@ -158,6 +159,15 @@ def test_connections_that_broke_while_nobody_used_them_are_not_noticed(
 def test_a_statement_that_takes_too_long_is_ended(connected: Connect) -> None:
     with pytest.raises(Unavailable, match="took too long"), reading(connected(limits(statement_timeout=50))) as reader:
         reader.execute(text("SELECT pg_sleep(60)"))
+
+
+def test_a_migration_may_take_its_time(connected: Connect) -> None:
+    engine = connected(limits(statement_timeout=50))
+    with writing(engine) as connection:
+        take_time(connection)
+        connection.execute(text("SELECT pg_sleep(0.1)"))
+    with pytest.raises(Unavailable, match="took too long"), writing(engine) as connection:
+        connection.execute(text("SELECT pg_sleep(60)"))
 
 
 def test_a_writer_waits_for_another_only_so_long(connected: Connect) -> None:
