@@ -20,13 +20,26 @@ _HEAP = "-Xmx384m"
 _START_S = 120.0
 _LOOK_S = 0.1
 
+USER = "thumbwheel"
+PASSWORD = "correct-horse"
+_STORE_PASSWORD = "of-the-key-store"
+
+# Besides the open door there is one with TLS and passwords.
 _PROPERTIES = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secure_port},CONTROLLER://127.0.0.1:{controller_port}
 controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl_ssl.plain.sasl.jaas.config={plain_login} required user_{user}="{password}";
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram_login} required;
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram_login} required;
+ssl.keystore.type=PKCS12
+ssl.keystore.location={key_store}
+ssl.keystore.password={store_password}
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -57,16 +70,39 @@ class KafkaBroker:
         self._folder = folder
         self._properties = folder / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
-        self._port, controller_port = _free_ports(2)
+        self._key_store = folder / "broker.p12"
+        self._port, self._secure_port, controller_port = _free_ports(3)
         self._properties.write_text(
-            _PROPERTIES.format(port=self._port, controller_port=controller_port, data=folder / "data")
+            _PROPERTIES.format(
+                port=self._port,
+                secure_port=self._secure_port,
+                controller_port=controller_port,
+                data=folder / "data",
+                user=USER,
+                password=PASSWORD,
+                plain_login="org.apache.kafka.common.security.plain.PlainLoginModule",
+                scram_login="org.apache.kafka.common.security.scram.ScramLoginModule",
+                key_store=self._key_store,
+                store_password=_STORE_PASSWORD,
+            )
         )
+        self._make_certificate()
         self._format()
 
     @property
     def bootstrap(self) -> str:
         """Address for clients, `host:port`."""
         return f"127.0.0.1:{self._port}"
+
+    @property
+    def secure_bootstrap(self) -> str:
+        """Address for clients that speak TLS and log in as `USER`."""
+        return f"127.0.0.1:{self._secure_port}"
+
+    @property
+    def ca_file(self) -> Path:
+        """What clients have to trust."""
+        return self._folder / "ca.pem"
 
     def is_running(self) -> bool:
         """Whether the process is there."""
@@ -105,16 +141,23 @@ class KafkaBroker:
             self._process.wait(60)
             self._process = None
 
+    def _make_certificate(self) -> None:
+        made = "-genkeypair -keyalg RSA -keysize 2048 -validity 30 -dname CN=broker -ext san=ip:127.0.0.1"
+        self._keytool(*made.split(), "-storetype", "PKCS12")
+        self._keytool("-exportcert", "-rfc", "-file", str(self.ca_file))
+
+    def _keytool(self, *arguments: str) -> None:
+        store = ["-alias", "broker", "-keystore", str(self._key_store), "-storepass", _STORE_PASSWORD]
+        _run(["keytool", *arguments, *store], self._folder)
+
     def _format(self) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if cluster.startswith("-"):  # would be read as an option
             cluster = f"A{cluster[1:]}"
-        command = self._java(
-            "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(self._properties)
-        )
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self._folder, check=False)
-        if done.returncode:
-            raise RuntimeError(f"Kafka's storage could not be formatted:\n{done.stdout}\n{done.stderr}")
+        command = self._java("kafka.tools.StorageTool", "format", "--standalone", "-t", cluster)
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+            command += ["--add-scram", f"{mechanism}=[name={USER},password={PASSWORD}]"]
+        _run([*command, "-c", str(self._properties)], self._folder)
 
     def _java(self, *arguments: str) -> list[str]:
         options = [_HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
@@ -137,6 +180,12 @@ def running_broker(libs: Path, folder: Path) -> Iterator[KafkaBroker]:
         yield broker
     finally:
         broker.kill()
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stdout}\n{done.stderr}")
 
 
 def _free_ports(count: int) -> list[int]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
 
-from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFailedError, UnknownTopicOrPartitionError
+from kafka.errors import AuthorizationError, KafkaError, UnknownTopicOrPartitionError
 from kafka.net.compat import KafkaNetClient
 
 from thumbwheel.bus.port import TOPICS
@@ -140,9 +140,13 @@ def milliseconds(seconds: float) -> int:
 def _cause(error: KafkaError) -> str:
     if isinstance(error, UnknownTopicOrPartitionError):
         return "a topic is missing; `thumbwheel topics create` makes it"
-    if isinstance(error, SaslAuthenticationFailedError | AuthorizationError):
-        return f"it refused us ({type(error).__name__}); see the kafka.sasl settings and the broker's access lists"
-    return f"{type(error).__name__}; see that the brokers of kafka.bootstrap_servers run and can be reached"
+    if isinstance(error, AuthorizationError):
+        return f"it does not allow kafka.sasl_user to do that ({type(error).__name__})"
+    # A wrong password looks like a broker that is away: clients try again until their time is up, and say only that.
+    return (
+        f"{type(error).__name__}; see that the brokers of kafka.bootstrap_servers run and can be reached, and that "
+        "kafka.security_protocol, kafka.ca_file, kafka.sasl_user and the password are right"
+    )
 
 
 def _password(settings: Kafka) -> str:
