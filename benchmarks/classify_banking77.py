@@ -1,6 +1,6 @@
 """A user's own labelled file: from a few labels a class to a good classifier by thumbs alone.
 
-    python benchmarks/classify_banking77.py --data ../shared/data
+    python benchmarks/classify_banking77.py --data FOLDER
 
 Prints held-out accuracy after every round of votes, and a table: the first policy, PPO on votes, supervision on the
 thumbs-up alone, and the same network when it is told every true label.
@@ -22,7 +22,7 @@ MOST_VOTES = 30_000
 
 def main() -> None:
     parser = options(__doc__ or "", votes=MOST_VOTES, noises=[0.1], seeds=[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds banking77/")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds banking77/train.jsonl")
     given = parser.parse_args()
     rows, rounds = read_labelled(given.data / "banking77" / "train.jsonl"), rounds_of(given)
     reached = compare(lambda seed, work: _task(rows, given.labels_per_class, seed, work), rounds, given.seeds)
@@ -36,7 +36,7 @@ def main() -> None:
         f"held out; PPO {mean_and_worst(ppo)}, thumbs-up alone {mean_and_worst(thumbs_up)}, all true labels "
         f"{mean_and_worst([end.all_labels for end in ends])}" + ("; every gate asked" if given.gates else "")
     )
-    within, command = given.votes <= MOST_VOTES, "python benchmarks/classify_banking77.py --data ../shared/data"
+    within, command = given.votes <= MOST_VOTES, "python benchmarks/classify_banking77.py --data FOLDER"
     goal = f">= {GOAL} at <= {MOST_VOTES} votes"
     gated = ", behind the gates" if given.gates else ""
     for figure, values, unit in (

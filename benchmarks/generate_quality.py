@@ -1,6 +1,6 @@
 """`generate` on the help desk: one PPO run on 3,000 thumbs, judged by the world and not by the reward model.
 
-    python benchmarks/generate_quality.py --work /tmp/generate_quality
+    python benchmarks/generate_quality.py
 
 About four minutes a seed on one thread; a seed that is done in the work folder is not run again.
 """
@@ -15,7 +15,7 @@ from statistics import fmean
 import torch
 
 from generate_trial import Outcome, Question, Trial
-from record import record
+from record import BUILD, record
 from thumbwheel.records import Message
 from thumbwheel.simulate.world import World, small_desk
 
@@ -108,7 +108,7 @@ def _keep(name: str, value: float, unit: str, goal: float, note: str = "") -> No
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--work", type=Path, default=Path("/tmp/thumbwheel-generate-quality"))
+    parser.add_argument("--work", type=Path, default=BUILD / "generate_quality", help="scratch folder")
     return parser.parse_args()
 
 

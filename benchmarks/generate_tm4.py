@@ -1,6 +1,6 @@
 """`generate` on real dialogues: a first policy from human-written coffee orders, thumbs by a stated rule.
 
-    python benchmarks/generate_tm4.py --data ../shared/data --work /tmp/generate_tm4
+    python benchmarks/generate_tm4.py --data FOLDER
 
 The rule depends on where the dialogue stands. A user is pleased by a finished sentence of at most 15 words, all of
 them words that the clerks of the corpus use (five times or more), none twice in a row, that
@@ -26,14 +26,14 @@ from random import Random
 import torch
 
 from generate_trial import Outcome, Question, Trial
-from record import record
+from record import BUILD, record
 from thumbwheel.policy.prompt import encode_prompt
 from thumbwheel.ppo.generate_settings import PpoSettings
 from thumbwheel.pretrain.corpus import Chat, read_chats
 from thumbwheel.pretrain.generate import FirstPolicySettings
 from thumbwheel.pretrain.tokenizer import train_tokenizer
 
-COMMAND = "python benchmarks/generate_tm4.py --data ../shared/data"
+COMMAND = "python benchmarks/generate_tm4.py --data FOLDER"
 GOAL = 0.15
 RULE = (
     "rule: a finished sentence of at most 15 words clerks use, none twice in a row, that asks back while the order is "
@@ -132,8 +132,8 @@ def _tell(outcome: Outcome, human: float) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--work", type=Path, default=Path("/tmp/thumbwheel-generate-tm4"))
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds tm4_dialogs/corpus.txt")
+    parser.add_argument("--work", type=Path, default=BUILD / "generate_tm4", help="scratch folder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--held-out", type=int, default=500)
     return parser.parse_args()
