@@ -147,6 +147,7 @@ async def test_the_same_retraction_again_is_no_other_one(service: Service, clien
     await own.thumbs_down()
     service.ingest.drain()
     assert await service.retract(**fields) is None
+    assert len(service.logged()) == 3
     service.ingest.drain()
     thumb = service.store.current_vote("r1", service.raters.user_hash("alice"), FeedbackKind.THUMB)
     assert thumb is not None and thumb.thumb_up is False
