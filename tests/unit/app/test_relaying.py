@@ -44,9 +44,11 @@ def outbox(tmp_path: Path) -> Iterator[EventLog]:
 def test_metrics_tell_what_waits_what_failed_and_what_was_shipped(outbox: EventLog) -> None:
     metrics = Metrics()
     value = metrics.registry.get_sample_value
-    outbox.append([NewRecord(REQUESTS, "k", bytes(1_000)) for _ in range(100)])
     downstream = Downstream()
     with relaying(outbox, cast(EventLog, downstream), metrics.outbox):
+        while value("thumbwheel_outbox_records", {"topic": REQUESTS}) is None:
+            threading.Event().wait(0.01)
+        outbox.append([NewRecord(REQUESTS, "k", bytes(1_000)) for _ in range(100)])
         while downstream.tries < 2:  # by now the first failure has been told
             threading.Event().wait(0.01)
         assert value("thumbwheel_outbox_records", {"topic": REQUESTS}) == 100

@@ -190,6 +190,9 @@ def test_what_waits_is_counted_with_its_age(outbox: EventLog, downstream: Downst
     waiting = relay.waiting()
     assert (waiting[REQUESTS].records, waiting[REQUESTS].oldest_us) == (11, min(times))
     assert waiting[FEEDBACK].records == 2
+    assert relay.run_once() == 13
+    outbox.append(numbered(3))
+    assert relay.waiting()[REQUESTS].records == 3
 
 
 def test_a_full_outbox_refuses_and_takes_again_what_was_shipped(outbox: EventLog, downstream: Downstream) -> None:
