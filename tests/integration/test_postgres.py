@@ -271,3 +271,16 @@ def test_the_planners_statistics_forget_too(postgres: PostgresServer, postgres_u
     assert len(before) > 2  # the table, its index, and the statistics
     assert [file for file in postgres.files(postgres_url) if b"forgotten" in file.read_bytes()] == []
     store.close()
+
+
+def test_an_erasure_without_the_rights_for_it_says_so(postgres: PostgresServer, postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    with postgres.admin(postgres_url.rpartition("/")[2]) as admin:
+        admin.execute(f"ALTER DATABASE {postgres_url.rpartition('/')[2]} OWNER TO admin")
+        admin.execute("ALTER TABLE orphans OWNER TO admin")
+        admin.execute("GRANT ALL ON orphans TO thumbwheel")
+        with pytest.raises(Unavailable, match="owner of its tables"):
+            store.erase_user("u")
+        admin.execute("ALTER TABLE orphans OWNER TO thumbwheel")
+    store.erase_user("u")  # only the statistics are passed over
+    store.close()
