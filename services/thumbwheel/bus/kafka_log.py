@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -26,7 +25,7 @@ from thumbwheel.bus.kafka_client import (
     translated,
 )
 from thumbwheel.bus.kafka_reader import KafkaReader
-from thumbwheel.bus.port import EventLog, NewRecord, StoredRecord
+from thumbwheel.bus.port import EventLog, NewRecord, StoredRecord, partition_of
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import Conflict, InvalidInput, LogUnavailable
 
@@ -158,7 +157,7 @@ class KafkaLog:
                 key=record.key.encode(),
                 value=record.payload,
                 headers=list(record.headers.items()),
-                partition=zlib.crc32(record.key.encode()) % counts[record.topic],
+                partition=partition_of(record.key, counts[record.topic]),
                 timestamp_ms=now_ms,
             )
             for record in records

@@ -6,6 +6,7 @@ Every adapter passes `tests/contract/bus`. Calls block and are safe from any thr
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -36,6 +37,11 @@ class StoredRecord:
     payload: bytes
     headers: Mapping[str, bytes]
     time_us: int
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Return the partition of a key, the same in every log, so that records can move between logs: CRC-32 modulo."""
+    return zlib.crc32(key.encode()) % partitions
 
 
 class EventLog(Protocol):

@@ -11,14 +11,13 @@ import json
 import sqlite3
 import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from thumbwheel.bus.port import TOPICS, EventLog, NewRecord, StoredRecord
+from thumbwheel.bus.port import TOPICS, EventLog, NewRecord, StoredRecord, partition_of
 from thumbwheel.database.sqlite_faults import fault
 from thumbwheel.database.sqlite_scrub import scrub_file
 from thumbwheel.errors import InvalidInput, LogUnavailable
@@ -190,7 +189,7 @@ class SqliteLog:
             return self._reader.execute(sql, values).fetchall()
 
     def _stream(self, topic: str, key: str) -> int:
-        return self._stream_id(topic, zlib.crc32(key.encode()) % max(self._partition_counts[topic], 1))
+        return self._stream_id(topic, partition_of(key, max(self._partition_counts[topic], 1)))
 
     def _stream_id(self, topic: str, partition: int) -> int:
         try:

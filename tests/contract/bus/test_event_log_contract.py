@@ -83,6 +83,12 @@ def test_a_key_stays_in_its_partition_across_topics_and_restarts(log: EventLog, 
     assert len(set(partition_of.values())) == len(again.partitions(REQUESTS))
 
 
+def test_a_key_has_the_same_partition_in_every_log(log: EventLog) -> None:
+    log.append(records(["a", "b", "answer-17", "\u00e9"]))
+    found = {record.key: record.partition for record in everything(log)}
+    assert found == {"a": 3, "b": 1, "answer-17": 3, "\u00e9": 2}
+
+
 def test_all_or_none(log: EventLog) -> None:
     with pytest.raises(InvalidInput, match="unknown-topic"):
         log.append([*records(["a"]), NewRecord("unknown-topic", "b", b"")])
