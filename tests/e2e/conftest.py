@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from demo_service import KEYS, DemoService, World
+from demo_facts import KEYS
+from demo_service import DemoService
+from demo_world import World
 from live_service import live_service
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from prometheus_client import CollectorRegistry

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from demo_service import World
+from demo_world import World
 from playwright.sync_api import Page, expect
 
 from thumbwheel.errors import LogUnavailable, Overloaded, Unavailable

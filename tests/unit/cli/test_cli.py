@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from demo_service import HELPDESK, TOPICS, DemoService
+from demo_facts import HELPDESK, TOPICS
+from demo_service import DemoService
 
 from thumbwheel.cli.main import COMMANDS, main
 

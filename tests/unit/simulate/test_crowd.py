@@ -7,7 +7,8 @@ from itertools import repeat
 from random import Random
 
 import pytest
-from demo_service import HELPDESK, TOPICS, DemoService
+from demo_facts import HELPDESK, TOPICS
+from demo_service import DemoService
 
 from thumbwheel.client import AsyncClient
 from thumbwheel.records import PolicyKind

@@ -12,7 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
-from demo_service import KEYS, DemoService, World
+from demo_facts import KEYS
+from demo_service import DemoService
+from demo_world import World
 from prometheus_client import CollectorRegistry, Counter
 from running_pages import running_pages
 

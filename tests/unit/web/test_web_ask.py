@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from demo_service import World
+from demo_world import World
 
 from thumbwheel.errors import (
     AlreadyExists,

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from demo_service import World
+from demo_world import World
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
@@ -211,7 +211,7 @@ def test_user_text_is_escaped_wherever_it_is_shown(browser: Any, world: World) -
 
 
 def test_json_inside_of_the_page_can_not_end_its_element(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("demo_service.LABELS", ("</script><script>alert(1)</script>",))
+    monkeypatch.setattr("demo_inference.LABELS", ("</script><script>alert(1)</script>",))
     page = browser.open().text
     assert "<script>alert(1)" not in page
     assert "\\u003cscript\\u003ealert(1)" in page

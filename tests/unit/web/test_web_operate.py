@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demo_service import World, gate
+from demo_facts import gate
+from demo_world import World
 
 from thumbwheel.admin.v1 import admin_pb2 as adm
 from thumbwheel.errors import Unavailable, UnknownRun

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from demo_service import World
+from demo_world import World
 
 from thumbwheel.errors import LogUnavailable, Overloaded
 
