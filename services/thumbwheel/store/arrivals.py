@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select, union_all
 
 from thumbwheel.database.schema import feedback_events, orphans
 from thumbwheel.errors import AlreadyExists
@@ -22,6 +22,17 @@ NO_PLACE = -1  # offset of a dead letter whose place in the log is not known
 CONFLICT = "another content under a feedback_id that this rater has used before"
 WRONG_VERSION = "names another policy or version than the answer it is about"
 NO_RESPONSE = "its answer did not arrive in time"
+
+
+# Asked at every vote, so it is one query and made once.
+_OF_KEY = union_all(
+    *(
+        select(table.c.payload).where(
+            table.c.rater == bindparam("rater"), table.c.feedback_id == bindparam("feedback_id")
+        )
+        for table in (feedback_events, orphans)
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +81,10 @@ def sort(connection: Connection, fresh: Sequence[Arrival], joined: Sequence[Arri
 
 def is_stored(connection: Connection, record: FeedbackRecord) -> bool:
     """Whether this is stored, orphans too. Raises AlreadyExists for other content under its idempotency key."""
-    earlier = _stored(connection, [record.feedback_id]).get((record.rater, record.feedback_id))
-    if earlier is not None and _content(earlier) != _content(record):
+    payload = connection.scalar(_OF_KEY, {"rater": record.rater, "feedback_id": record.feedback_id})
+    if payload is not None and _content(decoded(payload)) != _content(record):
         raise AlreadyExists("feedback_id: was used for other feedback before; make a new one for each")
-    return earlier is not None
+    return payload is not None
 
 
 def _unseen(
