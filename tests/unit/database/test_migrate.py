@@ -73,6 +73,18 @@ def test_down_and_up_again(engine: Engine) -> None:
     assert tables(engine) == set(metadata.tables)
 
 
+def test_a_database_of_the_release_before_is_brought_up_with_its_rows(engine: Engine) -> None:
+    migrate(engine)
+    downgrade(engine, "0001")
+    assert tables(engine) == set(metadata.tables) - {"audit"}
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE counters SET value = 7"))
+    migrate(engine)
+    assert (current(engine), tables(engine)) == (HEAD, set(metadata.tables))
+    with engine.connect() as connection:
+        assert connection.scalar(select(counters.c.value)) == 7
+
+
 def test_head_is_the_newest_migration_that_ships() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
