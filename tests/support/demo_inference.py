@@ -16,6 +16,7 @@ from thumbwheel.feedback.tokens import TokenSigner
 from thumbwheel.inference.v1 import inference_pb2 as inf
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceServicer
 from thumbwheel.records import (
+    Answer,
     Channel,
     ClassifyAnswer,
     GenerateAnswer,
@@ -99,7 +100,7 @@ def _generated(prompt: str, text: str) -> GenerateAnswer:
     return GenerateAnswer((Message("", prompt),), text, (1,), (2,), (-0.5,), 1.0, 1.0, 0, 64, "stop", 0, 1)
 
 
-def _stamped(world: World, policy: str, user: str, answer: GenerateAnswer | ClassifyAnswer) -> inf.Stamp:
+def _stamped(world: World, policy: str, user: str, answer: Answer) -> inf.Stamp:
     """Log an answer and return its stamp."""
     response_id, version = world.next_id(), world.champion(policy)
     ref = VersionRef(policy, version, "sha256:ab")

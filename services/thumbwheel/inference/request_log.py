@@ -19,7 +19,7 @@ from thumbwheel.inference.ports import FeedbackTokens, Pseudonyms, RecordAppende
 from thumbwheel.inference.swap import Served
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.validate import Asker
-from thumbwheel.records import ClassifyAnswer, GenerateAnswer, LoggedResponse
+from thumbwheel.records import Answer, LoggedResponse
 from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import LogMetrics
 
@@ -78,9 +78,7 @@ class RequestLog:
         logged = await self._append(origin, answers)
         return [self._stamp(origin, answer, logged) for answer in answers]
 
-    def response(
-        self, origin: Origin, response_id: str, answer: GenerateAnswer | ClassifyAnswer, not_learnable: str
-    ) -> LoggedResponse:
+    def response(self, origin: Origin, response_id: str, answer: Answer, not_learnable: str) -> LoggedResponse:
         """Put together what is kept of an answer."""
         return LoggedResponse(
             response_id=response_id,

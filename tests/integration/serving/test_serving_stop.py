@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from thumbwheel.inference import loading
-from thumbwheel.policy.loading import CausalPolicy
+from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.records import PolicyKind
 
 
@@ -20,13 +20,12 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached = threading.Event()
         self.open = threading.Event()
-        self._load = loading.load_causal
         monkeypatch.setattr(loading, "load_causal", self.load)
 
     def load(self, folder: Path) -> CausalPolicy:
         self.reached.set()
         assert self.open.wait(30)
-        return self._load(folder)
+        return load_causal(folder)
 
 
 def batching_threads() -> list[str]:
