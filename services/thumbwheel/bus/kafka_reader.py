@@ -27,13 +27,10 @@ class _Page:
     next: int
     records: list[Any]
 
-    def take(self, offset: int, limit: int) -> tuple[list[Any], int]:
-        """Return at most `limit` records from `offset` on, and the offset to go on at."""
+    def take(self, offset: int, limit: int) -> list[Any]:
+        """Return at most `limit` records from `offset` on."""
         first = bisect_left(self.records, offset, key=lambda one: one.offset)
-        taken = self.records[first : first + limit]
-        if first + limit < len(self.records):
-            return taken, taken[-1].offset + 1
-        return taken, self.next
+        return self.records[first : first + limit]
 
 
 class KafkaReader:
@@ -77,9 +74,10 @@ class KafkaReader:
         size = 0
         while offset < end and len(found) < limit and size < _READ_BYTES:
             page = self._page(place, offset)
-            new, offset = page.take(offset, limit - len(found))
+            new = page.take(offset, limit - len(found))
             size += sum(len(one.value) for one in new)
             found += new
+            offset = page.next
         return found
 
     def close(self) -> None:
