@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, bindparam, select, union_all
 
+from thumbwheel.database.lists import among
 from thumbwheel.database.schema import feedback_events, orphans
 from thumbwheel.errors import AlreadyExists
 from thumbwheel.events.convert import decode, encode
@@ -109,7 +110,9 @@ def _stored(connection: Connection, feedback_ids: Iterable[str]) -> dict[tuple[s
     wanted = list(feedback_ids)
     found: dict[tuple[str, str], FeedbackRecord] = {}
     for table in (feedback_events, orphans) if wanted else ():
-        query = select(table.c.rater, table.c.feedback_id, table.c.payload).where(table.c.feedback_id.in_(wanted))
+        query = select(table.c.rater, table.c.feedback_id, table.c.payload).where(
+            among(connection, table.c.feedback_id, wanted)
+        )
         for row in connection.execute(query):
             found[row.rater, row.feedback_id] = decoded(row.payload)
     return found

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
+from thumbwheel.database.lists import among
 from thumbwheel.database.schema import orphans as table
 from thumbwheel.events.convert import encode
 from thumbwheel.store.arrivals import Arrival, decoded
@@ -19,7 +20,7 @@ def add(connection: Connection, arrivals: Sequence[Arrival]) -> None:
 
 def take(connection: Connection, response_ids: Sequence[str]) -> list[Arrival]:
     """Remove and return what waits for these answers, in a fixed order."""
-    return _take(connection, table.c.response_id.in_(response_ids)) if response_ids else []
+    return _take(connection, among(connection, table.c.response_id, response_ids)) if response_ids else []
 
 
 def take_older(connection: Connection, time_us: int) -> list[Arrival]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, func, insert, select
 
+from thumbwheel.database.lists import among
 from thumbwheel.database.schema import responses as table
 from thumbwheel.errors import DamagedArtifact, PoisonRecord
 from thumbwheel.events.convert import decode, encode
@@ -27,7 +28,9 @@ def refs(connection: Connection, response_ids: Iterable[str]) -> dict[str, tuple
     wanted = list(response_ids)
     if not wanted:
         return {}
-    query = select(table.c.response_id, table.c.policy, table.c.version).where(table.c.response_id.in_(wanted))
+    query = select(table.c.response_id, table.c.policy, table.c.version).where(
+        among(connection, table.c.response_id, wanted)
+    )
     return {row.response_id: (row.policy, row.version) for row in connection.execute(query)}
 
 
@@ -36,7 +39,7 @@ def get(connection: Connection, response_ids: Iterable[str]) -> dict[str, Logged
     wanted = list(response_ids)
     if not wanted:
         return {}
-    query = select(table.c.response_id, table.c.payload).where(table.c.response_id.in_(wanted))
+    query = select(table.c.response_id, table.c.payload).where(among(connection, table.c.response_id, wanted))
     return {row.response_id: _decoded(row.payload) for row in connection.execute(query)}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
+from thumbwheel.database.lists import among
 from thumbwheel.database.schema import counters
 from thumbwheel.database.schema import current_votes as current
 from thumbwheel.database.schema import feedback_events as events
@@ -55,7 +56,7 @@ def _reserve(connection: Connection, count: int) -> int:
 
 def _merge(connection: Connection, latest: dict[_Key, dict[str, object]]) -> None:
     columns = current.c.response_id, current.c.rater, current.c.kind, current.c.time_us, current.c.feedback_id
-    query = select(*columns).where(current.c.response_id.in_({key[0] for key in latest}))
+    query = select(*columns).where(among(connection, current.c.response_id, {key[0] for key in latest}))
     stored = {(row[0], row[1], row[2]): (row[3], row[4]) for row in connection.execute(query)}
     fresh = [row for key, row in latest.items() if key not in stored]
     newer = [row for key, row in latest.items() if key in stored and stored[key] < _rank(row)]
@@ -149,7 +150,7 @@ def votes_of(connection: Connection, rater: str, limit: int) -> list[RatedRespon
     query = (
         select(events.c.seq, events.c.payload, events.c.response_id)
         .join(current, current.c.seq == events.c.seq)
-        .where(mine, current.c.response_id.in_(ids))
+        .where(mine, among(connection, current.c.response_id, ids))
         .order_by(current.c.kind)
     )
     votes: dict[str, list[Feedback]] = {}

@@ -1,0 +1,19 @@
+"""Looking for many rows at once by a column of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Column, ColumnElement, Connection, Text, any_, bindparam
+from sqlalchemy.dialects.postgresql import ARRAY
+
+
+def among(connection: Connection, column: Column[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of these values, as the connection's database takes it fastest.
+
+    PostgreSQL gets one parameter, a list, so that the statement is the same for any number of values and is parsed
+    once; a parameter a value costs client and server more than the search.
+    """
+    if connection.dialect.name == "postgresql":
+        return column == any_(bindparam(None, list(values), type_=ARRAY(Text), unique=True))
+    return column.in_(list(values))
