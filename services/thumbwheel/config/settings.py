@@ -87,6 +87,12 @@ class Generate(_Section):
         128, ge=1, le=100_000, description="Sequences in decoding and waiting; more are refused with a retry hint."
     )
     kv_blocks: Count = Field(256, ge=16, le=1_000_000, description="Blocks of the key-value cache.")
+    stream_interval_ms: Milliseconds = Field(
+        50.0,
+        ge=0,
+        le=1_000,
+        description="Least milliseconds between two pieces of a stream, save the first and the last; 0: every token.",
+    )
 
     @model_validator(mode="after")
     def _default_within_limit(self) -> Self:

@@ -6,6 +6,7 @@ import asyncio
 import math
 import uuid
 from hashlib import sha256
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -153,6 +154,18 @@ async def test_a_stream_is_stamped_first_and_last_and_adds_up_to_the_logged_text
         answer = logged[last.stamp.response_id]
         assert "".join(message.text_delta for message in mine) == answer.text
         assert last.completion_tokens == len(answer.token_ids)
+
+
+async def test_a_stream_sends_no_more_pieces_than_the_interval_allows(home: Any, serve: Any) -> None:
+    home.publish("chat", PolicyKind.GENERATE, seed=1)
+    async with serve(generate={"stream_interval_ms": 1_000}) as service:
+        started = monotonic()
+        call = service.stub.StreamGenerate(pb.GenerateRequest(prompt="hello", sampling=pb.Sampling(max_new_tokens=60)))
+        messages = [message async for message in call]
+        seconds = monotonic() - started
+    [kept] = home.logged()
+    assert "".join(message.text_delta for message in messages) == kept.answer.text
+    assert len(messages) <= 2 + seconds  # the first, the last, one a second
 
 
 async def test_a_stop_string_cuts_the_text_and_marks_the_answer(home: Any, serve: Any) -> None:
