@@ -30,7 +30,7 @@ REPLIES = (
     ("where is the refund", "it is on its way to your bank"),
     ("change my address", "tell me the new address please"),
 )
-_QUICK_CLASSIFY = ClassifyRecipe(labels_per_class=None, vocabulary=300, width=32, least_epochs=2, least_updates=20)
+_QUICK_CLASSIFY = ClassifyRecipe(labels_per_class=None, buckets=1024, width=32, least_epochs=2, least_updates=20)
 _QUICK_GENERATE = FirstPolicySettings(
     steps=60, batch_rows=8, vocabulary=300, width=32, layers=1, heads=2, feed_forward=64, warmup_steps=5
 )
@@ -39,20 +39,13 @@ _START_S = 120.0
 
 @contextmanager
 def live_service(home: Path) -> Iterator[Addresses]:
-    """Make the policies and run the service on them; yield where it answers."""
+    """Make the policies, run `thumbwheel up` on `home`; yield where it answers; end it as an operator would."""
     make_policies(home)
-    with running(home, "up") as addresses:
-        yield addresses
-
-
-@contextmanager
-def running(home: Path, *arguments: str) -> Iterator[Addresses]:
-    """Run `thumbwheel up`, with its options, on `home` and free ports; end it as an operator would."""
     command = [sys.executable, "-m", "thumbwheel.cli", "--home", str(home)]
     for door in ("port", "admin_port", "web_port"):
         command += ["--set", f"serve.{door}=0"]
     with (home / "service.out").open("w") as output:
-        process = subprocess.Popen([*command, *arguments], stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([*command, "up"], stdout=output, stderr=subprocess.STDOUT)
     try:
         yield _addresses(home, process)
     finally:
