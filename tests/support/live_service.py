@@ -39,13 +39,20 @@ _START_S = 120.0
 
 @contextmanager
 def live_service(home: Path) -> Iterator[Addresses]:
-    """Make the policies, run `thumbwheel up` on `home`; yield where it answers; end it as an operator would."""
+    """Make the policies and run the service on them; yield where it answers."""
     make_policies(home)
+    with running(home, "up") as addresses:
+        yield addresses
+
+
+@contextmanager
+def running(home: Path, *arguments: str) -> Iterator[Addresses]:
+    """Run `thumbwheel up`, with its options, on `home` and free ports; end it as an operator would."""
     command = [sys.executable, "-m", "thumbwheel.cli", "--home", str(home)]
     for door in ("port", "admin_port", "web_port"):
         command += ["--set", f"serve.{door}=0"]
     with (home / "service.out").open("w") as output:
-        process = subprocess.Popen([*command, "up"], stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([*command, *arguments], stdout=output, stderr=subprocess.STDOUT)
     try:
         yield _addresses(home, process)
     finally:
