@@ -12,7 +12,7 @@ from typing import Any
 import grpc.aio
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
 from thumbwheel.app.doors import Identity, inference_door
 from thumbwheel.app.inference import Inference
@@ -45,14 +45,30 @@ def quiet_torch() -> None:
     prepare_torch(1)
 
 
-def write_causal(folder: Path, seed: int, positions: int = 512) -> Path:
+def write_causal(folder: Path, seed: int, positions: int = 512, endless: bool = False) -> Path:
     tokenizer = train_tokenizer([], A_TOKEN_A_BYTE, positions, chat=True)
     torch.manual_seed(seed)
     size = FirstPolicySettings(
         width=32, layers=2, heads=2, feed_forward=64, max_tokens=positions, initializer_range=0.3
     )
-    save_causal(CausalPolicy(build_model(tokenizer, size).eval(), tokenizer), folder)
+    model = build_model(tokenizer, size).eval()
+    if endless:
+        never_end(model, int(tokenizer.eos_token_id))
+    save_causal(CausalPolicy(model, tokenizer), folder)
     return folder
+
+
+@torch.no_grad()
+def never_end(model: PreTrainedModel, end_id: int) -> None:
+    """Make the end token as good as impossible: one hidden feature is large in every token, and speaks against it."""
+    model.config.tie_word_embeddings = False
+    embeddings = model.get_input_embeddings()
+    head = torch.nn.Linear(embeddings.embedding_dim, embeddings.num_embeddings, bias=False)
+    head.weight.copy_(embeddings.weight)
+    head.weight[:, 0] = 0.0
+    head.weight[end_id, 0] = -20.0
+    embeddings.weight[:, 0] = 10.0
+    model.set_output_embeddings(head)
 
 
 def write_classifier(folder: Path, seed: int) -> Path:
