@@ -23,7 +23,7 @@ HELD_OUT = 1000
 
 
 def main() -> None:
-    parser = options(__doc__ or "", votes=6000, noises=[0.1, 0.2], seeds=[0, 1, 2])
+    parser = options(__doc__ or "", votes=8000, noises=[0.1, 0.2], seeds=[0, 1, 2])
     parser.add_argument("--rows", type=int, default=4000, help="messages users ask about")
     given = parser.parse_args()
     rounds = rounds_of(given)
