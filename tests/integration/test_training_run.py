@@ -65,7 +65,9 @@ def texts(count: int, seed: int) -> list[LabelledText]:
 @pytest.fixture(scope="module")
 def first_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("policy") / "v1"
-    recipe = ClassifyRecipe(labels_per_class=1, buckets=256, width=32, hidden=32, least_updates=12, least_epochs=2)
+    recipe = ClassifyRecipe(
+        labels_per_class=1, vocabulary=150, width=32, feed_forward=32, least_updates=12, least_epochs=2
+    )
     pretrain_classify(texts(200, 1), folder, recipe)
     return folder
 

@@ -30,7 +30,7 @@ REPLIES = (
     ("where is the refund", "it is on its way to your bank"),
     ("change my address", "tell me the new address please"),
 )
-_QUICK_CLASSIFY = ClassifyRecipe(labels_per_class=None, buckets=1024, width=32, least_epochs=2, least_updates=20)
+_QUICK_CLASSIFY = ClassifyRecipe(labels_per_class=None, vocabulary=300, width=32, least_epochs=2, least_updates=20)
 _QUICK_GENERATE = FirstPolicySettings(
     steps=60, batch_rows=8, vocabulary=300, width=32, layers=1, heads=2, feed_forward=64, warmup_steps=5
 )

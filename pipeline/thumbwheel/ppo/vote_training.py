@@ -35,10 +35,10 @@ EpochDone = Callable[[int, int, Metrics], None]
 class VoteTrainingSettings:
     """How to update a classifier on votes. The defaults are what the benchmarks ran with."""
 
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
     """At the start; falls linearly to 0."""
     epochs: int = 20
-    batch_size: int = 64
+    batch_size: int = 128
     seed_label_weight: float = 0.1
     """Factor on the cross-entropy of the seed labels."""
     token_dropout: float = 0.1
@@ -65,9 +65,7 @@ class VoteTrainer:
         The classifier must be as the job first found it: the checkpoint's weights replace its own.
         """
         model, settings = self.classifier.model, self.settings
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
         history: list[dict[str, float]] = []
         if (saved := checkpoint.load()) is not None:
             model.load_state_dict(saved["model"])

@@ -1,10 +1,10 @@
 """A first `classify` policy from the user's own texts: all of them unlabelled, a few of them with their labels.
 
-The steps: deal out the few labels; learn vectors of n-grams from all texts; put them into a small n-gram network
-(`policy/ngram_classifier.py`); train it on the few labels; save it in `save_pretrained` form, the few labels beside it
+The steps: deal out the few labels; learn a tokenizer and token vectors from all texts; put the vectors into a small
+ModernBERT with mean pooling; train it on the few labels; save it in `save_pretrained` form, the few labels beside it
 (`seed_labels.jsonl`), since later updates hold on to them.
 
-Shape suffixes: B texts, N n-grams, D dimensions.
+Shape suffixes: B texts, T tokens, V vocabulary, D dimensions.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from transformers import ModernBertConfig, ModernBertForSequenceClassification, PreTrainedTokenizerFast
 
 from thumbwheel.errors import InvalidData
 from thumbwheel.policy.classify import Classifier
-from thumbwheel.policy.ngram_classifier import NgramClassifier, NgramConfig
-from thumbwheel.pretrain.classify_tokenizer import SPACE, SPECIAL_TOKENS, byte_tokenizer
+from thumbwheel.pretrain.classify_tokenizer import train_classify_tokenizer
 from thumbwheel.pretrain.corpus import LabelledText, read_labelled
 from thumbwheel.pretrain.minibatches import length_bucketed
-from thumbwheel.pretrain.ngram_vectors import ngram_vectors
+from thumbwheel.pretrain.token_dropout import hide_tokens
+from thumbwheel.pretrain.word_vectors import token_vectors
 
 SEED_LABELS_FILE: Final = "seed_labels.jsonl"
 
@@ -42,15 +41,16 @@ class ClassifyRecipe:
 
     labels_per_class: int | None = 5
     """Labelled texts it sees of each class; None: all."""
-    buckets: int = 16_384
-    """Rows of the table that n-grams are hashed into."""
-    max_tokens: int = 2048
-    """Bytes of a text that are read."""
+    vocabulary: int = 3000
+    max_tokens: int = 256
     width: int = 128
-    hidden: int = 256
-    dropout: float = 0.3
-    ngram_dropout: float = 0.1
-    """Share of n-grams left out in training."""
+    feed_forward: int = 128
+    layers: int = 1
+    heads: int = 2
+    dropout: float = 0.1
+    pooled_dropout: float = 0.3
+    token_dropout: float = 0.1
+    """Share of tokens hidden behind `[MASK]` in training."""
     learning_rate: float = 2e-3
     batch_size: int = 32
     least_epochs: int = 20
@@ -76,9 +76,10 @@ def pretrain_classify(
     recipe = recipe or ClassifyRecipe()
     labels = label_names(rows)
     seeds = deal_seed_labels(rows, recipe.labels_per_class, recipe.seed)
+    tokenizer = train_classify_tokenizer((row.text for row in rows), recipe.vocabulary, recipe.max_tokens)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        classifier = _new_classifier(labels, recipe)
+        classifier = _new_classifier(labels, tokenizer, recipe)
         _place_vectors(classifier, [row.text for row in rows], recipe)
         _fit(classifier, seeds, recipe, epoch_done)
     classifier.model.eval()
@@ -120,49 +121,51 @@ def read_seed_labels(folder: Path) -> tuple[LabelledText, ...]:
     return tuple(read_labelled(path)) if path.is_file() else ()
 
 
-def _new_classifier(labels: tuple[str, ...], recipe: ClassifyRecipe) -> Classifier:
-    tokenizer = byte_tokenizer(recipe.max_tokens)
-    config = NgramConfig(
-        buckets=recipe.buckets,
-        width=recipe.width,
-        hidden_size=recipe.hidden,
-        first_text_token_id=len(SPECIAL_TOKENS),
-        space_token_id=tokenizer.convert_tokens_to_ids(SPACE),
-        ngram_dropout=recipe.ngram_dropout,
-        dropout=recipe.dropout,
+def _new_classifier(labels: tuple[str, ...], tokenizer: PreTrainedTokenizerFast, recipe: ClassifyRecipe) -> Classifier:
+    config = ModernBertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.width,
+        intermediate_size=recipe.feed_forward,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        max_position_embeddings=recipe.max_tokens,
+        global_attn_every_n_layers=1,
+        classifier_pooling="mean",
+        embedding_dropout=recipe.dropout,
+        attention_dropout=recipe.dropout,
+        mlp_dropout=recipe.dropout,
+        classifier_dropout=recipe.pooled_dropout,
+        initializer_range=0.05,
+        initializer_cutoff_factor=3.0,
         pad_token_id=tokenizer.pad_token_id,
+        cls_token_id=tokenizer.cls_token_id,
+        sep_token_id=tokenizer.sep_token_id,
+        bos_token_id=None,
+        eos_token_id=None,
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
     )
-    return Classifier(NgramClassifier(config), tokenizer, labels, recipe.max_tokens)
+    return Classifier(ModernBertForSequenceClassification(config), tokenizer, labels, recipe.max_tokens)
 
 
 def _place_vectors(classifier: Classifier, texts: Sequence[str], recipe: ClassifyRecipe) -> None:
-    """Start the table from what the unlabelled texts tell; rows that they don't tell of are 0.
+    """Start the embeddings from what the unlabelled texts tell; tokens they don't tell of stay random.
 
     The scale (deviation 1) is large beside the learning rate: training bends the vectors, it does not replace them.
     """
-    told_ND = torch.from_numpy(ngram_vectors(_ngrams(classifier, texts), recipe.buckets, recipe.width, recipe.seed))
-    occurs_N = told_ND.norm(dim=1) > 0
-    if not bool(occurs_N.any()):
+    ids = classifier.tokenizer(list(texts), add_special_tokens=False, truncation=True)["input_ids"]
+    vectors_VD = torch.from_numpy(token_vectors(ids, len(classifier.tokenizer), recipe.width, recipe.seed))
+    told_V = vectors_VD.norm(dim=1) > 0
+    if int(told_V.sum()) < 2:
         return
+    embeddings_VD = classifier.model.get_input_embeddings().weight
     with torch.no_grad():
-        classifier.model.table.weight.copy_(told_ND / told_ND[occurs_N].std())
-
-
-def _ngrams(classifier: Classifier, texts: Sequence[str]) -> list[NDArray[np.int64]]:
-    """The rows of the table that each text's n-grams are hashed into."""
-    rows: list[NDArray[np.int64]] = []
-    for start in range(0, len(texts), 256):
-        encoded = classifier.encode(texts[start : start + 256])
-        ngrams_BN, real_BN = classifier.model.ngrams(encoded["input_ids"], encoded["attention_mask"].bool())
-        rows += [ngrams_N[real_N].numpy() for ngrams_N, real_N in zip(ngrams_BN, real_BN, strict=True)]
-    return rows
+        embeddings_VD[told_V] = vectors_VD[told_V] / vectors_VD[told_V].std()
 
 
 def _fit(classifier: Classifier, seeds: Sequence[LabelledText], recipe: ClassifyRecipe, epoch_done: EpochDone) -> None:
     model, epochs = classifier.model, recipe.epochs(len(seeds))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
     updates = epochs * math.ceil(len(seeds) / recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_up_then_decay(step, updates))
     for epoch in range(epochs):
@@ -187,9 +190,10 @@ def _warm_up_then_decay(step: int, updates: int) -> float:
 def _labelled_batches(
     classifier: Classifier, seeds: Sequence[LabelledText], recipe: ClassifyRecipe, epoch: int
 ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-    """One pass: encoded texts and their label indices (B,)."""
+    """One pass: encoded texts with some tokens hidden, and their label indices (B,)."""
     index_of = {label: index for index, label in enumerate(classifier.labels)}
     texts = [row.text for row in seeds]
     for batch in length_bucketed(texts, recipe.batch_size, Random(f"batches {recipe.seed} {epoch}")):
         encoded = classifier.encode([texts[index] for index in batch])
+        encoded["input_ids"] = hide_tokens(encoded["input_ids"], classifier.tokenizer, recipe.token_dropout)
         yield encoded, torch.tensor([index_of[seeds[index].label] for index in batch])

@@ -9,7 +9,6 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from thumbwheel.errors import InvalidInput
-from thumbwheel.policy.ngram_classifier import register
 from thumbwheel.records import PolicyKind
 
 
@@ -44,7 +43,6 @@ def _loader(kind: PolicyKind) -> Any:
         case PolicyKind.GENERATE:
             return AutoModelForCausalLM
         case PolicyKind.CLASSIFY:
-            register()
             return AutoModelForSequenceClassification
         case PolicyKind.TAG:
             raise InvalidInput("kind", "models of kind tag can not be taken yet; use classify or generate")

@@ -24,7 +24,6 @@ from transformers import (
 )
 
 from thumbwheel.errors import DamagedArtifact, InvalidInput
-from thumbwheel.policy.ngram_classifier import register
 
 # A tokenizer without a limit of its own reports a number of this size or larger.
 _NO_LIMIT = 1_000_000
@@ -118,7 +117,6 @@ def likeliest_labels(probs_BK: Tensor) -> Tensor:
 
 def _read(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model and the tokenizer, from local files without code, every weight found."""
-    register()
     if not (folder / "config.json").is_file():
         raise DamagedArtifact(f"{folder.name}: config.json is missing; restore the folder")
     try:

@@ -52,7 +52,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weak first policy: one labelled text a class, little training."""
     folder = tmp_path_factory.mktemp("champion") / "v1"
     recipe = ClassifyRecipe(
-        labels_per_class=1, buckets=512, width=16, hidden=16, least_epochs=4, least_updates=4, seed=1
+        labels_per_class=1, vocabulary=400, width=16, feed_forward=16, least_epochs=4, least_updates=4, seed=1
     )
     pretrain_classify(_rows(60, seed=0), folder, recipe)
     return folder

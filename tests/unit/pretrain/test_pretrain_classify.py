@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -14,7 +15,6 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from thumbwheel.errors import InvalidData
 from thumbwheel.policy.classify import load_classifier
-from thumbwheel.policy.ngram_classifier import register
 from thumbwheel.pretrain.classify import (
     SEED_LABELS_FILE,
     ClassifyRecipe,
@@ -22,18 +22,18 @@ from thumbwheel.pretrain.classify import (
     pretrain_classify,
     read_seed_labels,
 )
-from thumbwheel.pretrain.classify_tokenizer import byte_tokenizer
+from thumbwheel.pretrain.classify_tokenizer import train_classify_tokenizer
 from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.pretrain.minibatches import length_bucketed
-from thumbwheel.pretrain.ngram_vectors import ngram_vectors
 from thumbwheel.pretrain.token_dropout import hide_tokens
+from thumbwheel.pretrain.word_vectors import token_vectors
 
 TOPICS = {
     "parcel": ["where is my parcel", "the courier lost my parcel", "parcel tracking stands still"],
     "refund": ["i want a refund", "when is the refund on my account", "send the money back"],
     "login": ["i forgot my password", "the login page is locked", "reset my password please"],
 }
-TINY = ClassifyRecipe(labels_per_class=2, buckets=512, width=16, hidden=16, least_updates=60)
+TINY = ClassifyRecipe(labels_per_class=2, vocabulary=400, width=16, feed_forward=16, least_updates=60)
 
 
 def _rows() -> list[LabelledText]:
@@ -51,13 +51,12 @@ def test_a_few_labels_are_dealt_of_every_class() -> None:
     assert deal_seed_labels(rows, per_class=None, seed=0) == tuple(rows)
 
 
-def test_a_first_classifier_is_read_by_the_auto_classes(tmp_path: Path) -> None:
+def test_a_first_classifier_is_saved_as_stock_files(tmp_path: Path) -> None:
     seeds = pretrain_classify(_rows(), tmp_path / "v1", TINY)
-    register()
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "v1", trust_remote_code=False)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "v1", trust_remote_code=False)
     assert model.config.id2label == {0: "login", 1: "parcel", 2: "refund"}
-    assert model.config.model_type == "thumbwheel_ngram"
+    assert model.config.model_type == "modernbert"
     assert not list((tmp_path / "v1").glob("*.bin"))
     with torch.no_grad():
         logits_BK = model(**tokenizer(["where is my parcel"], return_tensors="pt")).logits
@@ -108,47 +107,57 @@ def test_seed_labels_are_kept_as_json_lines(tmp_path: Path) -> None:
     assert [json.loads(line) for line in lines] == [{"text": row.text, "label": row.label} for row in seeds]
 
 
-def test_the_tokenizer_reads_every_text_as_lower_case_bytes() -> None:
-    tokenizer = byte_tokenizer(64)
-    assert len(tokenizer) == 3 + 256
+def test_the_tokenizer_is_the_same_each_time_and_knows_every_text() -> None:
+    texts = [row.text for row in _rows()]
+    first, again = (train_classify_tokenizer(texts, 400, 32) for _ in range(2))
+    assert first.get_vocab() == again.get_vocab()
+    assert len(first) <= 400
     for text in ("Where IS my parcel", "où est ça? 包裹在哪里 🎁", ""):
-        ids = tokenizer(text)["input_ids"]
-        assert ids[0] == tokenizer.cls_token_id
-        assert len(ids) == 1 + (len(text.lower().encode()) + 1 if text else 0)
-        assert tokenizer.unk_token_id not in ids
-    assert tokenizer("Where IS my PARCEL")["input_ids"] == tokenizer("where is my parcel")["input_ids"]
+        ids = first(text)["input_ids"]
+        assert ids[0] == first.cls_token_id
+        assert first.unk_token_id not in ids
+    assert first("Where IS my PARCEL")["input_ids"] == first("where is my parcel")["input_ids"]
 
 
-def test_vectors_put_ngrams_of_like_company_together() -> None:
+def test_token_vectors_put_tokens_of_like_company_together() -> None:
     # 1 and 2 stand between 3 and 4; 5 and 6 stand between 7 and 8; 9 never occurs.
     rng = Random(0)
     texts = [[3, rng.choice((1, 2)), 4] for _ in range(50)] + [[7, rng.choice((5, 6)), 8] for _ in range(50)]
-    vectors_ND = ngram_vectors([np.array(text) for text in texts], ngrams=10, dimensions=2, seed=0)
+    vectors_VD = token_vectors(texts, vocabulary=10, dimensions=4, seed=0, window=1)
 
     def cosine(a: int, b: int) -> float:
-        norms = float(np.linalg.norm(vectors_ND[a]) * np.linalg.norm(vectors_ND[b]))
-        return float(vectors_ND[a] @ vectors_ND[b]) / norms
+        norms = float(np.linalg.norm(vectors_VD[a]) * np.linalg.norm(vectors_VD[b]))
+        return float(vectors_VD[a] @ vectors_VD[b]) / norms
 
     assert cosine(1, 2) > 0.95
     assert cosine(5, 6) > 0.95
     assert abs(cosine(1, 5)) < 0.1
-    assert not vectors_ND[9].any()
+    assert not vectors_VD[9].any()
 
 
-def test_the_vectors_of_a_text_add_up_to_its_singular_vector() -> None:
-    texts = [[0, 1], [0, 1, 1], [0, 2], [1, 2, 3]]
-    vectors_ND = ngram_vectors([np.array(text) for text in texts], ngrams=5, dimensions=3, seed=0)
-    occurs = np.array([[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 1, 1, 1, 0]], dtype=float)
-    rarity = 1 + np.log(5 / (1 + occurs.sum(0)))
-    lengths = np.linalg.norm(occurs * rarity, axis=1)
-    left, singular, _ = np.linalg.svd(occurs * rarity / lengths[:, None])
-    added = np.abs(occurs @ vectors_ND / lengths[:, None])
-    assert added == pytest.approx(np.abs(left[:, :3] * np.sqrt(singular[:3])), abs=1e-4)
+def test_the_vectors_factorise_positive_pmi() -> None:
+    texts = [[0, 1], [0, 1], [0, 2], [1, 2, 3]]
+    vectors_VD = token_vectors(texts, vocabulary=4, dimensions=3, seed=0, window=1)
+    counts = np.zeros((4, 4))
+    for text in texts:
+        for a, b in zip(text, text[1:], strict=False):
+            counts[a, b] += 1
+            counts[b, a] += 1
+    sums = counts.sum(1)
+    smoothed = sums**0.75 / (sums**0.75).sum()
+    pmi = np.zeros((4, 4))
+    for a in range(4):
+        for b in range(4):
+            if counts[a, b]:
+                pmi[a, b] = max(0.0, math.log(counts[a, b] / (sums[a] * smoothed[b])))
+    left, singular, _ = np.linalg.svd(pmi)
+    expected = np.abs(left[:, :3] * np.sqrt(singular[:3]))
+    assert np.abs(vectors_VD) == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("texts", [[[]], [[], []]])
-def test_texts_without_ngrams_give_no_vectors(texts: list[list[int]]) -> None:
-    assert not ngram_vectors([np.array(text, dtype=np.int64) for text in texts], 5, 3, seed=0).any()
+@pytest.mark.parametrize("texts", [[], [[1], [2]], [[]]])
+def test_texts_without_company_give_no_vectors(texts: list[list[int]]) -> None:
+    assert not token_vectors(texts, vocabulary=5, dimensions=3, seed=0).any()
 
 
 def test_batches_hold_every_text_once_and_little_padding() -> None:
@@ -163,13 +172,11 @@ def test_batches_hold_every_text_once_and_little_padding() -> None:
 
 
 def test_hidden_tokens_are_as_many_as_asked_and_never_special() -> None:
-    tokenizer = byte_tokenizer(64)
-    tokenizer.add_special_tokens({"mask_token": "[MASK]"})
-    ids_BT = torch.full((200, 50), 30)
+    tokenizer = train_classify_tokenizer([row.text for row in _rows()], 400, 64)
+    ids_BT = torch.full((200, 50), 300)
     ids_BT[:, 0] = tokenizer.cls_token_id
     torch.manual_seed(0)
     hidden_BT = hide_tokens(ids_BT, tokenizer, 0.3)
     assert (hidden_BT[:, 0] == tokenizer.cls_token_id).all()
     assert float((hidden_BT[:, 1:] == tokenizer.mask_token_id).float().mean()) == pytest.approx(0.3, abs=0.02)
     assert torch.equal(hide_tokens(ids_BT, tokenizer, 0.0), ids_BT)
-    assert torch.equal(hide_tokens(ids_BT, byte_tokenizer(64), 0.3), ids_BT)
