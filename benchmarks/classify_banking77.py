@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
-from classify_rounds import Task, compare, mean_and_worst, options, rounds_of, table
+from classify_rounds import Task, compare, mean_and_worst, options, rounds_of, table, told_by_method
 from record import record
 from thumbwheel.pretrain.classify import ClassifyRecipe
 from thumbwheel.pretrain.corpus import LabelledText, read_labelled
@@ -25,15 +25,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds banking77/train.jsonl")
     given = parser.parse_args()
     rows, rounds = read_labelled(given.data / "banking77" / "train.jsonl"), rounds_of(given)
-    reached = compare(lambda seed, work: _task(rows, given.labels_per_class, seed, work), rounds, given.seeds)
+    reached = compare(
+        lambda seed, work: _task(rows, given.labels_per_class, seed, work), rounds, given.seeds, given.methods
+    )
     print(table(rounds, reached))
     ends = reached[0]
-    ppo, thumbs_up = ([end.by_method[method] for end in ends] for method in ("ppo", "thumbs-up"))
-    shares = [end.share("ppo") for end in ends]
+    ppo, shares = [end.by_method["ppo"] for end in ends], [end.share("ppo") for end in ends]
     told = (
         f"worst of {len(ends)} seed(s); first policy {mean_and_worst([end.first for end in ends])}, "
         f"{given.votes} votes in rounds of {given.votes_a_round}, {rounds[0].noise:.0%} wrong, a fifth of the users "
-        f"held out; PPO {mean_and_worst(ppo)}, thumbs-up alone {mean_and_worst(thumbs_up)}, all true labels "
+        f"held out; {told_by_method(ends)}, all true labels "
         f"{mean_and_worst([end.all_labels for end in ends])}" + ("; every gate asked" if given.gates else "")
     )
     within, command = given.votes <= MOST_VOTES, "python benchmarks/classify_banking77.py --data FOLDER"

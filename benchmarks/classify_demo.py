@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
-from classify_rounds import Reached, Task, compare, mean_and_worst, options, rounds_of, table
+from classify_rounds import Task, compare, mean_and_worst, options, rounds_of, table, told_by_method
 from record import record
 from thumbwheel.pretrain.classify import ClassifyRecipe
 from thumbwheel.pretrain.corpus import LabelledText
@@ -27,10 +27,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4000, help="messages users ask about")
     given = parser.parse_args()
     rounds = rounds_of(given)
-    reached = compare(lambda seed, work: _task(given.rows, given.labels_per_class, seed, work), rounds, given.seeds)
+    reached = compare(
+        lambda seed, work: _task(given.rows, given.labels_per_class, seed, work), rounds, given.seeds, given.methods
+    )
     print(table(rounds, reached))
     shares = [end.share("ppo") for end in reached[0]]
-    told = "; ".join(_told(each.noise, ends) for each, ends in zip(rounds, reached, strict=True))
+    told = "; ".join(
+        f"{each.noise:.0%} wrong: {told_by_method(ends)}" for each, ends in zip(rounds, reached, strict=True)
+    )
     record(
         "classify: demo world, thumbs against all true labels",
         min(shares),
@@ -42,11 +46,6 @@ def main() -> None:
         f"users held out; accuracies: first policy {mean_and_worst([end.first for end in reached[0]])}, all true "
         f"labels of the same {given.rows} rows {mean_and_worst([end.all_labels for end in reached[0]])}; {told}",
     )
-
-
-def _told(noise: float, ends: list[Reached]) -> str:
-    ppo, thumbs_up = (mean_and_worst([end.by_method[name] for end in ends]) for name in ("ppo", "thumbs-up"))
-    return f"{noise:.0%} wrong: PPO {ppo}, thumbs-up alone {thumbs_up}"
 
 
 def _task(count: int, labels_per_class: int, seed: int, work: Path) -> Task:
