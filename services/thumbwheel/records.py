@@ -8,6 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+# How the pseudonym of a rater without a user id begins; it tells nothing else. One with a user id begins with `u`.
+ANONYMOUS_RATER: Final = "a"
+
+
+def is_anonymous(rater: str) -> bool:
+    """Whether a rater's pseudonym stands for whoever holds an answer's token, and not for a user."""
+    return rater.startswith(ANONYMOUS_RATER)
 
 
 class PolicyKind(StrEnum):

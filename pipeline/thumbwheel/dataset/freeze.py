@@ -15,6 +15,7 @@ from thumbwheel.dataset.rater_cap import RaterCap
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.dataset.snapshot import Snapshot, exists, remove_rows, write_manifest, write_rows
 from thumbwheel.dataset.split import TimeCut, split_of, user_of
+from thumbwheel.dataset.voices import voice_of
 from thumbwheel.errors import AlreadyExists, NotEnoughData
 from thumbwheel.records import Feedback, LoggedResponse, RatedResponse, Split
 from thumbwheel.store.port import FeedbackStore
@@ -72,7 +73,7 @@ def _asked_for(store: FeedbackStore, request: Request) -> Iterator[RatedResponse
 
 def _survey(rated: Callable[[], Iterator[RatedResponse]], request: Request) -> _Rules:
     """Look before taking: the votes of each rater and the time of the newest slice."""
-    cap, times = RaterCap(request.max_votes_per_rater), TimeCut(request.seed)
+    cap, times = RaterCap(request.max_votes_per_rater, request.anonymous_as_one), TimeCut(request.seed)
     for answer in rated():
         cap.count(answer.votes)
         times.add(answer.response.time_us)
@@ -85,7 +86,7 @@ def _survey(rated: Callable[[], Iterator[RatedResponse]], request: Request) -> _
 def _taken(rated: Iterator[RatedResponse], rules: _Rules, counts: Counts) -> Iterator[SnapshotRow]:
     """The rows that are in, counted as they pass."""
     for answer in rated:
-        split = rules.split(user_of(answer.response))
+        split = rules.split(user_of(answer.response, rules.request.anonymous_as_one))
         if split is Split.TRAIN and answer.response.time_us >= rules.time_cut_us:
             counts.left_out["newest"] += len(answer.votes)
             continue
@@ -102,7 +103,8 @@ def _keeps(vote: Feedback, response: LoggedResponse, rules: _Rules, counts: Coun
         counts.left_out["rater_cap"] += 1
         return False
     user = response.user_hash
-    if user and vote.rater != user and rules.split(vote.rater) is not rules.split(user):
+    voice = voice_of(vote.rater, rules.request.anonymous_as_one)
+    if user and voice != user and rules.split(voice) is not rules.split(user):
         counts.left_out["rater_of_other_part"] += 1
         return False
     return True

@@ -24,7 +24,8 @@ LEARNED_FROM = frozenset({FeedbackKind.THUMB})
 class Request:
     """What a snapshot is made of; the same request on the same votes gives the same bytes.
 
-    `versions`: only votes on answers of these are taken; empty: of all.
+    `versions`: only votes on answers of these are taken; empty: of all. `anonymous_as_one`: votes without a user id
+    are one rater's (snapshots written before this was asked lack it).
     """
 
     policy: str
@@ -35,13 +36,15 @@ class Request:
     max_votes_per_rater: int
     min_votes: int
     versions: tuple[str, ...] = ()
+    anonymous_as_one: bool = False
 
     @classmethod
     def of(
         cls, policy: str, kind: PolicyKind, watermark: int, data: Data, seed: int, versions: tuple[str, ...] = ()
     ) -> Request:
         """The request that settings stand for."""
-        return cls(policy, kind, watermark, seed, data.held_out, data.max_votes_per_rater, _least(kind, data), versions)
+        least, most = _least(kind, data), data.max_votes_per_rater
+        return cls(policy, kind, watermark, seed, data.held_out, most, least, versions, data.anonymous_as_one)
 
 
 def _least(kind: PolicyKind, data: Data) -> int:

@@ -6,20 +6,23 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable
 
+from thumbwheel.dataset.voices import voice_of
 from thumbwheel.records import Feedback
 
 
 class RaterCap:
     """Decides which votes are kept. Memory: one number a rater, and `limit` entries a rater above the limit."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, anonymous_as_one: bool) -> None:
+        """Keep `limit` votes a rater; with `anonymous_as_one`, all votes without a user id are one rater's."""
         self._limit = limit
+        self._anonymous_as_one = anonymous_as_one
         self._counts: Counter[str] = Counter()
         self._newest: dict[str, list[tuple[int, str, str]]] = {}
 
     def count(self, votes: Iterable[Feedback]) -> None:
         """First pass: how many votes each rater gave."""
-        self._counts.update(vote.rater for vote in votes)
+        self._counts.update(self._voice(vote) for vote in votes)
 
     @property
     def exceeded(self) -> bool:
@@ -29,16 +32,20 @@ class RaterCap:
     def rank(self, votes: Iterable[Feedback]) -> None:
         """Second pass: remember the newest votes of the raters above the limit."""
         for vote in votes:
-            if self._counts[vote.rater] > self._limit:
-                heap = self._newest.setdefault(vote.rater, [])
+            voice = self._voice(vote)
+            if self._counts[voice] > self._limit:
+                heap = self._newest.setdefault(voice, [])
                 heapq.heappush(heap, _age(vote))
                 if len(heap) > self._limit:
                     heapq.heappop(heap)
 
     def keeps(self, vote: Feedback) -> bool:
         """Whether the vote is among the newest of its rater."""
-        heap = self._newest.get(vote.rater)
+        heap = self._newest.get(self._voice(vote))
         return not heap or _age(vote) >= heap[0]
+
+    def _voice(self, vote: Feedback) -> str:
+        return voice_of(vote.rater, self._anonymous_as_one)
 
 
 def _age(vote: Feedback) -> tuple[int, str, str]:

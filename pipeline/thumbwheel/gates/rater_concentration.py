@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 
 from thumbwheel.config.settings import Gates
+from thumbwheel.dataset.voices import UNNAMED
 from thumbwheel.gates.evidence import Evidence
 from thumbwheel.gates.gate import Rule, refuse
 from thumbwheel.records import GateResult
 
 SHOWN = 3
+
+_CURE = "Votes without a user id count as one rater: let clients send user.id, or see data.anonymous_as_one."
 
 
 class RaterConcentration:
@@ -31,6 +34,8 @@ class RaterConcentration:
         shares = ", ".join(f"{rater[:8]} {counts[rater] / total:.1%}" for rater in busiest)
         share = counts[busiest[0]] / total
         sentence = f"{len(counts):,} raters gave {total:,} votes, the busiest being {shares}."
+        if busiest[0] == UNNAMED and share > limits.max_rater_share:
+            sentence += f" {_CURE}"
         return GateResult(
             self.name, share <= limits.max_rater_share, share, limits.max_rater_share, math.nan, math.nan, sentence
         )

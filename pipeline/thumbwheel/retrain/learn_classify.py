@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from thumbwheel.dataset.voices import voice_of
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify import ClassifyPpoSettings, improve_classify
@@ -92,8 +93,9 @@ def _learned_from(job: Job, champion: Classifier) -> Votes:
     votes = list(_votes(job, Split.TRAIN, champion))
     ups = sum(vote.thumb_up for _, vote in votes)
     broken = sum(not np.isfinite(vote.probabilities).all() for _, vote in votes)
-    raters = Counter(rater for rater, _ in votes)
-    return Votes(ups, len(votes) - ups, raters, job.plan.settings.data.min_votes_classify, broken)
+    data = job.plan.settings.data
+    raters = Counter(voice_of(rater, data.anonymous_as_one) for rater, _ in votes)
+    return Votes(ups, len(votes) - ups, raters, data.min_votes_classify, broken)
 
 
 def _evidence(

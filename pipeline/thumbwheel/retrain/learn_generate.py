@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from thumbwheel.dataset.rows import SnapshotRow
+from thumbwheel.dataset.voices import voice_of
 from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes, Latency, TextLosses, Votes
 from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.policy.prompt import decode_reply, end_token_id
@@ -19,6 +20,7 @@ from thumbwheel.ppo.generate_settings import PpoSettings
 from thumbwheel.ppo.liked import liked_replies
 from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.records import GenerateAnswer, Split
+from thumbwheel.retrain.draw import draw
 from thumbwheel.retrain.latency import compare_latency
 from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.report.data import Comparison, ReportData, RewardModelFit, Sample
@@ -105,6 +107,16 @@ def _prompts(rows: Iterable[SnapshotRow]) -> list[TokenIds]:
     return list(dict.fromkeys(_answer(row).prompt_token_ids for row in rows if _answer(row).prompt_token_ids))
 
 
+def judged_prompts(job: Job) -> list[TokenIds]:
+    """The held-out prompts that are judged on, each once: all of the newest slice, others by the run's draw."""
+    cut_us = job.snapshot.manifest.time_cut_us
+    newest: dict[TokenIds, bool] = {}
+    for row in job.snapshot.rows(Split.HELD_OUT):
+        if prompt := _answer(row).prompt_token_ids:
+            newest[prompt] = newest.get(prompt, False) or row.response.time_us >= cut_us
+    return draw(newest.items(), MOST_PROMPTS, f"prompts {job.plan.draw_seed}")
+
+
 def _served_as(job: Job) -> tuple[float, int]:
     """Temperature and length limit that learnable replies were served with most often."""
     used = Counter(
@@ -136,7 +148,7 @@ def _reward(job: Job) -> RewardModel:
 
 def _side_by_side(job: Job) -> _SideBySide:
     champion, candidate = load_causal(job.champion), load_causal(job.folder.candidate)
-    prompts = _prompts(job.snapshot.rows(Split.HELD_OUT))[:MOST_PROMPTS]
+    prompts = judged_prompts(job)
     temperature, max_new_tokens = _served_as(job)
     sampling = Sampling(end_token_id(champion.tokenizer), temperature, max_new_tokens)
     drawn = [_sample(policy, prompts, sampling, job.plan.seed) for policy in (champion, candidate)]
@@ -150,7 +162,7 @@ def _sample(policy: CausalPolicy, prompts: Sequence[TokenIds], sampling: Samplin
 
 
 def _evidence(job: Job, sides: _SideBySide, reward: RewardModel) -> GenerateEvidence:
-    kept = worth_keeping(job.champion, sides.champion.tokenizer, job.snapshot.rows(Split.HELD_OUT))
+    kept = worth_keeping(job.champion, sides.champion.tokenizer, job.snapshot, job.plan.draw_seed)
     return GenerateEvidence(
         votes=_learned_from(job),
         latency=_latency(sides),
@@ -213,8 +225,9 @@ def _learned_from(job: Job) -> Votes:
         if vote.thumb_up is not None and _answer(row).token_ids
     ]
     ups = sum(bool(vote.thumb_up) for vote in thumbs)
-    raters = Counter(vote.rater for vote in thumbs)
-    return Votes(ups, len(thumbs) - ups, raters, job.plan.settings.data.min_votes_generate)
+    data = job.plan.settings.data
+    raters = Counter(voice_of(vote.rater, data.anonymous_as_one) for vote in thumbs)
+    return Votes(ups, len(thumbs) - ups, raters, data.min_votes_generate)
 
 
 def _held_out_votes(job: Job, reward: RewardModel) -> HeldOutVotes:

@@ -66,7 +66,8 @@ def feedback_door(
     settings: Settings, storage: Storage, identity: Identity, policies: ServedPolicies, metrics: Metrics
 ) -> Registration:
     """Take votes on answers of `policies` into the log."""
-    voters = Voters(identity.signer, identity.raters, RaterLimits(settings.feedback.max_per_rater_per_minute))
+    limits, anonymous = (RaterLimits(settings.feedback.max_per_rater_per_minute) for _ in range(2))
+    voters = Voters(identity.signer, identity.raters, limits, anonymous)
     progress = ingest_progress(storage)
     lookup = IngestedVotes(storage.store, progress)
 

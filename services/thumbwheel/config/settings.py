@@ -244,7 +244,10 @@ class Feedback(_Section):
         30 * 86_400.0, ge=60, le=366 * 86_400, description="Seconds for which an answer can be rated."
     )
     max_per_rater_per_minute: Votes = Field(
-        120, ge=1, le=100_000, description="Votes one rater may give in a minute; more are refused with a retry hint."
+        120,
+        ge=1,
+        le=100_000,
+        description="Votes a minute of one rater (without a user id: on one answer); more get a retry hint.",
     )
 
 
@@ -274,6 +277,11 @@ class Data(_Section):
     held_out: Fraction = Field(0.2, description="Share of users whose votes are only used to judge.")
     max_votes_per_rater: Votes = Field(
         200, ge=1, description="Votes of one rater that count towards training; the newest are kept."
+    )
+    anonymous_as_one: bool = Field(
+        True,
+        description="Count all votes without a user id as one rater's: up to `data.max_votes_per_rater` teach, none "
+        "judge. Off, each such answer has a rater of its own, and who asks often enough can decide what is learned.",
     )
     min_votes_generate: Votes = Field(2_000, ge=10, description="Votes below which a `generate` run says no.")
     min_votes_classify: Votes = Field(200, ge=10, description="Votes below which a `classify` run says no.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 
+from thumbwheel.records import ANONYMOUS_RATER
+
 _BYTES = 16
 _USER = b"thumbwheel user\0"
 _HOLDER = b"thumbwheel holder\0"
@@ -25,7 +27,7 @@ class Raters:
 
         An anonymous rater is bound to the one answer: `a` and 32 digits.
         """
-        return self.user_hash(user_id) or "a" + self._digest(_HOLDER, response_id)
+        return self.user_hash(user_id) or ANONYMOUS_RATER + self._digest(_HOLDER, response_id)
 
     def _digest(self, domain: bytes, text: str) -> str:
         digest = hmac.digest(self.user_key, domain + text.encode(), "sha256")

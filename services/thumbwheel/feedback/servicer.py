@@ -20,7 +20,7 @@ from thumbwheel.feedback.tokens import TokenClaims, TokenSigner
 from thumbwheel.feedback.v1 import feedback_pb2 as pb
 from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceServicer
 from thumbwheel.feedback.votes import VoteLookup
-from thumbwheel.records import Feedback, FeedbackKind, Retraction
+from thumbwheel.records import Feedback, FeedbackKind, Retraction, is_anonymous
 from thumbwheel.telemetry.metrics import FeedbackMetrics
 
 _Context = ServicerContext[Any, Any]
@@ -54,17 +54,23 @@ class Clock(Protocol):
 class Voters:
     """Who may vote: tokens, pseudonyms and the pace of each rater."""
 
-    def __init__(self, tokens: TokenSigner, raters: Raters, limits: RaterLimits) -> None:
-        """Judge by these."""
+    def __init__(self, tokens: TokenSigner, raters: Raters, limits: RaterLimits, anonymous: RaterLimits) -> None:
+        """Judge by these; `anonymous` is the pace of those without a user id.
+
+        They are as many as there are answers, so they have a memory of their own and push nobody else out of
+        `limits`. One bucket for all of them would let one who floods silence the others; what he sends weighs
+        little, because learning counts all of them as one rater.
+        """
         self._tokens = tokens
         self._raters = raters
         self._limits = limits
+        self._anonymous = anonymous
 
     def admit(self, response_id: str, token: str, user_id: str, now_us: int) -> tuple[str, TokenClaims]:
         """Return the rater of an answer and what the token claims. Raises TokenMissing, TokenRefused, Overloaded."""
         rater = self._raters.rater(user_id, response_id)
         claims = self._tokens.verify(token, response_id, rater, now_us)
-        self._limits.take(rater)
+        self._take(rater)
         return rater, claims
 
     def admit_ranking(self, ranking: pb.Ranking, user_id: str, now_us: int) -> tuple[str, str, TokenClaims]:
@@ -82,8 +88,11 @@ class Voters:
             )
         holder = min(candidate.response_id for candidate in ranking.best_first)
         rater = self._raters.rater(user_id, holder)
-        self._limits.take(rater)
+        self._take(rater)
         return holder, rater, claims[0]
+
+    def _take(self, rater: str) -> None:
+        (self._anonymous if is_anonymous(rater) else self._limits).take(rater)
 
     def _verify(self, index: int, candidate: pb.RankedCandidate, user_id: str, now_us: int) -> TokenClaims:
         rater = self._raters.rater(user_id, candidate.response_id)

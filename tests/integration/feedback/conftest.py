@@ -138,7 +138,7 @@ async def service(parts: Service, patience_s: float) -> AsyncIterator[Service]:
     """The service with an ingest that works when told to (`service.ingest.drain()`)."""
     committer = GroupCommitter(parts.log, max_batch=64)
     progress = IngestProgress(parts.store, parts.log, CONSUMER, patience_s)
-    voters = Voters(parts.signer, parts.raters, RaterLimits(per_minute=20))
+    voters = Voters(parts.signer, parts.raters, RaterLimits(per_minute=20), RaterLimits(per_minute=20))
     lookup = IngestedVotes(parts.store, progress)
     corrections = Corrections(lambda policy: None, parts.served_labels, parts.store, progress)
     servicer = FeedbackServicer(voters, committer, lookup, ServerClock(), parts.metrics.feedback, corrections)

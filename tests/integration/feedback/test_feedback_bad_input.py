@@ -303,7 +303,7 @@ async def test_a_vote_that_could_not_be_made_durable_is_not_acknowledged(tmp_pat
     small = open_log(tmp_path / "small.sqlite", max_bytes=1 << 16)
     committer = GroupCommitter(small, max_batch=64)
     progress = IngestProgress(parts.store, small, CONSUMER)
-    voters = Voters(parts.signer, parts.raters, RaterLimits(per_minute=1000))
+    voters = Voters(parts.signer, parts.raters, RaterLimits(per_minute=1000), RaterLimits(per_minute=1000))
     lookup = IngestedVotes(parts.store, progress)
     corrections = Corrections(lambda policy: None, parts.served_labels, parts.store, progress)
     servicer = FeedbackServicer(voters, committer, lookup, ServerClock(), parts.metrics.feedback, corrections)

@@ -180,6 +180,26 @@ def test_only_the_newest_votes_of_a_rater_count(tmp_path: Path) -> None:
     assert votes.passes == 3
 
 
+def unnamed(n: int) -> RatedResponse:
+    """An answer to nobody in particular, rated by whoever holds its token."""
+    return RatedResponse(answer(n, ""), (thumb(n, f"a{-n:032x}"),))
+
+
+def test_votes_without_a_user_id_are_one_rater_that_never_judges(tmp_path: Path) -> None:
+    votes = votes_of(20, 10)
+    votes.all += [unnamed(n) for n in range(-60, 0)]
+    made = frozen(votes, tmp_path / "one", Data(min_votes_classify=10, max_votes_per_rater=15))
+    kept = [row for row in made.rows() if not row.response.user_hash]
+    assert sorted(row.votes[0].time_us for row in kept) == [2_000_000 + n for n in range(-15, 0)]
+    assert {row.split for row in kept} == {Split.TRAIN}
+    assert made.manifest.counts.left_out["rater_cap"] == 45
+    assert kept[0].votes[0].rater.startswith("a") and len(kept[0].votes[0].rater) == 33
+
+    apart = Data(min_votes_classify=10, max_votes_per_rater=15, anonymous_as_one=False)
+    rows = [row for row in frozen(votes, tmp_path / "many", apart).rows() if not row.response.user_hash]
+    assert len(rows) == 60 and {row.split for row in rows} == {Split.TRAIN, Split.HELD_OUT}
+
+
 def test_a_vote_of_a_rater_from_the_other_part_is_left_out(tmp_path: Path) -> None:
     teacher = next(f"u{n}" for n in range(99) if split_of("intent", f"u{n}", 0.2) is Split.TRAIN)
     judge = next(f"u{n}" for n in range(99) if split_of("intent", f"u{n}", 0.2) is Split.HELD_OUT)

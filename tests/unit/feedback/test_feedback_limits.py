@@ -8,7 +8,11 @@ import pytest
 
 from thumbwheel.errors import Overloaded
 from thumbwheel.feedback.clock import ServerClock
+from thumbwheel.feedback.keys import Keys, TokenKey
 from thumbwheel.feedback.limits import RaterLimits
+from thumbwheel.feedback.raters import Raters
+from thumbwheel.feedback.servicer import Voters
+from thumbwheel.feedback.tokens import TokenSigner
 
 
 class Time:
@@ -59,6 +63,23 @@ def test_memory_is_bounded_and_the_latest_are_kept() -> None:
     with pytest.raises(Overloaded):
         limits.take("99")
     limits.take("0")
+
+
+def test_raters_without_a_user_id_do_not_push_out_those_with_one() -> None:
+    signer, raters = TokenSigner(Keys((TokenKey("00000001", b"1" * 32, 0),), b"u" * 32), 3600), Raters(b"u" * 32)
+    voters = Voters(signer, raters, *(RaterLimits(per_minute=1, max_raters=3, clock=Time()) for _ in range(2)))
+
+    def vote(user: str, response_id: str) -> None:
+        token = signer.sign(response_id, "q", raters.rater(user, response_id), "desk", "v1", 0)
+        voters.admit(response_id, token, user, 0)
+
+    vote("alice", "r0")
+    for number in range(1, 10):
+        vote("", f"r{number}")
+    with pytest.raises(Overloaded):
+        vote("alice", "r10")
+    with pytest.raises(Overloaded):
+        vote("", "r9")
 
 
 def test_the_clock_only_goes_forward() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from thumbwheel.config.settings import Gates
+from thumbwheel.dataset.voices import voice_of
 from thumbwheel.gates.data_sanity import DataSanity
 from thumbwheel.gates.evidence import GenerateEvidence, Votes
 from thumbwheel.gates.rater_concentration import RaterConcentration
@@ -53,10 +55,23 @@ def test_many_raters_pass_and_the_busiest_are_named(good: GenerateEvidence, limi
 
 @pytest.mark.parametrize(("busiest", "passes"), [(20, True), (21, False)])
 def test_the_largest_share_is_an_edge(good: GenerateEvidence, limits: Gates, busiest: int, passes: bool) -> None:
-    per_rater = {"a" * 64: busiest} | {f"other{i}": 1 for i in range(100 - busiest)}
+    per_rater = {"u" * 33: busiest} | {f"other{i}": 1 for i in range(100 - busiest)}
     found = RaterConcentration().check(_with(good, per_rater=per_rater), limits)
     assert (found.passed, found.value) == (passes, busiest / 100)
-    assert f"aaaaaaaa {busiest:.1f}%" in found.sentence
+    assert f"uuuuuuuu {busiest:.1f}%" in found.sentence
+
+
+@pytest.mark.parametrize(("unnamed", "passes"), [(20, True), (21, False)])
+def test_votes_without_a_user_id_dominate_like_a_rater(
+    good: GenerateEvidence, limits: Gates, unnamed: int, passes: bool
+) -> None:
+    raters = [f"a{i:032x}" for i in range(unnamed)] + [f"u{i:032x}" for i in range(100 - unnamed)]
+    together = Counter(voice_of(rater, anonymous_as_one=True) for rater in raters)
+    found = RaterConcentration().check(_with(good, per_rater=together), limits)
+    assert (found.passed, found.value) == (passes, unnamed / 100)
+    assert passes is not found.sentence.endswith("let clients send user.id, or see data.anonymous_as_one.")
+    apart = Counter(voice_of(rater, anonymous_as_one=False) for rater in raters)
+    assert RaterConcentration().check(_with(good, per_rater=apart), limits).value == 1 / 100
 
 
 def test_no_raters_fail(good: GenerateEvidence, limits: Gates) -> None:

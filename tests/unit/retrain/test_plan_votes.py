@@ -20,5 +20,7 @@ def test_classify_learns_from_votes_on_its_lineage_and_generate_from_all() -> No
 def test_the_request_has_the_settings_of_the_plan() -> None:
     asked = PLAN.votes
     assert (asked.policy, asked.watermark, asked.seed, asked.held_out) == ("desk", 9, 5, 0.3)
-    assert (asked.max_votes_per_rater, asked.min_votes) == (50, 60)
+    assert (asked.max_votes_per_rater, asked.min_votes, asked.anonymous_as_one) == (50, 60, True)
+    apart = SETTINGS.model_copy(update={"data": Data(anonymous_as_one=False)})
+    assert not replace(PLAN, settings=apart).votes.anonymous_as_one
     assert replace(PLAN, kind=PolicyKind.GENERATE).votes.min_votes == 70
