@@ -42,6 +42,11 @@ class Plan:
     settings: Settings
 
     @property
+    def draw_seed(self) -> str:
+        """Seeds what is drawn to judge by: the same for the same run, another for the next one."""
+        return f"{self.run_id} {self.watermark} {self.seed}"
+
+    @property
     def votes(self) -> Request:
         """The votes the run learns from: for `classify` those on answers of the lineage, else all of the policy."""
         versions = self.lineage if self.kind is PolicyKind.CLASSIFY else ()

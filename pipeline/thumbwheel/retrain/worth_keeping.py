@@ -12,13 +12,14 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from thumbwheel.dataset.rows import SnapshotRow
+from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.errors import InvalidInput
 from thumbwheel.policy.loading import CausalPolicy
 from thumbwheel.policy.prompt import encode_prompt, encode_reply
 from thumbwheel.policy.scoring import score_replies
 from thumbwheel.pretrain.corpus import Chat, read_chats
-from thumbwheel.records import GenerateAnswer
+from thumbwheel.records import GenerateAnswer, Split
+from thumbwheel.retrain.draw import draw
 
 # Beside a version's weights: chats with replies worth keeping, handed on from version to version.
 WORTH_KEEPING_FILE = "worth_keeping.jsonl"
@@ -35,6 +36,9 @@ class Passage:
     text: TokenIds
 
 
+_Passages = Sequence[tuple[Passage, bool]]
+
+
 @dataclass(frozen=True, slots=True)
 class WorthKeeping:
     """Replies that are good, and what customers write; at most `MOST_TEXTS` of each."""
@@ -43,11 +47,14 @@ class WorthKeeping:
     customer_texts: Sequence[Passage]
 
 
-def worth_keeping(champion: Path, tokenizer: PreTrainedTokenizerBase, held_out: Iterable[SnapshotRow]) -> WorthKeeping:
-    """From the file beside the champion's weights; without one, held-out questions and the replies with a thumb up."""
+def worth_keeping(champion: Path, tokenizer: PreTrainedTokenizerBase, votes: Snapshot, seed: str) -> WorthKeeping:
+    """From the file beside the champion's weights; without one, held-out questions and the replies with a thumb up.
+
+    Where there are too many, `seed` draws; of what was voted on, all of the newest slice is in.
+    """
     if (champion / WORTH_KEEPING_FILE).is_file():
-        return _from_chats(read_chats(champion / WORTH_KEEPING_FILE), tokenizer)
-    return _from_votes(held_out)
+        return _from_chats(read_chats(champion / WORTH_KEEPING_FILE), tokenizer, seed)
+    return _from_votes(votes, seed)
 
 
 def hand_on(champion: Path, candidate: Path) -> None:
@@ -62,7 +69,7 @@ def nats(policy: CausalPolicy, passages: Sequence[Passage]) -> list[float]:
     return [-sum(row) for row in scores]
 
 
-def _from_chats(chats: Iterable[Chat], tokenizer: PreTrainedTokenizerBase) -> WorthKeeping:
+def _from_chats(chats: Iterable[Chat], tokenizer: PreTrainedTokenizerBase, seed: str) -> WorthKeeping:
     replies: list[Passage] = []
     customers: list[Passage] = []
     for chat in chats:
@@ -74,19 +81,19 @@ def _from_chats(chats: Iterable[Chat], tokenizer: PreTrainedTokenizerBase) -> Wo
         customers.append(_customer(prompt))
         if reply:
             replies.append(Passage(prompt, encode_reply(tokenizer, reply.content)))
-    return WorthKeeping(replies[:MOST_TEXTS], _worth_scoring(customers))
+    return _drawn([(reply, False) for reply in replies], [(customer, False) for customer in customers], seed)
 
 
-def _from_votes(rows: Iterable[SnapshotRow]) -> WorthKeeping:
-    replies: list[Passage] = []
-    customers: dict[tuple[int, ...], Passage] = {}
-    for row in rows:
-        answer = row.response.answer
+def _from_votes(votes: Snapshot, seed: str) -> WorthKeeping:
+    replies: list[tuple[Passage, bool]] = []
+    asked: dict[tuple[int, ...], bool] = {}
+    for row in votes.rows(Split.HELD_OUT):
+        answer, newest = row.response.answer, row.response.time_us >= votes.manifest.time_cut_us
         assert isinstance(answer, GenerateAnswer)
-        customers.setdefault(answer.prompt_token_ids, _customer(answer.prompt_token_ids))
+        asked[answer.prompt_token_ids] = newest or asked.get(answer.prompt_token_ids, False)
         if answer.token_ids and any(vote.thumb_up for vote in row.votes):
-            replies.append(Passage(answer.prompt_token_ids, answer.token_ids))
-    return WorthKeeping(replies[:MOST_TEXTS], _worth_scoring(customers.values()))
+            replies.append((Passage(answer.prompt_token_ids, answer.token_ids), newest))
+    return _drawn(replies, [(_customer(prompt), newest) for prompt, newest in asked.items()], seed)
 
 
 def _customer(prompt: TokenIds) -> Passage:
@@ -94,5 +101,7 @@ def _customer(prompt: TokenIds) -> Passage:
     return Passage(prompt[:1], prompt[1:])
 
 
-def _worth_scoring(passages: Iterable[Passage]) -> list[Passage]:
-    return [passage for passage in passages if passage.text][:MOST_TEXTS]
+def _drawn(replies: _Passages, customers: _Passages, seed: str) -> WorthKeeping:
+    """At most `MOST_TEXTS` of both; with each passage, whether it is of the newest slice."""
+    worth_scoring = [(passage, newest) for passage, newest in customers if passage.text]
+    return WorthKeeping(draw(replies, MOST_TEXTS, f"replies {seed}"), draw(worth_scoring, MOST_TEXTS, f"texts {seed}"))

@@ -1,0 +1,83 @@
+"""What a `generate` run is judged on when there is more than it looks at: by lot, the newest slice always in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from thumbwheel.config.settings import Settings
+from thumbwheel.dataset.rows import SnapshotRow
+from thumbwheel.dataset.snapshot import Snapshot
+from thumbwheel.records import (
+    Channel,
+    Feedback,
+    FeedbackKind,
+    GenerateAnswer,
+    LoggedResponse,
+    Message,
+    PolicyKind,
+    Split,
+    VersionRef,
+)
+from thumbwheel.retrain.draw import draw
+from thumbwheel.retrain.learn_generate import MOST_PROMPTS, judged_prompts
+from thumbwheel.retrain.learner import Job
+from thumbwheel.retrain.plan import Plan
+from thumbwheel.retrain.worth_keeping import MOST_TEXTS, worth_keeping
+
+PLAN = Plan("run-1", "chat", PolicyKind.GENERATE, "v1", ("v1",), 9, 0, 1, Settings())
+ASKED, NEWEST = 1000, 50
+
+
+def row(n: int) -> SnapshotRow:
+    answer = GenerateAnswer((Message("user", "x"),), "y", (1, n), (2, n), (-1.0, -1.0), 1.0, 1.0, 0, 9, "stop", 0, 1)
+    ref = VersionRef("chat", "v1", "sha256:1")
+    response = LoggedResponse(f"r{n}", f"q{n}", ref, Channel.CHAMPION, "", "u", "", n, "", answer)
+    vote = Feedback(f"f{n}", f"r{n}", "u", "", "chat", "v1", FeedbackKind.THUMB, n, thumb_up=True)
+    return SnapshotRow(response, (vote,), Split.HELD_OUT)
+
+
+def snapshot(asked: int = ASKED) -> Snapshot:
+    """`asked` held-out answers in the order of time, the newest 50 of them after the cut."""
+    manifest = SimpleNamespace(time_cut_us=asked - NEWEST)
+    return cast(Snapshot, SimpleNamespace(rows=lambda split: map(row, range(asked)), manifest=manifest))
+
+
+def judged(run_id: str, asked: int = ASKED) -> list[int]:
+    job = SimpleNamespace(plan=replace(PLAN, run_id=run_id), snapshot=snapshot(asked))
+    return [prompt[1] for prompt in judged_prompts(cast(Job, job))]
+
+
+def test_the_newest_are_judged_on_and_the_rest_is_drawn_anew_in_every_run() -> None:
+    first, again, other = judged("run-1"), judged("run-1"), judged("run-2")
+    assert first == again == sorted(set(first))
+    assert len(first) == len(other) == MOST_PROMPTS
+    for prompts in (first, other):
+        assert set(prompts) >= set(range(ASKED - NEWEST, ASKED))
+        older = [n for n in prompts if n < ASKED - NEWEST]
+        assert sum(older) / len(older) == pytest.approx((ASKED - NEWEST) / 2, abs=60)
+    assert first != other
+
+
+def test_what_there_is_room_for_is_taken_whole() -> None:
+    assert judged("run-1", MOST_PROMPTS) == list(range(MOST_PROMPTS))
+
+
+def test_a_newest_slice_too_large_is_drawn_from() -> None:
+    drawn = draw(((n, n >= 100) for n in range(1000)), 300, "seed")
+    assert len(drawn) == 300 and min(drawn) >= 100 and max(drawn) > 900
+
+
+def test_texts_worth_keeping_are_drawn_alike(tmp_path: Path) -> None:
+    def kept(seed: str) -> tuple[list[int], list[int]]:
+        found = worth_keeping(tmp_path, None, snapshot(), seed)  # type: ignore[arg-type]
+        return [reply.text[1] for reply in found.good_replies], [text.text[0] for text in found.customer_texts]
+
+    for numbers, others in zip(kept("run-1"), kept("run-2"), strict=True):
+        assert len(numbers) == MOST_TEXTS and numbers != others
+        assert set(numbers) >= set(range(ASKED - NEWEST, ASKED)) and min(numbers) < 100
+    assert kept("run-1") == kept("run-1")
