@@ -124,8 +124,8 @@ def collect(
 ) -> tuple[Rollouts, dict[str, float]]:
     """Sample one reply for each of `episodes` prompts, score them, and estimate advantages.
 
-    Old, new and reference log-probabilities all come from the training scorer, in float32, at the temperature the
-    replies were sampled at. The score is paid at the last real token; every token pays beta (log pi - log pi_ref).
+    Old, new and reference log-probabilities all come from the training scorer, in float32; a reply's at the
+    temperature it was sampled at, a prompt's at 1. The score is paid at the last real token; every token pays beta (log pi - log pi_ref).
     """
     model = learner.policy.model
     rng = Random(f"prompts {seed} {iteration}")
@@ -218,7 +218,7 @@ def step(
     facts = {name: sum(part[name] for part in parts) for name in parts[0]}
     if liked:
         weight = settings.liked_weight
-        facts["loss/liked"] = add_liked_gradient(learner.policy.model, liked, settings.temperature, weight, _ROWS)
+        facts["loss/liked"] = add_liked_gradient(learner.policy.model, liked, weight, _ROWS)
     nn.utils.clip_grad_norm_(learner.optimizer.param_groups[0]["params"], settings.max_gradient_norm)
     learner.optimizer.step()
     return facts

@@ -25,19 +25,18 @@ def draw_liked(liked: Sequence[RatedReply], count: int, rng: Random) -> list[Rat
     return rng.choices(liked, weights=[row.weight for row in liked], k=count) if liked else []
 
 
-def add_liked_gradient(
-    model: PreTrainedModel, liked: Sequence[RatedReply], temperature: float, weight: float, group_rows: int
-) -> float:
+def add_liked_gradient(model: PreTrainedModel, liked: Sequence[RatedReply], weight: float, group_rows: int) -> float:
     """Add `weight` times the gradient of E[-log pi(token)] over all tokens of the replies; return that mean, in nats.
 
-    The pretraining term of PPO-ptx (Ouyang et al. 2022, arXiv 2203.02155, eq. 2), here on replies users liked. Rows run
-    in groups of at most `group_rows`, of like length.
+    The pretraining term of PPO-ptx (Ouyang et al. 2022, arXiv 2203.02155, eq. 2), here on replies users liked. It is a
+    likelihood of texts, so at temperature 1, whatever replies are sampled at; the gate on forgetting measures the same.
+    Rows run in groups of at most `group_rows`, of like length.
     """
     prompts, replies = [row.prompt_ids for row in liked], [row.reply_ids for row in liked]
     tokens, nats = sum(map(len, replies)), 0.0
     for rows in of_like_length(range(len(liked)), prompts, replies, group_rows):
         batch = pack_right([prompts[i] for i in rows], [replies[i] for i in rows])
-        loss = -forward_tokens(model, batch, temperature).reply_logprobs_N.sum() / tokens
+        loss = -forward_tokens(model, batch, temperature=1.0).reply_logprobs_N.sum() / tokens
         torch.mul(loss, weight).backward()  # type: ignore[no-untyped-call]
         nats += loss.item()
     return nats

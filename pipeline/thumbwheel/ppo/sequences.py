@@ -51,12 +51,14 @@ def pack_right(prompts: Sequence[TokenIds], replies: Sequence[TokenIds]) -> Sequ
 
 
 def forward_tokens(model: PreTrainedModel, batch: SequenceBatch, temperature: float) -> TokenOutputs:
-    """Run the model once, in float32 and over the full softmax; `temperature` > 0 is that of the replies.
+    """Run the model once, in float32 and over the full softmax; `temperature` > 0 is what replies are sampled at.
 
+    Prompts were sampled from nothing: their log-probabilities are the model's own, at temperature 1.
     No attention mask: a causal model never looks ahead to padding on the right, and positions count from 0.
     """
     out = model(input_ids=batch.ids_BT, output_hidden_states=True, use_cache=False)
-    logprobs_BU = gather_logprobs(out.logits[:, :-1].float() / temperature, batch.ids_BT[:, 1:])
+    temperature_BU = torch.where(batch.reply_mask_BU, temperature, 1.0)
+    logprobs_BU = gather_logprobs(out.logits[:, :-1].float() / temperature_BU.unsqueeze(-1), batch.ids_BT[:, 1:])
     return TokenOutputs(
         logprobs_BU[batch.prompt_mask_BU],
         logprobs_BU[batch.reply_mask_BU],

@@ -14,14 +14,13 @@ from thumbwheel.ppo.liked import add_liked_gradient, draw_liked, liked_replies
 from thumbwheel.reward.rated_reply import RatedReply
 
 ROWS = [RatedReply((1, 4, 40 + i), tuple(range(50, 52 + 3 * (i % 2) + i)), 1.0) for i in range(5)]
-TEMPERATURE = 0.7
 
 
 def plain_gradient(weight: float) -> tuple[float, dict[str, torch.Tensor]]:
     """One batch of all rows, one mean over all their tokens, one backward pass."""
     model = tiny_policy().model
     batch = pack([row.prompt_ids for row in ROWS], [row.reply_ids for row in ROWS])
-    loss = -reply_logprobs(model, batch, TEMPERATURE)[batch.reply_mask_BR].mean()
+    loss = -reply_logprobs(model, batch, temperature=1.0)[batch.reply_mask_BR].mean()
     (weight * loss).backward()  # type: ignore[no-untyped-call]
     return loss.item(), {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
 
@@ -29,7 +28,7 @@ def plain_gradient(weight: float) -> tuple[float, dict[str, torch.Tensor]]:
 @pytest.mark.parametrize("group_rows", [2, 16])
 def test_the_gradient_is_that_of_the_mean_over_all_tokens(group_rows: int) -> None:
     model = tiny_policy().model
-    nats = add_liked_gradient(model, ROWS, TEMPERATURE, 0.25, group_rows)
+    nats = add_liked_gradient(model, ROWS, 0.25, group_rows)
     expected_nats, expected = plain_gradient(0.25)
     assert nats == pytest.approx(expected_nats, rel=1e-5)
     for name, value in model.named_parameters():
@@ -41,7 +40,7 @@ def test_the_gradient_comes_on_top_of_what_is_there() -> None:
     model = tiny_policy().model
     for value in model.parameters():
         value.grad = torch.ones_like(value)
-    add_liked_gradient(model, ROWS, TEMPERATURE, 0.25, 16)
+    add_liked_gradient(model, ROWS, 0.25, 16)
     expected = plain_gradient(0.25)[1]
     for name, value in model.named_parameters():
         assert value.grad is not None
