@@ -240,7 +240,10 @@ class Reconciler:
         )
 
     def _withdraw_unwanted(self, look: _Look) -> None:
-        """Free what no channel points at any more."""
+        """Free what no channel points at any more, and forget what was wrong with it."""
+        for policy, channel in self._failures.keys() - look.wanted.keys():
+            del self._failures[policy, channel]
+            self._policies.withdraw(policy, channel)
         for served in self._policies.all_served():
             if (served.ref.policy, served.channel) not in look.wanted:
                 self._policies.withdraw(served.ref.policy, served.channel)

@@ -154,7 +154,8 @@ class ServedPolicies:
             self._retire(old)
 
     def withdraw(self, policy: str, channel: Channel) -> None:
-        """Serve nothing on a channel any more."""
+        """Serve nothing on a channel any more; whatever was wrong with what it pointed at is over."""
+        self._problems.pop(policy, None)
         old = self._served.pop((policy, channel), None)
         if old is not None:
             self._changed()

@@ -197,6 +197,20 @@ async def test_a_cleared_channel_serves_no_more(parts: Any) -> None:
     assert parts.metrics.registry.get_sample_value("thumbwheel_version_serving", labels) is None
 
 
+@pytest.mark.parametrize("broken", [("v2",), ("v1", "v2", "v3")])
+async def test_a_cleared_channel_has_no_problem(parts: Any, broken: tuple[str, ...]) -> None:
+    parts.loader.broken = dict.fromkeys(broken, DamagedArtifact("v2: altered"))
+    await parts.reconciler.reconcile()
+    parts.registry.point("v2")
+    await parts.reconciler.reconcile()
+    assert parts.reconciler.problems() == {"intent": "v2: altered"}
+    parts.registry.point("")
+    await parts.reconciler.reconcile()
+    assert parts.reconciler.problems() == {} and parts.reconciler.explain("intent") == ""
+    with pytest.raises(Unavailable, match="known but not loaded yet"):
+        parts.policies.choose("intent", "")
+
+
 async def test_a_swap_is_told_and_measured(parts: Any) -> None:
     await parts.reconciler.reconcile()
     parts.registry.point("v2")
