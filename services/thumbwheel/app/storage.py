@@ -1,4 +1,7 @@
-"""The adapters behind the storage ports, as the settings choose them. The one place that knows their names."""
+"""The adapters behind the storage ports, as the settings choose them: what `up` and `policy init` keep things in.
+
+A run's process (`retrain/worker.py`) and `doctor.py` open the store and the registry for themselves.
+"""
 
 from __future__ import annotations
 
@@ -40,17 +43,25 @@ def open_storage(settings: Settings, on_write: Callable[[Write], None]) -> Itera
     make_home(settings.home)
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.database_url)))
+        registry = stack.enter_context(closing(_registry(settings)))
         log = stack.enter_context(closing(open_log(settings.log_path, max_bytes=settings.log.max_bytes)))
         committer = stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch, on_write=on_write)))
-        yield Storage(log, committer, store, open_registry(settings))
+        yield Storage(log, committer, store, registry)
 
 
-def open_registry(settings: Settings) -> Registry:
-    """Open the registry, its tables made or brought up to date.
+def open_registry(settings: Settings) -> SqlRegistry:
+    """Open the registry alone, its tables made or brought up to date; to be closed.
 
     Raises SchemaMismatch when the database is of a newer release.
     """
     make_home(settings.home)
     engine = connect(settings.database_url)
-    migrate(engine)
-    return SqlRegistry(engine, settings.versions_dir)
+    try:
+        migrate(engine)
+    finally:
+        engine.dispose()
+    return _registry(settings)
+
+
+def _registry(settings: Settings) -> SqlRegistry:
+    return SqlRegistry(connect(settings.database_url), settings.versions_dir)

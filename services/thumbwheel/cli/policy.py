@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,8 +75,9 @@ def _init(context: Context, name: str, source: Source) -> Manifest:
     from thumbwheel.app.storage import open_registry
 
     transformers_logging.disable_progress_bar()
-    with _told_as_json() if context.json else _shown_as_bar(name) as progress:
-        return init_policy(open_registry(context.settings), name, source, actor(), progress)
+    with closing(open_registry(context.settings)) as registry:
+        with _told_as_json() if context.json else _shown_as_bar(name) as progress:
+            return init_policy(registry, name, source, actor(), progress)
 
 
 @contextmanager
