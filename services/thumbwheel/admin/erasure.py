@@ -28,6 +28,7 @@ class Eraser:
 
         Raises:
             Unavailable: nothing was promised (events still on their way, files being read); ask again.
+            Conflict: the log can not remove single records; nothing was removed.
         """
         # What is still on its way to the store would come in after the user was erased there.
         await self._progress.caught_up(TOPICS)

@@ -38,6 +38,7 @@ class SequencePlan:
         """Turn the loop's log-probabilities into those of the full softmax, in nats."""
         if not self.sampling.truncates:
             return tuple(reported)
+        # Not strict: an answer may be taken while the loop has drawn on, and noted more masses than were reported yet.
         return tuple(value + mass for value, mass in zip(reported, self.log_mass, strict=False))
 
 

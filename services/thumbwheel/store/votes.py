@@ -1,7 +1,8 @@
 """Votes: the append-only events, and the current vote of each (response, rater, kind).
 
 The current vote is the last event by (time, feedback id); if that is a retraction, there is none. The order of
-arrival does not matter. A ranking's vote belongs to the answer named in its `response_id` (the best candidate).
+arrival does not matter. A ranking's vote belongs to the answer named in its `response_id`: of the candidates the one
+of smallest id, so that ranking them anew replaces the ranking.
 """
 
 from __future__ import annotations
