@@ -32,6 +32,9 @@ class _Rules:
     def split(self, who: str) -> Split:
         return split_of(self.request.policy, who, self.request.held_out)
 
+    def split_of_row(self, response: LoggedResponse) -> Split:
+        return self.split(user_of(response, self.request.anonymous_as_one))
+
 
 def freeze(store: FeedbackStore, request: Request, folder: Path) -> Snapshot:
     """Write the snapshot of a policy's votes at a watermark into `folder`, or return it if it is there.
@@ -41,7 +44,7 @@ def freeze(store: FeedbackStore, request: Request, folder: Path) -> Snapshot:
     The same votes and request give the same bytes. A freeze that was killed is begun again.
 
     Raises:
-        NotEnoughData: fewer thumbs than the request asks for; no row is kept.
+        NotEnoughData: fewer thumbs to learn from than the request asks for; no row is kept.
         AlreadyExists: the folder has a snapshot of something else.
         DamagedArtifact: the folder has a snapshot whose rows were altered.
     """
@@ -50,7 +53,7 @@ def freeze(store: FeedbackStore, request: Request, folder: Path) -> Snapshot:
     rules = _survey(lambda: _asked_for(store, request), request)
     counts = Counts()
     digest = write_rows(folder, _taken(_asked_for(store, request), rules, counts))
-    if counts.usable < request.min_votes:
+    if counts.teaching < request.min_votes:
         remove_rows(folder)
         raise NotEnoughData(_too_few(counts, request))
     write_manifest(folder, SnapshotManifest(request, digest, digest, rules.time_cut_us, counts))
@@ -77,42 +80,46 @@ def _survey(rated: Callable[[], Iterator[RatedResponse]], request: Request) -> _
     for answer in rated():
         cap.count(answer.votes)
         times.add(answer.response.time_us)
+    rules = _Rules(request, cap, times.cut_us())
     if cap.exceeded:
         for answer in rated():
-            cap.rank(answer.votes)
-    return _Rules(request, cap, times.cut_us())
+            cap.rank(vote for vote in answer.votes if not _why_not(vote, answer.response, rules))
+    return rules
 
 
 def _taken(rated: Iterator[RatedResponse], rules: _Rules, counts: Counts) -> Iterator[SnapshotRow]:
     """The rows that are in, counted as they pass."""
     for answer in rated:
-        split = rules.split(user_of(answer.response, rules.request.anonymous_as_one))
-        if split is Split.TRAIN and answer.response.time_us >= rules.time_cut_us:
-            counts.left_out["newest"] += len(answer.votes)
-            continue
         votes = tuple(vote for vote in answer.votes if _keeps(vote, answer.response, rules, counts))
         if votes:
-            row = SnapshotRow(answer.response, votes, split)
+            row = SnapshotRow(answer.response, votes, rules.split_of_row(answer.response))
             counts.add(row)
             yield row
 
 
 def _keeps(vote: Feedback, response: LoggedResponse, rules: _Rules, counts: Counts) -> bool:
-    """Whether a vote is in: not above its rater's cap, and its rater on the same side as the answer's user."""
-    if not rules.cap.keeps(vote):
-        counts.left_out["rater_cap"] += 1
-        return False
+    """Whether a vote is in. The cap is on what is in otherwise: it keeps nothing that is then thrown away."""
+    why = _why_not(vote, response, rules) or ("" if rules.cap.keeps(vote) else "rater_cap")
+    if why:
+        counts.left_out[why] += 1
+    return not why
+
+
+def _why_not(vote: Feedback, response: LoggedResponse, rules: _Rules) -> str:
+    """Why a vote is left out whoever gave how many: too new to teach, or its rater is of the other part; else empty."""
+    if rules.split_of_row(response) is Split.TRAIN and response.time_us >= rules.time_cut_us:
+        return "newest"
     user = response.user_hash
     voice = voice_of(vote.rater, rules.request.anonymous_as_one)
     if user and voice != user and rules.split(voice) is not rules.split(user):
-        counts.left_out["rater_of_other_part"] += 1
-        return False
-    return True
+        return "rater_of_other_part"
+    return ""
 
 
 def _too_few(counts: Counts, request: Request) -> str:
     left_out = ", ".join(f"{number} {why}" for why, number in sorted(counts.left_out.items())) or "none"
     return (
-        f"{request.policy}: {counts.usable} thumbs to learn from, it takes {request.min_votes}"
-        f" (left out: {left_out}); wait for more votes, or lower data.min_votes_{request.kind}"
+        f"{request.policy}: {counts.teaching} thumbs to learn from, it takes {request.min_votes}"
+        f" (held out to judge: {counts.lessons[Split.HELD_OUT.value]}; left out: {left_out});"
+        f" wait for more votes, or lower data.min_votes_{request.kind}"
     )

@@ -71,11 +71,13 @@ class Counts:
     votes_by_rater: Counter[str] = field(default_factory=Counter)
     not_learnable: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    lessons: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: SnapshotRow) -> None:
         """Count one row that is in."""
         self.rows[row.split.value] += 1
         self.votes[row.split.value] += len(row.votes)
+        self.lessons[row.split.value] += len(row.lessons)
         self.votes_by_kind.update(vote.kind.value for vote in row.votes)
         self.votes_by_version[row.response.ref.version] += len(row.votes)
         self.votes_by_rater.update(vote.rater for vote in row.votes)
@@ -86,6 +88,11 @@ class Counts:
     def usable(self) -> int:
         """Votes that learners read today, in both parts."""
         return sum(self.votes_by_kind[kind.value] for kind in LEARNED_FROM)
+
+    @property
+    def teaching(self) -> int:
+        """Votes that teach: what `data.min_votes_*` is a limit on, here before a run and in its gate afterwards."""
+        return self.lessons[Split.TRAIN.value]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable
 
+from thumbwheel.dataset.manifest import LEARNED_FROM
 from thumbwheel.dataset.voices import voice_of
 from thumbwheel.records import Feedback
 
@@ -21,8 +22,8 @@ class RaterCap:
         self._newest: dict[str, list[tuple[int, str, str]]] = {}
 
     def count(self, votes: Iterable[Feedback]) -> None:
-        """First pass: how many votes each rater gave."""
-        self._counts.update(self._voice(vote) for vote in votes)
+        """First pass: how many votes each rater gave; some may not come to the second."""
+        self._counts.update(self._voice(vote) for vote in votes if vote.kind in LEARNED_FROM)
 
     @property
     def exceeded(self) -> bool:
@@ -30,17 +31,19 @@ class RaterCap:
         return any(count > self._limit for count in self._counts.values())
 
     def rank(self, votes: Iterable[Feedback]) -> None:
-        """Second pass: remember the newest votes of the raters above the limit."""
+        """Second pass: remember the newest votes, of those that are to be counted, of the raters above the limit."""
         for vote in votes:
             voice = self._voice(vote)
-            if self._counts[voice] > self._limit:
+            if vote.kind in LEARNED_FROM and self._counts[voice] > self._limit:
                 heap = self._newest.setdefault(voice, [])
                 heapq.heappush(heap, _age(vote))
                 if len(heap) > self._limit:
                     heapq.heappop(heap)
 
     def keeps(self, vote: Feedback) -> bool:
-        """Whether the vote is among the newest of its rater."""
+        """Whether the vote is among the newest of its rater, or of a kind that nothing learns from."""
+        if vote.kind not in LEARNED_FROM:
+            return True
         heap = self._newest.get(self._voice(vote))
         return not heap or _age(vote) >= heap[0]
 

@@ -42,6 +42,18 @@ class SnapshotRow:
         """Whether the logged probabilities may enter an importance ratio."""
         return not self.response.not_learnable
 
+    @property
+    def lessons(self) -> tuple[Feedback, ...]:
+        """The votes a learner reads: thumbs, on replies with a token (`generate`), on learnable labels (`classify`)."""
+        match self.response.answer:
+            case GenerateAnswer(token_ids=token_ids):
+                teaches = bool(token_ids)
+            case ClassifyAnswer():
+                teaches = self.learnable
+            case answer:
+                assert_never(answer)
+        return tuple(vote for vote in self.votes if vote.kind is FeedbackKind.THUMB) if teaches else ()
+
 
 def to_line(row: SnapshotRow) -> str:
     """The row as one line of JSON without its line end; the same row gives the same bytes."""

@@ -124,8 +124,9 @@ def collect(
 ) -> tuple[Rollouts, dict[str, float]]:
     """Sample one reply for each of `episodes` prompts, score them, and estimate advantages.
 
-    Old, new and reference log-probabilities all come from the training scorer, in float32; a reply's at the
-    temperature it was sampled at, a prompt's at 1. The score is paid at the last real token; every token pays beta (log pi - log pi_ref).
+    Old, new and reference log-probabilities all come from the training scorer, in float32; a reply's at the temperature
+    it was sampled at, a prompt's at 1. The score is paid at the last real token; every token pays
+    beta (log pi - log pi_ref).
     """
     model = learner.policy.model
     rng = Random(f"prompts {seed} {iteration}")

@@ -16,8 +16,8 @@ from thumbwheel.reward.rated_reply import RatedReply
 
 
 def liked_replies(rated: Iterable[RatedReply]) -> list[RatedReply]:
-    """Return the replies that their rater rather liked, and that answer something."""
-    return [row for row in rated if row.target > 0.5 and row.prompt_ids]
+    """Return the learnable replies that their rater rather liked, and that answer something."""
+    return [row for row in rated if row.learnable and row.target > 0.5 and row.prompt_ids]
 
 
 def draw_liked(liked: Sequence[RatedReply], count: int, rng: Random) -> list[RatedReply]:

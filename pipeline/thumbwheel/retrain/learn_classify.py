@@ -85,8 +85,8 @@ def _floor(job: Job) -> float:
 def _votes(job: Job, split: Split, champion: Classifier) -> Iterator[tuple[str, ClassifyVote]]:
     """(rater, vote) for every usable thumb of a part."""
     for row in job.snapshot.rows(split):
-        raters = [vote.rater for vote in row.votes if vote.thumb_up is not None]
-        yield from zip(raters, votes_of([row], champion.labels), strict=False)
+        if votes := votes_of([row], champion.labels):
+            yield from zip((vote.rater for vote in row.lessons), votes, strict=True)
 
 
 def _learned_from(job: Job, champion: Classifier) -> Votes:

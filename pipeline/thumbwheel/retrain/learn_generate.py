@@ -218,12 +218,7 @@ def _latency(sides: _SideBySide) -> Latency:
 
 
 def _learned_from(job: Job) -> Votes:
-    thumbs = [
-        vote
-        for row in job.snapshot.rows(Split.TRAIN)
-        for vote in row.votes
-        if vote.thumb_up is not None and _answer(row).token_ids
-    ]
+    thumbs = [vote for row in job.snapshot.rows(Split.TRAIN) for vote in row.lessons]
     ups = sum(bool(vote.thumb_up) for vote in thumbs)
     data = job.plan.settings.data
     raters = Counter(voice_of(vote.rater, data.anonymous_as_one) for vote in thumbs)

@@ -19,8 +19,8 @@ def command(context: Context) -> None:
 
     \b
     thumbwheel up
-    Train whenever 2,000 new thumbs are in, or every night at 3:00 UTC:
-      thumbwheel --set schedule.min_new_votes=2000 up
+    Train whenever 2,500 new thumbs are in, or every night at 3:00 UTC:
+      thumbwheel --set schedule.min_new_votes=2500 up
       thumbwheel --set schedule.cron="0 3 * * *" up
     """
     import asyncio

@@ -20,6 +20,7 @@ from thumbwheel.dataset.rows import SnapshotRow, from_line, to_line
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.dataset.split import NEWEST, TimeCut, split_of
 from thumbwheel.errors import AlreadyExists, DamagedArtifact, NotEnoughData
+from thumbwheel.ppo.classify_votes import votes_of as votes_of_rows
 from thumbwheel.records import (
     Channel,
     ClassifyAnswer,
@@ -34,6 +35,7 @@ from thumbwheel.records import (
     Split,
     VersionRef,
 )
+from thumbwheel.reward.rated_reply import rated_replies
 from thumbwheel.store.port import FeedbackStore
 
 DATA = Data(min_votes_classify=10, min_votes_generate=10)
@@ -180,6 +182,25 @@ def test_only_the_newest_votes_of_a_rater_count(tmp_path: Path) -> None:
     assert votes.passes == 3
 
 
+def test_the_cap_keeps_nothing_that_is_then_thrown_away(tmp_path: Path) -> None:
+    teacher = next(f"u{n}" for n in range(99) if split_of("intent", f"u{n}", 0.2) is Split.TRAIN)
+    judge = next(f"u{n}" for n in range(99) if split_of("intent", f"u{n}", 0.2) is Split.HELD_OUT)
+    votes = Votes([RatedResponse(answer(n, teacher), (thumb(n, teacher),)) for n in range(100)])
+    votes.all += [RatedResponse(answer(n, judge), (thumb(n, teacher),)) for n in range(100, 120)]
+    edits = tuple(
+        thumb(5, teacher, feedback_id=f"e{n}", kind=FeedbackKind.EDIT, thumb_up=None, edit=Edit("", "a"), time_us=9**9)
+        for n in range(40)
+    )
+    votes.all[5] = RatedResponse(votes.all[5].response, (*votes.all[5].votes, *edits))
+    votes.all += [RatedResponse(answer(n, teacher), (thumb(n, teacher),)) for n in range(120, 126)]
+    made = frozen(votes, tmp_path / "s", Data(min_votes_classify=10, max_votes_per_rater=15))
+    kept = [vote for row in made.rows() for vote in row.votes]
+    thumbs = sorted(vote.time_us for vote in kept if vote.kind is FeedbackKind.THUMB)
+    assert thumbs == [2_000_000 + n for n in range(85, 100)]
+    assert sum(vote.kind is FeedbackKind.EDIT for vote in kept) == 40
+    assert made.manifest.counts.left_out == {"rater_cap": 85, "rater_of_other_part": 20, "newest": 6}
+
+
 def unnamed(n: int) -> RatedResponse:
     """An answer to nobody in particular, rated by whoever holds its token."""
     return RatedResponse(answer(n, ""), (thumb(n, f"a{-n:032x}"),))
@@ -212,12 +233,37 @@ def test_a_vote_of_a_rater_from_the_other_part_is_left_out(tmp_path: Path) -> No
 
 
 def test_too_few_votes_are_refused_with_numbers_and_leave_nothing(tmp_path: Path) -> None:
-    usable = frozen(votes_of(10, 10), tmp_path / "enough").manifest.counts.usable
-    exact = Data(min_votes_classify=usable)
-    assert frozen(votes_of(10, 10), tmp_path / "exact", exact).manifest.counts.usable == usable
-    with pytest.raises(NotEnoughData, match=rf"{usable} thumbs.*takes {usable + 1} .*data\.min_votes_classify"):
-        frozen(votes_of(10, 10), tmp_path / "s", Data(min_votes_classify=usable + 1))
+    enough = frozen(votes_of(10, 10), tmp_path / "enough").manifest.counts
+    least = enough.teaching
+    assert 10 < least < enough.usable, "the limit lies between what teaches and what is there"
+    exact = Data(min_votes_classify=least)
+    assert frozen(votes_of(10, 10), tmp_path / "exact", exact).manifest.counts.usable == enough.usable
+    with pytest.raises(NotEnoughData, match=rf"{least} thumbs.*takes {least + 1} .*data\.min_votes_classify"):
+        frozen(votes_of(10, 10), tmp_path / "s", Data(min_votes_classify=least + 1))
     assert list((tmp_path / "s").iterdir()) == []
+
+
+def test_the_least_number_of_votes_is_counted_as_learners_do(tmp_path: Path) -> None:
+    votes = votes_of(20, 10)
+    for n in range(0, 60, 2):
+        votes.all[n] = RatedResponse(replace(votes.all[n].response, not_learnable="argmax"), votes.all[n].votes)
+    edit = thumb(1, "u1", feedback_id="e", kind=FeedbackKind.EDIT, thumb_up=None, edit=Edit("", "a"))
+    votes.all[1] = RatedResponse(votes.all[1].response, (*votes.all[1].votes, edit))
+    made = frozen(votes, tmp_path / "s")
+    assert made.manifest.counts.teaching == len(votes_of_rows(made.rows(Split.TRAIN), ("a", "b", "c")))
+    assert made.manifest.counts.teaching < sum(len(row.votes) for row in made.rows(Split.TRAIN))
+
+
+def reply(n: int, token_ids: tuple[int, ...], why_not: str) -> SnapshotRow:
+    said = GenerateAnswer((Message("user", "x"),), "y", (1, n), token_ids, (), 1.0, 1.0, 0, 9, "stop", 0, 1)
+    return SnapshotRow(answer(n, "u", answer=said, not_learnable=why_not), (thumb(n, "u"),), Split.TRAIN)
+
+
+def test_votes_on_replies_teach_the_reward_model_unless_nothing_was_said() -> None:
+    rows = [reply(1, (5, 2), ""), reply(2, (5,), "greedy"), reply(3, (), "")]
+    rated = rated_replies(rows)
+    assert [len(row.lessons) for row in rows] == [1, 1, 0]
+    assert [(one.reply_ids, one.learnable) for one in rated] == [((5, 2), True), ((5,), False)]
 
 
 def test_altered_rows_are_damage(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ def test_nothing_is_drawn_from_nothing() -> None:
 
 def test_liked_are_replies_to_something_with_a_thumb_up() -> None:
     up, down, unasked = RatedReply((1,), (2,), 1.0), RatedReply((1,), (3,), 0.0), RatedReply((), (4,), 1.0)
-    assert liked_replies([up, down, unasked]) == [up]
+    cut = RatedReply((1,), (5,), 1.0, learnable=False)
+    assert liked_replies([up, down, unasked, cut]) == [up]
 
 
 def test_a_run_has_the_recipe_that_was_measured() -> None:
