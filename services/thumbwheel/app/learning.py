@@ -19,11 +19,10 @@ from thumbwheel.store.port import FeedbackStore
 
 @contextmanager
 def learning(settings: Settings, storage: Storage) -> Iterator[TrainingLoop]:
-    """Resume interrupted runs and start new ones on schedule while the block runs; a run at work is stopped after."""
+    """Resume interrupted runs, and start others when asked while the block runs; a run at work is stopped after."""
     runner = Runner(storage.store, storage.registry, settings)
     scheduler = Scheduler(runner, storage.store, storage.registry, settings.schedule)
     runner.resume()
-    scheduler.start()
     try:
         yield TrainingLoop(runner, scheduler, storage.store, settings)
     finally:
@@ -39,6 +38,10 @@ class TrainingLoop:
     scheduler: Scheduler
     store: FeedbackStore
     settings: Settings
+
+    def follow_schedule(self) -> None:
+        """Start runs by themselves from now on; to be called once."""
+        self.scheduler.start()
 
     def start_run(self, policy: str, actor: str) -> str:
         """Start a run now. Raises RunInProgress, NotEnoughData."""

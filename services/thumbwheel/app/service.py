@@ -2,9 +2,10 @@
 
 It comes up from the inside out and goes down the other way round:
 
-1. the home is locked, the storage opened, ingest started;
+1. the home is locked, the storage opened, ingest started, and runs that were interrupted go on;
 2. the doors are opened, saying NOT_SERVING, while the reconciler loads what the registry's channels point at;
-3. the pages are opened, the schedule starts, the addresses are announced in the home.
+3. the pages are opened, the schedule starts, the addresses are announced in the home. So a service that can not come
+   up (a port is taken) starts no new run.
 
 On SIGTERM or SIGINT the doors say NOT_SERVING and requests in flight finish; then the schedule and the pages close and
 the models are freed. What the log holds and the store has not stays in the log for the next start.
@@ -35,7 +36,7 @@ from thumbwheel.app.doors import (
 from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.ingesting import ingesting
-from thumbwheel.app.learning import learning
+from thumbwheel.app.learning import TrainingLoop, learning
 from thumbwheel.app.observing import Observer, observing, write_observer
 from thumbwheel.app.storage import Storage, open_storage
 from thumbwheel.client import AdminClient, AsyncClient
@@ -63,6 +64,7 @@ class Service:
     policies: ServedPolicies
     reconciler: Reconciler
     ingest: IngestWorker
+    training: TrainingLoop
     metrics: Metrics
     host: LocalHost
     started_us: int
@@ -84,6 +86,7 @@ async def serve(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         home = stack.enter_context(Home(settings.home))
         service = await stack.enter_async_context(_running(settings))
         web_url = await stack.enter_async_context(_pages(service))
+        service.training.follow_schedule()
         host = settings.serve.host
         ports = service.host.ports
         addresses = Addresses(os.getpid(), f"{host}:{ports[PUBLIC]}", f"{host}:{ports[ADMIN]}", web_url)
@@ -124,7 +127,7 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
         stack.push_async_callback(inference.close)
         inference.follow()
         policies, reconciler = inference.policies, inference.reconciler
-        loop = stack.enter_context(learning(settings, storage))
+        training = stack.enter_context(learning(settings, storage))
         facts = ServiceFacts(
             version("thumbwheel"),
             started_us,
@@ -136,7 +139,7 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
         registrations = [
             inference_door(settings, storage.committer, identity, policies, metrics),
             feedback_door(settings, storage, identity, policies, metrics),
-            admin_door(settings, storage, identity, loop, facts, reconciler.nudge),
+            admin_door(settings, storage, identity, training, facts, reconciler.nudge),
         ]
         host = LocalHost(settings.serve, registrations, metrics.rpc)
         await host.start()
@@ -144,7 +147,9 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
         for always_serving in (FEEDBACK_SERVICE, ADMIN_SERVICE):
             await host.set_serving(always_serving, True)
         inference.tell(host)
-        yield Service(settings, keys, storage, identity, policies, reconciler, worker, metrics, host, started_us)
+        yield Service(
+            settings, keys, storage, identity, policies, reconciler, worker, training, metrics, host, started_us
+        )
 
 
 @asynccontextmanager
