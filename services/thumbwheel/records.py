@@ -51,9 +51,12 @@ class Split(StrEnum):
     HELD_OUT = "held_out"
 
 
+ROLES: Final = ("system", "user", "assistant")
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation. A bare prompt is a single message of role `""`."""
+    """One turn of a conversation, `role` one of `ROLES`. A bare prompt is a single message of role `""`."""
 
     role: str
     content: str

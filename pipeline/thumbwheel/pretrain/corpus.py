@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from thumbwheel.errors import InvalidData
-from thumbwheel.records import Message
+from thumbwheel.records import ROLES, Message
 
-ROLES: Final = ("system", "user", "assistant")
 MAX_LINE_CHARACTERS: Final = 100_000
 _DESCRIBED_BAD_LINES: Final = 5
 _NUMBERED_BAD_LINES: Final = 20  # besides those described

@@ -12,6 +12,7 @@ from thumbwheel.admin.v1.admin_pb2 import DESCRIPTOR as ADMIN_FILE
 from thumbwheel.admin.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
 from thumbwheel.app.learning import RunCopies
 from thumbwheel.app.storage import Storage
+from thumbwheel.bus.port import RecordAppender
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.clock import ServerClock
 from thumbwheel.feedback.corrections import Corrections
@@ -25,7 +26,6 @@ from thumbwheel.feedback.v1.feedback_pb2 import DESCRIPTOR as FEEDBACK
 from thumbwheel.feedback.v1.feedback_pb2_grpc import add_FeedbackServiceServicer_to_server
 from thumbwheel.feedback.votes import IngestedVotes
 from thumbwheel.hosts.local import ADMIN, Registration
-from thumbwheel.inference.ports import RecordAppender
 from thumbwheel.inference.request_log import RequestLog
 from thumbwheel.inference.servicer import InferenceServicer
 from thumbwheel.inference.swap import ServedPolicies

@@ -44,6 +44,13 @@ def partition_of(key: str, partitions: int) -> int:
     return zlib.crc32(key.encode()) % partitions
 
 
+class RecordAppender(Protocol):
+    """Appends to an event log from an event loop: what the doors need of it."""
+
+    async def append(self, records: Sequence[NewRecord]) -> None:
+        """Return when all of `records` are durable. Raises LogUnavailable, Overloaded: nothing was promised."""
+
+
 class EventLog(Protocol):
     """Append-only, durable, ordered within a partition."""
 

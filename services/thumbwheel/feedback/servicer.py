@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from structlog.contextvars import bind_contextvars
 
 from thumbwheel import errors
 from thumbwheel.bus.codec import to_log
-from thumbwheel.bus.port import NewRecord
+from thumbwheel.bus.port import RecordAppender
 from thumbwheel.feedback import validate
 from thumbwheel.feedback.corrections import Corrections
 from thumbwheel.feedback.limits import RaterLimits
@@ -35,13 +35,6 @@ _OUTCOMES: dict[type[errors.ThumbwheelError], str] = {
     errors.Unavailable: "unavailable",
     errors.NothingToRetract: "absent",
 }
-
-
-class DurableAppend(Protocol):
-    """Appends to the event log from the event loop."""
-
-    async def append(self, records: Sequence[NewRecord]) -> None:
-        """Return when all of `records` are durable. Raises LogUnavailable, Overloaded: nothing was promised."""
 
 
 class Clock(Protocol):
@@ -108,7 +101,7 @@ class FeedbackServicer(FeedbackServiceServicer):
     def __init__(
         self,
         voters: Voters,
-        log: DurableAppend,
+        log: RecordAppender,
         lookup: VoteLookup,
         clock: Clock,
         metrics: FeedbackMetrics,

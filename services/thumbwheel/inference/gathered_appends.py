@@ -11,9 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from thumbwheel.bus.port import NewRecord
+from thumbwheel.bus.port import NewRecord, RecordAppender
 from thumbwheel.errors import ThumbwheelError
-from thumbwheel.inference.ports import RecordAppender
 from thumbwheel.telemetry.logging import get_logger
 
 logger = get_logger(__name__)

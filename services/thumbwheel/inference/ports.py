@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
-
-from thumbwheel.bus.port import NewRecord
-
-
-class RecordAppender(Protocol):
-    """Appends to the event log from the event loop."""
-
-    async def append(self, records: Sequence[NewRecord]) -> None:
-        """Return when `records` are durable. Raises LogUnavailable, Overloaded."""
 
 
 class FeedbackTokens(Protocol):

@@ -13,9 +13,10 @@ from time import time_ns
 import uuid_utils
 
 from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.port import RecordAppender
 from thumbwheel.errors import LogUnavailable, Overloaded
 from thumbwheel.inference.gathered_appends import GatheredAppends
-from thumbwheel.inference.ports import FeedbackTokens, Pseudonyms, RecordAppender
+from thumbwheel.inference.ports import FeedbackTokens, Pseudonyms
 from thumbwheel.inference.swap import Served
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.validate import Asker

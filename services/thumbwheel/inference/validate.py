@@ -9,7 +9,7 @@ from thumbwheel.config.settings import Classify, Generate
 from thumbwheel.errors import InvalidInput
 from thumbwheel.inference.sampling import Sampling
 from thumbwheel.inference.v1 import inference_pb2 as pb
-from thumbwheel.records import Message
+from thumbwheel.records import ROLES, Message
 
 MAX_USER_ID_CHARS = 256
 MAX_REQUEST_ID_CHARS = 128
@@ -19,7 +19,6 @@ MAX_STOP_CHARS = 64
 MAX_TEMPERATURE = 5.0
 MIN_TEMPERATURE = 0.01
 MAX_TOP_K = 1_000_000
-_ROLES = ("system", "user", "assistant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +99,8 @@ def _messages(request: pb.GenerateRequest, max_chars: int) -> tuple[Message, ...
 
 
 def _check_turn(field: str, turn: pb.ChatMessage) -> None:
-    if turn.role not in _ROLES:
-        raise InvalidInput(f"{field}.role", f"must be one of {', '.join(_ROLES)}")
+    if turn.role not in ROLES:
+        raise InvalidInput(f"{field}.role", f"must be one of {', '.join(ROLES)}")
     _demand_text(f"{field}.content", turn.content)
 
 

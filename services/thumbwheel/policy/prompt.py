@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from transformers import PreTrainedTokenizerBase
 
 from thumbwheel.errors import InvalidInput
-from thumbwheel.records import Message
-
-ROLES: Final = ("system", "user", "assistant")
+from thumbwheel.records import ROLES, Message
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], max_tokens: int) -> list[int]:
