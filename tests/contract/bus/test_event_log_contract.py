@@ -121,10 +121,26 @@ def test_threads_append_at_once_and_each_key_keeps_its_order(log: EventLog) -> N
         assert [int(record.payload) for record in found if record.key == f"key-{number}"] == list(range(25))
 
 
-def test_wait_misses_nothing_appended_before_it(log: EventLog) -> None:
+QUIET_S = 0.05
+
+
+def waited(log: EventLog) -> float:
+    """Wait `QUIET_S` for news; return the seconds it took."""
+    begun = time.monotonic()
+    log.wait(QUIET_S)
+    return time.monotonic() - begun
+
+
+def settle(log: EventLog) -> None:
+    """Have all news so far seen."""
     log.wait(0)
+
+
+def test_wait_misses_nothing_appended_before_it(log: EventLog) -> None:
+    settle(log)
     log.append(records(["a"]))
     log.wait(600)  # the test's own time limit would tell
+    assert waited(log) >= QUIET_S  # so it was the news that ended the wait before
 
 
 def test_wait_wakes_for_an_append_of_another_thread(log: EventLog) -> None:
@@ -145,9 +161,9 @@ def test_wait_wakes_for_an_append_of_another_thread(log: EventLog) -> None:
     assert woken.is_set()
 
 
-def test_wait_ends_without_news(log: EventLog) -> None:
-    log.wait(0)
-    log.wait(0.01)
+def test_wait_lasts_while_there_is_no_news_and_ends(log: EventLog) -> None:
+    settle(log)
+    assert waited(log) >= QUIET_S
 
 
 @removing

@@ -6,6 +6,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,9 @@ def test_an_onlooker_wakes_for_what_another_connection_appends(log: EventLog, pa
     onlooker = open_log(path, read_only=True)
     try:
         onlooker.wait(0)
+        begun = time.monotonic()
+        onlooker.wait(0.05)
+        assert time.monotonic() - begun >= 0.05  # nothing was appended
         log.append([NewRecord(REQUESTS, "k", b"")])
         onlooker.wait(600)  # the test's own time limit would tell
     finally:

@@ -242,4 +242,6 @@ def test_what_the_contract_can_not_carry_is_refused_here(call, field: str, clien
 
 
 def test_a_token_is_not_shown(client: Client) -> None:
-    assert "token-of-r1" not in repr(client.classify("hi"))
+    answer = client.classify("hi")
+    assert answer.receipt.token == "token-of-r1"
+    assert answer.response_id in repr(answer) and "token-of-r1" not in repr(answer)

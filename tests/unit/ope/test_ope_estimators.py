@@ -94,13 +94,14 @@ def test_direct_method_against_a_loop(log: SyntheticLog) -> None:
 
 def test_doubly_robust_against_a_loop(log: SyntheticLog) -> None:
     predicted_BK = 0.5 * log.mean_reward_BK + 0.1
-    total = 0.0
+    expected = []
     for row in range(300):
         action = int(log.actions_B[row])
-        total += sum(log.target_BK[row][label] * predicted_BK[row][label] for label in range(LABELS))
-        total += log.weights_B[row] * (log.rewards_B[row] - predicted_BK[row][action])
+        direct = sum(log.target_BK[row][label] * predicted_BK[row][label] for label in range(LABELS))
+        expected.append(direct + log.weights_B[row] * (log.rewards_B[row] - predicted_BK[row][action]))
     terms_B = doubly_robust_terms(log.weights_B, log.rewards_B, log.actions_B, predicted_BK, log.target_BK)
-    assert terms_B.mean() == pytest.approx(total / 300, rel=1e-12)
+    # Term by term: the gate pairs champion and candidate by row.
+    assert terms_B == pytest.approx(np.array(expected), rel=1e-12)
 
 
 @pytest.mark.parametrize("wrong", ["weights", "prediction"])
