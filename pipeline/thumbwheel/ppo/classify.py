@@ -6,8 +6,11 @@ logged probability). Nothing is sampled here: the log is all there is.
 Votes may come from older versions. Then the clip is put around the champion (the proximal policy), and what lies
 between the champion and the version that served is a truncated weight: the decoupled objective of Hilton, Cobbe and
 Schulman (2021), "Batch size-invariance for policy optimization", eq. 4, truncated as in Espeholt et al. (2018),
-"IMPALA". For votes on the champion's own answers that weight is 1, and this is plain PPO (Schulman et al. (2017),
-"Proximal policy optimization algorithms", eq. 7).
+"IMPALA". For votes on the champion's own answers that weight is 1, and what is left is the clipped objective of PPO
+(Schulman et al. (2017), "Proximal policy optimization algorithms", eq. 7) with one difference: the new policy is the
+network under dropout and with some tokens hidden, the champion the network without. So the ratio is noisy, not 1 even
+before the first step, and some of it is clipped for the noise alone: a noisy surrogate of that objective. The noise
+stays because votes are few and would be learned by heart: with it, accuracy was measured 2 to 7 points higher.
 
 Shape suffixes: N votes, B votes of a minibatch, K labels.
 """
@@ -102,7 +105,7 @@ def ppo_vote_loss(columns: VoteColumns, proximal_N: Tensor, settings: ClassifyPp
 
     def loss(logits_BK: Tensor, rows_B: Tensor) -> tuple[Tensor, Metrics]:
         probs_BK = served_probabilities(logits_BK, settings.probability_floor)
-        log_probs_BK = probs_BK.log()
+        log_probs_BK = _finite_log(probs_BK)
         new_B = log_probs_BK.gather(1, columns.labels_N[rows_B, None]).squeeze(1)
         everything_B = torch.ones_like(rows_B, dtype=torch.bool)
         step = clipped_policy_loss(new_B, proximal_N[rows_B], advantages_N[rows_B], everything_B, settings.clip)
@@ -127,10 +130,15 @@ def job_fingerprint(champion: Path, votes: Sequence[ClassifyVote], settings: obj
 
 def _log_probabilities(classifier: Classifier, texts: Sequence[str], labels_N: Tensor, floor: float) -> Tensor:
     """ln of the probability each served label has now, dropout off, floor mixed in: (N,)."""
-    log_probs_N = torch.zeros(len(texts))
+    probs_N = torch.zeros(len(texts))
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     for start in range(0, len(by_length), _SCORING_BATCH):
         rows = by_length[start : start + _SCORING_BATCH]
         probs_BK = classifier.probabilities([texts[index] for index in rows], floor)
-        log_probs_N[rows] = probs_BK.gather(1, labels_N[rows, None]).squeeze(1).log()
-    return log_probs_N
+        probs_N[rows] = probs_BK.gather(1, labels_N[rows, None]).squeeze(1)
+    return _finite_log(probs_N)
+
+
+def _finite_log(probs: Tensor) -> Tensor:
+    """ln p, and with a floor of 0 of the least normal float32 where p underflows: ln 0 would make gradients NaN."""
+    return probs.clamp(min=torch.finfo(torch.float32).tiny).log()

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import rel_entr
 
 from thumbwheel.dataset.voices import voice_of
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
@@ -33,7 +34,7 @@ SCORING_BATCH = 256
 
 _CURVES = {
     "policy_loss": ("Policy loss", ""),
-    "approx_kl": ("KL to the champion", "nats"),
+    "approx_kl": ("Ratio - 1 - ln(ratio) of voted labels, dropout on", ""),
     "entropy": ("Entropy", "nats"),
 }
 
@@ -163,7 +164,16 @@ def _comparisons(evidence: ClassifyEvidence) -> list[Comparison]:
     return [
         agrees,
         Comparison("Mean probability of its likeliest label", certainty(old_NK), certainty(new_NK), "share"),
+        Comparison("Drift, KL(candidate || champion)", 0.0, drift(new_NK, old_NK), "nats an answer", "lower"),
     ]
+
+
+def drift(candidate_NK: Floats, champion_NK: Floats) -> float:
+    """KL(candidate || champion) = sum_k p ln(p / q), p the candidate's probabilities: exact, mean over texts, in nats.
+
+    Infinite where the champion never gives a label that the candidate may give.
+    """
+    return float(rel_entr(candidate_NK, champion_NK).sum(1).mean())
 
 
 def _samples(

@@ -109,6 +109,17 @@ def test_the_ratio_is_floor_mixed_new_over_logged() -> None:
     assert float(value) == pytest.approx(-min(new / 0.3, 1.2), rel=1e-5)
 
 
+def test_a_label_that_underflows_without_a_floor_keeps_gradients_finite() -> None:
+    logits_BK = torch.tensor([[200.0, 0.0], [0.0, 0.0]], requires_grad=True)
+    votes = [ClassifyVote("x", 1, (0.5, 0.5), thumb_up=up) for up in (True, False)]
+    columns = vote_columns(votes, labels=2)
+    loss = ppo_vote_loss(columns, columns.logged_N, ClassifyPpoSettings(probability_floor=0.0))
+    value, figures = loss(logits_BK, torch.tensor([0, 1]))
+    torch.autograd.backward(value)
+    assert logits_BK.grad is not None and bool(logits_BK.grad.isfinite().all()) and bool(logits_BK.grad[1].any())
+    assert all(map(math.isfinite, figures.values()))
+
+
 def test_a_vote_on_an_older_version_is_weighted_by_champion_over_logged_truncated() -> None:
     votes = [
         ClassifyVote("x", 0, (0.25, 0.75), thumb_up=True, weight=0.5),
