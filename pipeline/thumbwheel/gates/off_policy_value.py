@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats
 from thumbwheel.gates.gate import Rule, holds, refuse
@@ -13,20 +15,27 @@ from thumbwheel.records import GateResult
 
 NO_GAIN = 0.0
 
+_CAVEAT = "Votes are taken as independent, and this counts only beside the doubly robust estimate."
+
 
 class SnipsValue:
     """Gain over the champion by self-normalised importance sampling, on held-out votes.
 
     Both versions are estimated on the same votes, and the interval is that of the paired difference of their
     linearised terms, with Student's t. Where labels that the candidate would give were hardly ever served, this
-    estimate looks at the remaining votes only and flatters; the doubly robust gate does not.
+    estimate looks at the remaining votes only and flatters; the doubly robust gate does not. So this one counts only
+    beside that: both must pass. The interval takes votes as independent, those of one rater too, and is too narrow
+    where few raters gave many.
     """
 
     name = "off_policy_snips"
     title = "Earns more (SNIPS)"
     rule = Rule.ABOVE
     unit = "reward"
-    why = "Accuracy on what was served flatters; this asks what the candidate's own choices would have earned."
+    why = (
+        "Accuracy on what was served flatters; this asks what the candidate's own choices would have earned. "
+        "It flatters too where these were hardly ever served, so it counts only beside the doubly robust gate."
+    )
 
     def check(self, evidence: ClassifyEvidence, limits: Gates) -> GateResult:
         """Estimate both versions and compare."""
@@ -37,7 +46,8 @@ class SnipsValue:
             snips_terms(truncated_weights(evidence, target_NK), evidence.rewards_N)
             for target_NK in (evidence.candidate_NK, evidence.champion_NK)
         )
-        return _compare(self.name, "By weighted votes", candidate_N, champion_N, limits)
+        found = _compare(self.name, "By weighted votes", candidate_N, champion_N, limits)
+        return replace(found, sentence=f"{found.sentence} {_CAVEAT}")
 
 
 class DoublyRobustValue:

@@ -1,7 +1,8 @@
 """Intervals: of a mean (Student's t), of a share (Wilson), of an AUC (DeLong), of anything else (the bootstrap).
 
-All are two-sided at the given confidence, so that at 0.95 a lower bound is wrong in one case of forty.
-Shape suffixes: B terms, N votes, M votes up.
+All are two-sided at the given confidence, so that at 0.95 a lower bound is wrong in one case of forty. A confidence
+that is not between 0 and 1 raises InvalidInput.
+Shape suffixes: B terms, N votes, M votes up, L votes down.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SEED = 20_260_101
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate with its two-sided bounds; `low` alone is a one-sided bound of twice the miss rate."""
+    """An estimate with its two-sided bounds; `low` alone is a one-sided bound of half the miss rate."""
 
     value: float
     low: float
@@ -36,7 +37,9 @@ def student_t_interval(terms_B: Floats, confidence: float = 0.95) -> Interval:
     Right on average once the mean is nearly normal; too narrow when a few huge weights rule the terms, which is
     what the effective sample size is looked at for. Raises NotEnoughData below 2 terms.
     """
-    count = _checked(terms_B, confidence)
+    _check_confidence(confidence)
+    if (count := len(terms_B)) < 2:
+        raise NotEnoughData(f"an interval wants at least 2 rated answers, got {count}")
     mean = float(terms_B.mean())
     quantile = float(stats.t.ppf((1 + confidence) / 2, count - 1))
     half = quantile * float(terms_B.std(ddof=1)) / math.sqrt(count)
@@ -45,6 +48,7 @@ def student_t_interval(terms_B: Floats, confidence: float = 0.95) -> Interval:
 
 def wilson(hits: int, trials: int, confidence: float) -> Interval:
     """Share of hits with Wilson's score interval (Wilson 1927), which stays honest near 0 and 1."""
+    _check_confidence(confidence)
     found = stats.binomtest(hits, trials).proportion_ci(confidence, method="wilson")
     return Interval(hits / trials, float(found.low), float(found.high))
 
@@ -57,6 +61,7 @@ def bootstrap(
     Rows are drawn together when `paired`, so that entry i of every column stays with its companions. Resamples are
     computed a hundred at a time (more go through memory and take longer): the statistic sees leading axes.
     """
+    _check_confidence(confidence)
     found = stats.bootstrap(
         columns,
         statistic,
@@ -77,20 +82,17 @@ def delong(is_up_N: NDArray[np.bool_], scores_N: Floats, confidence: float) -> I
     V10 holds, for each vote up, the share of votes down it outranks; V01, for each vote down, the share of votes
     up that outrank it. AUC = mean V10, and its variance is var(V10)/ups + var(V01)/downs.
     """
-    up_M, down_N = scores_N[is_up_N], scores_N[~is_up_N]
-    ranks = stats.rankdata(np.concatenate([up_M, down_N]))
-    wins_M = (ranks[: len(up_M)] - stats.rankdata(up_M)) / len(down_N)
-    losses_N = 1.0 - (ranks[len(up_M) :] - stats.rankdata(down_N)) / len(up_M)
-    auc = float(wins_M.mean())
-    error = float(np.sqrt(wins_M.var(ddof=1) / len(up_M) + losses_N.var(ddof=1) / len(down_N)))
+    _check_confidence(confidence)
+    up_M, down_L = scores_N[is_up_N], scores_N[~is_up_N]
+    ranks_N = stats.rankdata(np.concatenate([up_M, down_L]))
+    v10_M = (ranks_N[: len(up_M)] - stats.rankdata(up_M)) / len(down_L)
+    v01_L = 1.0 - (ranks_N[len(up_M) :] - stats.rankdata(down_L)) / len(up_M)
+    auc = float(v10_M.mean())
+    error = float(np.sqrt(v10_M.var(ddof=1) / len(up_M) + v01_L.var(ddof=1) / len(down_L)))
     reach = error * float(stats.norm.ppf(0.5 + confidence / 2))
     return Interval(auc, max(0.0, auc - reach), min(1.0, auc + reach))
 
 
-def _checked(terms_B: Floats, confidence: float) -> int:
-    """The number of terms, enough of them and with a confidence that means something."""
+def _check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise InvalidInput("confidence", f"must lie between 0 and 1, got {confidence}")
-    if len(terms_B) < 2:
-        raise NotEnoughData(f"an interval wants at least 2 rated answers, got {len(terms_B)}")
-    return len(terms_B)

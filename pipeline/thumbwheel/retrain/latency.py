@@ -1,4 +1,4 @@
-"""How long a request takes on two versions, taken in turns, so that whatever else runs there meets both alike."""
+"""How long a request takes on two versions, side by side, so that whatever else runs there meets both alike."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ Request = TypeVar("Request")
 def compare_latency(
     requests: Sequence[Request], champion: Callable[[Request], object], candidate: Callable[[Request], object]
 ) -> Latency:
-    """Seconds of each request on both; the first few are done beforehand, untimed."""
+    """Seconds of each request on both, who goes first taken in turns; the first few are done beforehand, untimed."""
     for request in requests[:WARM_UP]:
         champion(request)
         candidate(request)
-    pairs = [(_seconds(champion, request), _seconds(candidate, request)) for request in requests]
-    return Latency([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    versions, seconds = (champion, candidate), ([0.0] * len(requests), [0.0] * len(requests))
+    for number, request in enumerate(requests):
+        for side in (number % 2, 1 - number % 2):
+            seconds[side][number] = _seconds(versions[side], request)
+    return Latency(*seconds)
 
 
 def _seconds(answer: Callable[[Request], object], request: Request) -> float:

@@ -62,6 +62,7 @@ def test_a_better_classifier_is_promoted(limits: Gates) -> None:
     assert verdict.promote, verdict.summary
     assert [result.name for result in verdict.gates] == [gate.name for gate in CLASSIFY]
     assert "By weighted votes, the candidate earns" in verdict.summary
+    assert "counts only beside the doubly robust estimate" in verdict.summary
 
 
 @pytest.mark.parametrize("gate", VALUE)

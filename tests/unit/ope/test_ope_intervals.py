@@ -29,8 +29,16 @@ def test_one_answer_has_no_interval() -> None:
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0])
 def test_a_confidence_outside_0_to_1_is_refused(confidence: float) -> None:
-    with pytest.raises(InvalidInput, match="confidence"):
-        student_t_interval(np.array([0.0, 1.0]), confidence)
+    two_B = np.array([0.0, 1.0])
+    makers: list[Callable[[], Interval]] = [
+        lambda: student_t_interval(two_B, confidence),
+        lambda: wilson(1, 2, confidence),
+        lambda: bootstrap(np.mean, two_B, confidence=confidence),
+        lambda: delong(two_B > 0, two_B, confidence),
+    ]
+    for make in makers:
+        with pytest.raises(InvalidInput, match="confidence"):
+            make()
 
 
 def _coverage(make: Callable[[Floats], Interval], trials: int = 600) -> float:
