@@ -171,7 +171,11 @@ Answer = GenerateAnswer | ClassifyAnswer
 
 @dataclass(frozen=True, slots=True)
 class LoggedResponse:
-    """An answer as the store keeps it. `not_learnable` is empty or says why PPO must not use it."""
+    """An answer as the store keeps it.
+
+    `not_learnable` is empty, or says why the policy must not learn from it as from a draw of its own: no importance
+    ratio, not held likely. A reward model may still read how it was rated.
+    """
 
     response_id: str
     request_id: str

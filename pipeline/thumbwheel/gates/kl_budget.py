@@ -23,7 +23,7 @@ class KlBudget:
     title = "Stays near the champion"
     rule = Rule.AT_MOST
     unit = "nats a reply"
-    why = "The reward model was fitted on the champion's replies; far from them its scores mean nothing."
+    why = "The reward model was fitted on replies that were served; far from them its scores mean nothing."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Average the log-ratios."""

@@ -1,7 +1,7 @@
 """Advantages by generalised advantage estimation, and masked statistics.
 
-Shapes: B replies, R longest reply. `mask_BR` is True on real tokens; every reply is finished, so there is no
-bootstrap past its last token.
+Shapes: B replies, R longest reply. `mask_BR` is True on real tokens. An episode ends with its last token, also
+that of a reply cut at the limit: nothing can follow it, so there is no bootstrap past it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ def generalised_advantages(
     """Return (advantages_BR, returns_BR), 0 on padding.
 
     delta_t = r_t + gamma V_{t+1} - V_t,  A_t = delta_t + gamma lam A_{t+1},  return_t = A_t + V_t
-    (Schulman et al. 2016, arXiv 1506.02438, eq. 16 and 18). gamma and lam are in [0, 1].
+    (Schulman et al. 2016, arXiv 1506.02438, section 3: the discounted sum of residuals, as a recursion).
+    gamma and lam are in [0, 1].
     """
     values_BR = values_BR * mask_BR
     rewards_BR = rewards_BR * mask_BR

@@ -24,7 +24,7 @@ from thumbwheel.ppo.checkpoint import Checkpoint
 from thumbwheel.ppo.generate_settings import PpoSettings
 from thumbwheel.ppo.learner import Learner, new_learner, set_learning_rate
 from thumbwheel.ppo.liked import add_liked_gradient, draw_liked
-from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, kl_k2
+from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, squared_drift
 from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.ppo.sequences import TokenIds, forward_tokens, of_like_length, pack_right
 from thumbwheel.reward.rated_reply import RatedReply
@@ -36,8 +36,13 @@ Progress = Callable[[int, Metrics], None]
 _ROWS = 16
 
 
+# A reply without an end scores at most this, one deviation below the mean, less the penalty: else a policy that is cut
+# off learns to promise without end. Huang et al. pay a fixed -1; below that, here, worse replies still score less.
+_CEILING_UNFINISHED = -1.0
+
+
 class Scorer(Protocol):
-    """What judges replies: a reward model, or a rule. Scores have mean 0 and deviation 1 on reference replies."""
+    """What judges replies: a reward model, or a rule. On served ones scores have a mean near 0, a deviation near 1."""
 
     def __call__(self, prompts: Sequence[TokenIds], replies: Sequence[TokenIds]) -> Sequence[float]:
         """Return one score for each reply."""
@@ -141,7 +146,7 @@ def collect(
     penalty_BR = kl_k1(logprobs_BR, anchor.logprobs_BR) * mask_BR
     finished_B = torch.tensor([reply[-1] == end_id for reply in replies])
     scores_B = torch.tensor(list(scorer(asked, replies)))
-    paid_B = torch.where(finished_B, scores_B, scores_B.clamp(max=-1.0) - settings.unfinished_penalty)
+    paid_B = torch.where(finished_B, scores_B, scores_B.clamp(max=_CEILING_UNFINISHED) - settings.unfinished_penalty)
     rewards_BR = token_rewards(paid_B, penalty_BR, mask_BR, learner.kl.beta)
     advantages_BR, returns_BR = generalised_advantages(rewards_BR, values_BR, mask_BR, settings.gamma, settings.lam)
     rollouts = Rollouts(
@@ -251,7 +256,7 @@ def _add_gradient(
         reply_count,
     )
     reference_M = torch.cat([rollouts.reference_prompts[i] for i in rows])
-    drift = kl_k2(outputs.prompt_logprobs_M, reference_M).sum() / max(1, counts[1])
+    drift = squared_drift(outputs.prompt_logprobs_M, reference_M).sum() / max(1, counts[1])
     (policy.loss + settings.value_weight * value + settings.anchor_weight * drift).backward()  # type: ignore[no-untyped-call]
     return {
         "loss/policy": policy.loss.item(),

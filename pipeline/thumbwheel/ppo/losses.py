@@ -70,10 +70,11 @@ def kl_k1(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
     return logprobs - reference_logprobs
 
 
-def kl_k2(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
-    """Return (log pi - log pi_ref)^2 / 2 of each action: its gradient is that of the KL, so it can be a loss term.
+def squared_drift(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
+    """Return (log pi - log pi_ref)^2 / 2 of each token: a squared log-probability difference, 0 where nothing moved.
 
-    Estimator k2 of Schulman 2020, "Approximating KL divergence".
+    On tokens sampled from pi it is estimator k2 of KL(pi || pi_ref) (Schulman 2020, "Approximating KL divergence"), and
+    its gradient that of the KL. On texts of others, as the customers' own, it is neither: it holds their likelihoods.
     """
     return 0.5 * (logprobs - reference_logprobs) ** 2
 

@@ -1,4 +1,4 @@
-"""What the frozen first policy makes of each token of a reply: the inputs of the reward head.
+"""What the champion, frozen, makes of each token of a reply: the inputs of the reward head.
 
 Shapes: B replies, R longest reply, V vocabulary, D hidden width, C = 2 D + 3 features.
 """

@@ -24,7 +24,7 @@ FACTS_FILE: Final = "reward.json"
 
 @dataclass(slots=True, eq=False)
 class RewardModel:
-    """Scores replies. `mean` and `std` are of the logits on the reference policy's replies.
+    """Scores replies. `mean` and `std` are of the logits on the rated replies it was fitted to, of whatever version.
 
     `backbone` is the policy that the votes were about; it is never trained here and belongs to nobody else.
     """
@@ -35,7 +35,7 @@ class RewardModel:
     std: float = 1.0
 
     def scores(self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> list[float]:
-        """Return a score a reply, of mean 0 and standard deviation 1 over the reference policy's replies."""
+        """Return a score a reply, of mean 0 and standard deviation 1 over the replies that the head was fitted to."""
         return ((self.logits(prompts, replies) - self.mean) / self.std).tolist()
 
     def probabilities(self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> list[float]:
@@ -51,7 +51,7 @@ class RewardModel:
         return logits_N
 
     def normalise(self, logits_N: Tensor) -> None:
-        """Set `mean` and `std` from the logits of replies that the reference policy sampled."""
+        """Set `mean` and `std` from the logits of some replies, which then score 0 on average."""
         self.mean, self.std = float(logits_N.mean()), max(float(logits_N.std()), 1e-3)
 
     def save(self, folder: Path) -> None:

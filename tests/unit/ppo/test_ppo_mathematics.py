@@ -8,7 +8,7 @@ import torch
 from thumbwheel.ppo.advantages import generalised_advantages, masked_mean, whiten
 from thumbwheel.ppo.generate import token_rewards
 from thumbwheel.ppo.kl import AdaptiveKl
-from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, kl_k2
+from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, squared_drift
 
 torch.manual_seed(0)
 MASK = torch.tensor([[True, True, True], [True, True, False]])
@@ -104,12 +104,12 @@ def test_value_loss_against_a_plain_loop() -> None:
 
 def test_kl_estimators() -> None:
     assert kl_k1(torch.tensor([-1.0]), torch.tensor([-3.0])).item() == 2.0
-    assert kl_k2(torch.tensor([-1.0]), torch.tensor([-3.0])).item() == 2.0
+    assert squared_drift(torch.tensor([-1.0]), torch.tensor([-3.0])).item() == 2.0
     logits = torch.randn(6, dtype=torch.float64, requires_grad=True)
     reference = torch.randn(6, dtype=torch.float64).log_softmax(0)
     logprobs = logits.log_softmax(0)
     exact = torch.autograd.grad((logprobs.exp() * (logprobs - reference)).sum(), logits, retain_graph=True)[0]
-    k2 = torch.autograd.grad((logprobs.exp().detach() * kl_k2(logprobs, reference)).sum(), logits)[0]
+    k2 = torch.autograd.grad((logprobs.exp().detach() * squared_drift(logprobs, reference)).sum(), logits)[0]
     assert torch.allclose(k2, exact)
 
 
