@@ -98,7 +98,7 @@ class Cycle:
         from thumbwheel.gates.judge import judge  # statistics are slow to import, and no other step needs them
 
         job = self.job(RunStep.JUDGE)
-        self.folder.clear_checkpoint()
+        self.folder.clear_checkpoint()  # large, and read no more: `improve` is done and its marker is written
         measured = self.learner.measure(job)
         verdict = judge(self.plan.kind, measured.evidence, self.plan.settings.gates)
         write_whole(self.folder.verdict, verdict_to_json(verdict))
@@ -109,7 +109,7 @@ class Cycle:
         """Publish a candidate that won and make it the champion; leave one that did not where it is."""
         if not self.verdict().promote:
             return {"version": "", "promoted": False, "problem": ""}
-        self.job(RunStep.PUBLISH)
+        self.check_inputs()
         self.lease.demand()
         made = self.registry.publish(self.new_version(), self.folder.candidate)
         return {"version": made.version, **self.promote(made)}
@@ -169,16 +169,21 @@ class Cycle:
             votes=frozen["votes"],
         )
 
-    def job(self, step: RunStep) -> Job:
-        """What the learner works on in a step; checks champion and snapshot before every one.
+    def check_inputs(self) -> tuple[Snapshot, Path]:
+        """The snapshot and the champion's folder, both as they were when the run began.
 
         Raises:
             Conflict: the snapshot is not the one that was frozen: a user was erased from it.
+            DamagedArtifact: the files of either were altered.
         """
         snapshot = Snapshot(self.folder.snapshot)
         if snapshot.digest != self.done(RunStep.FREEZE)["digest"]:
             raise Conflict("a user was erased from this run's snapshot while it was under way; start another run")
-        champion = self.registry.fetch(self.plan.policy, self.plan.parent)
+        return snapshot, self.registry.fetch(self.plan.policy, self.plan.parent)
+
+    def job(self, step: RunStep) -> Job:
+        """What the learner works on in a step; its inputs are checked before every one, see `check_inputs`."""
+        snapshot, champion = self.check_inputs()
 
         def tell(done: int, total: int, figures: Mapping[str, float]) -> None:
             self.lease.check()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
+from typing import assert_never
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.manifest import Request
@@ -49,7 +50,13 @@ class Plan:
     @property
     def votes(self) -> Request:
         """The votes the run learns from: for `classify` those on answers of the lineage, else all of the policy."""
-        versions = self.lineage if self.kind is PolicyKind.CLASSIFY else ()
+        match self.kind:
+            case PolicyKind.CLASSIFY:
+                versions = self.lineage
+            case PolicyKind.GENERATE | PolicyKind.TAG:  # a snapshot of `tag` is refused by what follows
+                versions = ()
+            case _:
+                assert_never(self.kind)
         return Request.of(self.policy, self.kind, self.watermark, self.settings.data, self.seed, versions)
 
 
