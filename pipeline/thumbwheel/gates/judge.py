@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import isnan
-from typing import Any
+from typing import Any, assert_never
 
 from thumbwheel.config.settings import Gates
 from thumbwheel.errors import InvalidInput
@@ -59,20 +59,26 @@ def judge(kind: PolicyKind, evidence: Evidence, limits: Gates) -> Verdict:
     limits give the same verdict. Raises InvalidInput when evidence and kind don't belong together, and
     InvalidConfig when a file named in the limits can not be read.
     """
-    match kind, evidence:
-        case PolicyKind.GENERATE, GenerateEvidence():
-            results = [gate.check(evidence, limits) for gate in GENERATE]
-        case PolicyKind.CLASSIFY, ClassifyEvidence():
-            results = [gate.check(evidence, limits) for gate in CLASSIFY]
-        case _:
-            raise InvalidInput("kind", f"there are no gates for {kind} with {type(evidence).__name__}")
-    return _verdict(tuple(_demand_a_value(result) for result in results))
+    return _verdict(tuple(_demand_a_value(result) for result in _asked(kind, evidence, limits)))
 
 
 def find_gate(name: str) -> Gate[Any] | None:
     """The gate of that name, with its title, rule, unit and reason; None when there is no such gate (any more)."""
     gates: tuple[Gate[Any], ...] = (*GENERATE, *CLASSIFY)
     return next((gate for gate in gates if gate.name == name), None)
+
+
+def _asked(kind: PolicyKind, evidence: Evidence, limits: Gates) -> list[GateResult]:
+    """What each gate of the kind says."""
+    match kind:
+        case PolicyKind.GENERATE if isinstance(evidence, GenerateEvidence):
+            return [gate.check(evidence, limits) for gate in GENERATE]
+        case PolicyKind.CLASSIFY if isinstance(evidence, ClassifyEvidence):
+            return [gate.check(evidence, limits) for gate in CLASSIFY]
+        case PolicyKind.GENERATE | PolicyKind.CLASSIFY | PolicyKind.TAG:
+            raise InvalidInput("kind", f"there are no gates for {kind} with {type(evidence).__name__}")
+        case _:
+            assert_never(kind)
 
 
 def _demand_a_value(result: GateResult) -> GateResult:

@@ -21,7 +21,7 @@ def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
     Raises:
         InvalidInput: there is no such model, it is of another kind, or its weights are pickled only.
     """
-    local, loader = Path(source).is_dir(), _loader(kind)
+    local, (loader, needs_padding) = Path(source).is_dir(), _needed(kind)
     try:
         model = loader.from_pretrained(
             source, dtype="float32", use_safetensors=True, trust_remote_code=False, local_files_only=local
@@ -32,18 +32,19 @@ def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
         raise InvalidInput(
             "from", f"no {kind} model with safetensors weights and a tokenizer could be read from {where}: {source}"
         ) from error
-    if kind is PolicyKind.GENERATE and tokenizer.pad_token_id is None:
+    if needs_padding and tokenizer.pad_token_id is None:
         raise InvalidInput("from", f"the tokenizer of {source} has no padding token; add one that is not the end token")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def _loader(kind: PolicyKind) -> Any:
+def _needed(kind: PolicyKind) -> tuple[Any, bool]:
+    """The class that loads a model of the kind, and whether its tokenizer needs a padding token."""
     match kind:
         case PolicyKind.GENERATE:
-            return AutoModelForCausalLM
+            return AutoModelForCausalLM, True
         case PolicyKind.CLASSIFY:
-            return AutoModelForSequenceClassification
+            return AutoModelForSequenceClassification, False
         case PolicyKind.TAG:
             raise InvalidInput("kind", "models of kind tag can not be taken yet; use classify or generate")
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, assert_never
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -23,7 +23,17 @@ from thumbwheel.web.visitor import csrf_token, remember, visitor_of
 
 MAX_POLICY_CHARS = 100
 _PAIR = 2
-_ASKABLE = (PolicyKind.CLASSIFY, PolicyKind.GENERATE)
+
+
+def _askable(kind: PolicyKind) -> bool:
+    """Whether the page can ask a policy of that kind."""
+    match kind:
+        case PolicyKind.CLASSIFY | PolicyKind.GENERATE:
+            return True
+        case PolicyKind.TAG:
+            return False
+        case _:
+            assert_never(kind)
 
 
 def routes(deps: Deps) -> list[Route]:
@@ -33,7 +43,7 @@ def routes(deps: Deps) -> list[Route]:
         visitor = visitor_of(request, deps.secret)
         context = {
             "csrf": csrf_token(visitor, deps.secret),
-            "policies": [policy_json(policy) for policy in await _policies(deps) if policy.kind in _ASKABLE],
+            "policies": [policy_json(policy) for policy in await _policies(deps) if _askable(policy.kind)],
             "max_text_chars": deps.max_text_chars,
             "operator_link": deps.operate_remotely or is_local(request),
         }
