@@ -37,7 +37,7 @@ EpochDone = Callable[[int, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class ClassifyRecipe:
-    """How the first classifier is shaped and trained. The defaults are what the benchmarks ran with."""
+    """How the first classifier is shaped and trained. Benchmarks ran with the defaults, but for labels a class."""
 
     labels_per_class: int | None = 5
     """Labelled texts it sees of each class; None: all."""

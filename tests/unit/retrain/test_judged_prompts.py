@@ -74,7 +74,7 @@ def test_a_newest_slice_too_large_is_drawn_from() -> None:
 
 def test_texts_worth_keeping_are_drawn_alike(tmp_path: Path) -> None:
     def kept(seed: str) -> tuple[list[int], list[int]]:
-        found = worth_keeping(tmp_path, None, snapshot(), seed)  # type: ignore[arg-type]
+        found = worth_keeping(tmp_path, None, snapshot(), seed)
         return [reply.text[1] for reply in found.good_replies], [text.text[0] for text in found.customer_texts]
 
     for numbers, others in zip(kept("run-1"), kept("run-2"), strict=True):
