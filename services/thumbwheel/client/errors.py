@@ -45,7 +45,11 @@ def read_failure(error: grpc.RpcError) -> Failure:
     reason, field, retry_after_s = _read_details(metadata.get(_DETAILS, b""))
     if retry_after_s is None and str(metadata.get(_PUSHBACK, "")).isdecimal():
         retry_after_s = int(metadata[_PUSHBACK]) / 1000
-    return Failure(error.code(), error.details() or "", reason, field, retry_after_s)
+    code = error.code()
+    if code is grpc.StatusCode.CANCELLED and not (isinstance(error, grpc.Future) and error.cancelled()):
+        # Not by us: a server that stops cancels calls that it had not taken up, or that outlasted its drain.
+        return Failure(grpc.StatusCode.UNAVAILABLE, "it stopped while the call was under way", "", "", retry_after_s)
+    return Failure(code, error.details() or "", reason, field, retry_after_s)
 
 
 def _read_details(packed: str | bytes) -> tuple[str, str, float | None]:

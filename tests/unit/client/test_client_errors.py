@@ -75,3 +75,17 @@ def test_a_missing_hint_becomes_a_second() -> None:
 
 def test_an_empty_message_names_the_status() -> None:
     assert str(Failure(Code.DATA_LOSS, "").to_error()) == "DATA_LOSS"
+
+
+def test_a_call_that_a_stopping_service_cancelled_is_tried_again_where_that_is_safe(
+    target: str, script: Script
+) -> None:
+    with Client(target, timeout_s=20, retry=RetryPolicy(attempts=2, first_s=0.0)) as client:
+        script.refuse(Code.CANCELLED)
+        answer = client.classify("hi")
+        script.refuse(Code.CANCELLED)
+        answer.thumbs_up()
+        script.refuse(Code.CANCELLED)
+        script.refuse(Code.CANCELLED)
+        with pytest.raises(errors.Unreachable, match="it stopped while the call was under way"):
+            client.classify("hi")
