@@ -75,6 +75,7 @@ def _init(context: Context, name: str, source: Source) -> Manifest:
     from thumbwheel.app.storage import open_registry
 
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # what concerns the user is said as one error
     shown = _told_as_json() if context.json else _shown_as_bar(name)
     with closing(open_registry(context.settings)) as registry, shown as progress:
         return init_policy(registry, name, source, actor(), progress)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.records import PolicyKind
+
+_TOLD_WEIGHTS: Final = 3
+_ENDINGS: Final = {PolicyKind.GENERATE: "ForCausalLM", PolicyKind.CLASSIFY: "ForSequenceClassification"}
 
 
 def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
@@ -19,12 +23,17 @@ def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
     network. Code that comes with a model is never run.
 
     Raises:
-        InvalidInput: there is no such model, it is of another kind, or its weights are pickled only.
+        InvalidInput: there is no such model, it is of another kind, or its weights are incomplete or pickled only.
     """
     local, (loader, needs_padding) = Path(source).is_dir(), _needed(kind)
     try:
-        model = loader.from_pretrained(
-            source, dtype="float32", use_safetensors=True, trust_remote_code=False, local_files_only=local
+        model, loading = loader.from_pretrained(
+            source,
+            dtype="float32",
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=local,
+            output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=local)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -32,10 +41,31 @@ def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
         raise InvalidInput(
             "from", f"no {kind} model with safetensors weights and a tokenizer could be read from {where}: {source}"
         ) from error
+    _demand_trained_as(kind, source, model)
+    _demand_complete(source, loading["missing_keys"])
     if needs_padding and tokenizer.pad_token_id is None:
         raise InvalidInput("from", f"the tokenizer of {source} has no padding token; add one that is not the end token")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _demand_trained_as(kind: PolicyKind, source: str, model: PreTrainedModel) -> None:
+    """Refuse a model saved as another class: transformers would put a new head of random weights on it."""
+    saved_as = model.config.architectures or [type(model).__name__]
+    if type(model).__name__ in saved_as:
+        return
+    other = next((one for one, ending in _ENDINGS.items() if any(ending in name for name in saved_as)), None)
+    cure = f"use --kind {other}" if other not in (None, kind) else "choose one that was trained for it"
+    raise InvalidInput("from", f"{source} holds a {', '.join(saved_as)}, not a model of kind {kind}; {cure}")
+
+
+def _demand_complete(source: str, missing: Iterable[str]) -> None:
+    """Refuse a model some of whose weights transformers has made up at random. Weights tied to others don't count."""
+    names = sorted(missing)
+    if names:
+        more = f" and {len(names) - _TOLD_WEIGHTS} more" if len(names) > _TOLD_WEIGHTS else ""
+        told = ", ".join(names[:_TOLD_WEIGHTS]) + more
+        raise InvalidInput("from", f"{source} lacks weights ({told}); save the whole trained model there")
 
 
 def _needed(kind: PolicyKind) -> tuple[Any, bool]:
