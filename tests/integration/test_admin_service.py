@@ -300,7 +300,7 @@ async def test_an_erased_user_is_gone_from_log_store_and_copies(desk: Desk) -> N
     report = await desk.ask(lambda client: client.erase_user("alice", reason="asked for", actor="ann"))
     assert (report.responses, report.feedback) == (2, 2)
     assert desk.copies.erased == [RATERS.user_hash("alice")]
-    assert desk.store.responses_of(RATERS.user_hash("alice")) == []
+    assert desk.store.answers_concerning(RATERS.user_hash("alice")) == []
     assert desk.store.vote_counts("desk")["v1"].responses == 1
     keys = [record.key for topic in TOPICS for record in desk.log.read(topic, 0, 0, 100)]
     assert keys == ["r3", "r3"]
@@ -308,6 +308,26 @@ async def test_an_erased_user_is_gone_from_log_store_and_copies(desk: Desk) -> N
         assert file.is_dir() or b"text of alice" not in file.read_bytes(), file
     again = await desk.ask(lambda client: client.erase_user("alice", reason="asked for", actor="ann"))
     assert (again.responses, again.feedback) == (0, 0)
+
+
+@pytest.mark.parametrize("expired", [False, True])
+async def test_a_vote_on_an_erased_answer_is_gone_after_the_next_erasure(expired: bool, desk: Desk) -> None:
+    desk.vote("r1", "alice", True)
+    desk.vote("r2", "bob", True)
+    desk.ingest.drain()
+    await desk.ask(lambda client: client.erase_user("alice", reason="asked for", actor="ann"))
+    rater = RATERS.user_hash("alice")
+    late = Feedback("f-late", "r1", rater, "", "desk", "v1", FeedbackKind.THUMB, 3, True, comment="words of alice")
+    desk.log.append([to_log(late)])
+    desk.ingest.drain()
+    if expired:
+        assert desk.store.expire_orphans(older_than_us=4) == 1
+    assert any(b"words of alice" in file.read_bytes() for file in desk.home.glob("log.sqlite*"))
+    report = await desk.ask(lambda client: client.erase_user("alice", reason="asked for", actor="ann"))
+    assert (report.responses, report.feedback) == (0, 0 if expired else 1)
+    for file in desk.home.iterdir():
+        assert file.is_dir() or b"words of alice" not in file.read_bytes(), file
+    assert [record.key for topic in TOPICS for record in desk.log.read(topic, 0, 0, 100)] == ["r2", "r2"]
 
 
 @pytest.mark.parametrize("patience_s", [0.05])
@@ -327,7 +347,7 @@ async def test_an_erasure_that_failed_half_way_can_be_repeated(desk: Desk) -> No
     desk.copies.problem = errors.Unavailable("the disk is away", 1.0)
     with pytest.raises(errors.Unavailable, match="the disk is away"):
         await desk.ask(lambda client: client.erase_user("alice", reason="asked for", actor="ann"))
-    assert desk.store.responses_of(RATERS.user_hash("alice")) == ["r1"]
+    assert desk.store.answers_concerning(RATERS.user_hash("alice")) == ["r1"]
     desk.copies.problem = None
     report = await desk.ask(lambda client: client.erase_user("alice", reason="asked for", actor="ann"))
     assert (report.responses, report.feedback) == (1, 1)

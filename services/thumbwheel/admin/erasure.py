@@ -36,6 +36,6 @@ class Eraser:
 
     def _erase(self, user_hash: str) -> ErasureReport:
         # A record's key is the answer's id, in both topics.
-        self._log.erase(self._store.responses_of(user_hash))
+        self._log.erase(self._store.answers_concerning(user_hash))
         self._copies.erase_user(user_hash)
         return self._store.erase_user(user_hash)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from thumbwheel.database.schema import dead_letters as table
+from thumbwheel.errors import PoisonRecord
+from thumbwheel.events.convert import decode
 from thumbwheel.records import DeadLetter
 
 _CHUNK = 500
@@ -36,17 +39,32 @@ def erase_mentions(connection: Connection, names: Iterable[str]) -> int:
 
     Looks at every dead letter: what can not be decoded can only be searched.
     """
+    doomed = [number for number, _ in _mentions(connection, names)]
+    for start in range(0, len(doomed), _CHUNK):
+        connection.execute(delete(table).where(table.c.id.in_(doomed[start : start + _CHUNK])))
+    return len(doomed)
+
+
+def answers_in_mentions(connection: Connection, name: str) -> set[str]:
+    """Return the ids of the answers that are concerned by those whose bytes hold `name`, as far as they are events."""
+    found = set()
+    for _, payload in _mentions(connection, [name]):
+        with suppress(PoisonRecord):
+            found.add(decode(payload).response_id)
+    return found
+
+
+def _mentions(connection: Connection, names: Iterable[str]) -> Iterator[tuple[int, bytes]]:
+    """Yield row id and bytes of those whose bytes hold one of `names`."""
     needles = [name.encode() for name in names if name]
-    last, erased = 0, 0
+    last = 0
     while rows := connection.execute(
         select(table.c.id, table.c.payload).where(table.c.id > last).order_by(table.c.id).limit(_CHUNK)
     ).all():
         last = rows[-1].id
-        doomed = [row.id for row in rows if any(needle in row.payload for needle in needles)]
-        if doomed:
-            connection.execute(delete(table).where(table.c.id.in_(doomed)))
-        erased += len(doomed)
-    return erased
+        for row in rows:
+            if any(needle in row.payload for needle in needles):
+                yield row.id, row.payload
 
 
 def _row(letter: DeadLetter) -> dict[str, object]:

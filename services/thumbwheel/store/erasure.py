@@ -14,6 +14,18 @@ from thumbwheel.store.responses import ids_of
 _CHUNK = 1_000
 
 
+def answers_concerning(connection: Connection, user_hash: str) -> list[str]:
+    """Return, in order, the ids of the answers given to a user and of those the user's votes are about.
+
+    The latter need not be here: a vote outlives its answer where it was given, with a token that is still good,
+    after the answer was erased. It waits for it, and in the end is a dead letter.
+    """
+    ids = set(ids_of(connection, user_hash)) | dead_letters.answers_in_mentions(connection, user_hash)
+    for table in (feedback_events, orphans):
+        ids.update(connection.scalars(select(table.c.response_id).where(table.c.rater == user_hash)))
+    return sorted(ids)
+
+
 def erase_user(connection: Connection, user_hash: str) -> ErasureReport:
     """Delete all rows about a user. A user's pseudonym is also the `rater` of the votes the user gave."""
     versions = _versions_trained_on(connection, user_hash)

@@ -148,8 +148,11 @@ class FeedbackStore(Protocol):
         """Return runs, newest first."""
 
     # --- erasure --------------------------------------------------------------------------------
-    def responses_of(self, user_hash: str) -> list[str]:
-        """Return the ids of all answers given to a user."""
+    def answers_concerning(self, user_hash: str) -> list[str]:
+        """Return the ids of the answers given to a user and of those the user's votes are about, in order.
+
+        The latter whether the answer is here or not: under these ids lies whatever the log holds of the user.
+        """
 
     def erase_user(self, user_hash: str) -> ErasureReport:
         """Remove a user's answers and votes for good (no copy stays in the database's files)."""

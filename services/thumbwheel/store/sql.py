@@ -194,10 +194,10 @@ class SqlStore:
             return runs.newest(connection, policy, limit)
 
     # --- erasure --------------------------------------------------------------------------------
-    def responses_of(self, user_hash: str) -> list[str]:
-        """Return the ids of all answers given to a user."""
+    def answers_concerning(self, user_hash: str) -> list[str]:
+        """Return the ids of the answers given to a user and of those the user's votes are about, in order."""
         with reading(self._engine) as connection:
-            return responses.ids_of(connection, user_hash)
+            return erasure.answers_concerning(connection, user_hash)
 
     def erase_user(self, user_hash: str) -> ErasureReport:
         """Remove a user's answers and votes for good. Raises Unavailable when it is to be called again."""

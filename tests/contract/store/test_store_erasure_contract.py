@@ -56,10 +56,10 @@ def test_a_users_answers_and_votes_go_and_others_stay(store: FeedbackStore) -> N
     put(store, answer("r1", "me"), answer("r2", "me"), answer("r3", "you"))
     put(store, edit("a", "r1", "me"), edit("b", "r2", "you"), edit("c", "r3", "you"), edit("d", "r3", "me"))
     put(store, edit("e", "unknown", "me"))
-    assert store.responses_of("me") == ["r1", "r2"]
+    assert store.answers_concerning("me") == ["r1", "r2", "r3", "unknown"]
     report = store.erase_user("me")
     assert (report.responses, report.feedback) == (2, 4)
-    assert store.responses_of("me") == []
+    assert store.answers_concerning("me") == []
     assert store.response("r1") is None
     assert store.count_orphans() == 0
     assert [rated.response.response_id for rated in store.rated("bank", store.watermark())] == ["r3"]
@@ -68,6 +68,18 @@ def test_a_users_answers_and_votes_go_and_others_stay(store: FeedbackStore) -> N
     assert store.current_vote("r3", "you", FeedbackKind.EDIT) is not None
     again = store.erase_user("me")
     assert (again.responses, again.feedback) == (0, 0)
+
+
+def test_an_answer_that_never_came_concerns_the_user_whose_vote_became_a_dead_letter(store: FeedbackStore) -> None:
+    put(store, answer("r1", "you"), edit("a", "gone", "me"), edit("b", "gone-too", "you"))
+    garbage = DeadLetter(FEEDBACK, 0, 1, "garbage", b"\xff me \xff", 1)
+    offset = store.offset("c", FEEDBACK, 0)
+    store.apply(Batch("c", FEEDBACK, 0, offset, offset + 1, dead_letters=[garbage]))
+    assert store.expire_orphans(older_than_us=6) == 2
+    assert store.answers_concerning("me") == ["gone"]
+    store.erase_user("me")
+    assert store.count_dead_letters() == 1
+    assert store.answers_concerning("me") == []
 
 
 def test_the_watermark_does_not_fall(store: FeedbackStore) -> None:

@@ -23,7 +23,7 @@ def test_ids_are_ordered_by_code_points(store: FeedbackStore) -> None:
     votes = [vote(response_id, f"f-{response_id}") for response_id in IDS]
     store.apply(Batch("c", FEEDBACK, 0, 0, 1, answers, votes))
     assert [rated.response.response_id for rated in store.rated("p", store.watermark())] == IDS
-    assert store.responses_of("u") == IDS
+    assert store.answers_concerning("u") == IDS
     assert [rated.response.response_id for rated in store.votes_of("u", 3)] == IDS[:-4:-1]
 
 

@@ -85,7 +85,7 @@ def use_everything(store: SqlStore) -> None:
     store.runs()
     store.runs("p")
     store.expire_orphans(2)
-    store.responses_of("u")
+    store.answers_concerning("u")
     store.erase_user("u")
 
 
