@@ -61,8 +61,11 @@ class Home:
             self._lock = None
 
     def announce(self, addresses: Addresses) -> None:
-        """Write where the service answers, for the command line to find."""
-        write_whole(self.folder / _ADDRESSES, json.dumps(asdict(addresses), indent=1) + "\n")
+        """Write where the service answers, for the command line to find. Raises Unavailable when it can not be."""
+        try:
+            write_whole(self.folder / _ADDRESSES, json.dumps(asdict(addresses), indent=1) + "\n")
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
 
 
 def make_home(folder: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 import stat
 from pathlib import Path
 
@@ -47,3 +48,12 @@ def test_home_below_a_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="choose another with --home"), Home(tmp_path / "file" / "home"):
         pass
+
+
+def test_addresses_that_can_not_be_written_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("thumbwheel.app.home.write_whole", full)
+    with Home(tmp_path) as home, pytest.raises(Unavailable, match="can not be written \\(No space left on device"):
+        home.announce(ADDRESSES)
