@@ -11,6 +11,7 @@ import grpc
 from thumbwheel.admin.v1 import admin_pb2 as adm
 from thumbwheel.admin.v1.admin_pb2_grpc import AdminServiceStub
 from thumbwheel.client.channel import DEFAULT_TIMEOUT_S
+from thumbwheel.client.requests import request_of
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
 from thumbwheel.client.sync import call, open_channel
 from thumbwheel.records import (
@@ -134,48 +135,48 @@ class AdminClient:
 
     def versions(self, policy: str) -> tuple[VersionSummary, ...]:
         """Return the versions of a policy, newest first. Raises UnknownPolicy."""
-        response = call(self._stub.ListVersions, adm.ListVersionsRequest(policy=policy), self._again())
+        response = call(self._stub.ListVersions, request_of(adm.ListVersionsRequest, policy=policy), self._again())
         return tuple(_version(one) for one in response.versions)
 
     def version(self, policy: str, version: str) -> tuple[VersionSummary, str]:
         """Return a version and its manifest (JSON). Raises UnknownPolicy, UnknownVersion."""
-        request = adm.DescribeVersionRequest(policy=policy, version=version)
+        request = request_of(adm.DescribeVersionRequest, policy=policy, version=version)
         response = call(self._stub.DescribeVersion, request, self._again())
         return _version(response.summary), response.manifest_json
 
     def promote(self, policy: str, version: str, *, reason: str, actor: str) -> Moved:
         """Make a version the champion, if it is not already. Raises UnknownPolicy, UnknownVersion, DamagedArtifact."""
-        request = adm.PromoteRequest(policy=policy, version=version, reason=reason, actor=actor)
+        request = request_of(adm.PromoteRequest, policy=policy, version=version, reason=reason, actor=actor)
         return _moved(call(self._stub.Promote, request, self._again()))
 
     def rollback(self, policy: str, *, reason: str, actor: str) -> Moved:
         """Return the champion to the version before. Raises Conflict when there is none."""
-        request = adm.RollbackRequest(policy=policy, reason=reason, actor=actor)
+        request = request_of(adm.RollbackRequest, policy=policy, reason=reason, actor=actor)
         return _moved(call(self._stub.Rollback, request, self._once()))
 
     def history(self, policy: str = "", limit: int = 50) -> tuple[AuditEntry, ...]:
         """Return the audit trail of a policy, or of all, newest first."""
-        request = adm.ListHistoryRequest(policy=policy, limit=limit)
+        request = request_of(adm.ListHistoryRequest, policy=policy, limit=limit)
         return tuple(_entry(one) for one in call(self._stub.ListHistory, request, self._again()).entries)
 
     def runs(self, policy: str = "", limit: int = 20) -> tuple[Run, ...]:
         """Return training runs, newest first, without their gates."""
-        request = adm.ListRunsRequest(policy=policy, limit=limit)
+        request = request_of(adm.ListRunsRequest, policy=policy, limit=limit)
         return tuple(_run(one) for one in call(self._stub.ListRuns, request, self._again()).runs)
 
     def run(self, run_id: str) -> Run:
         """Return a training run with its gates. Raises UnknownRun."""
-        response = call(self._stub.DescribeRun, adm.DescribeRunRequest(run_id=run_id), self._again())
+        response = call(self._stub.DescribeRun, request_of(adm.DescribeRunRequest, run_id=run_id), self._again())
         return _run(response.summary, tuple(_gate(gate) for gate in response.gates), response.error)
 
     def start_run(self, policy: str, *, actor: str) -> str:
         """Start a training run now and return its id. Raises RunInProgress, NotEnoughData, UnknownPolicy."""
-        request = adm.StartRunRequest(policy=policy, actor=actor)
+        request = request_of(adm.StartRunRequest, policy=policy, actor=actor)
         return call(self._stub.StartRun, request, self._once()).run_id
 
     def erase_user(self, user_id: str, *, reason: str, actor: str) -> ErasureReport:
         """Remove a user's texts and votes for good, and return what was removed."""
-        request = adm.EraseUserRequest(user_id=user_id, reason=reason, actor=actor)
+        request = request_of(adm.EraseUserRequest, user_id=user_id, reason=reason, actor=actor)
         response = call(self._stub.EraseUser, request, self._once())
         return ErasureReport(
             response.responses_erased, response.feedback_erased, tuple(response.versions_trained_on_it)

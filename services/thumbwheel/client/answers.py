@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from thumbwheel.client.requests import new_feedback_id, retract_request, utf8
+from thumbwheel.client.requests import int32, new_feedback_id, retract_request, utf8
 from thumbwheel.errors import Conflict, InvalidInput
 from thumbwheel.feedback.v1 import feedback_pb2 as fb
 from thumbwheel.inference.v1 import inference_pb2 as inf
@@ -98,7 +98,7 @@ class Ballot(Generic[R]):
 
     def rate(self, rating: int, comment: str = "", reasons: Sequence[str] = ()) -> R:
         """Give 1 (worst) to 5 stars. Returns the feedback id."""
-        return self._submit(fb.SubmitFeedbackRequest(rating=_int32("rating", rating)), comment, reasons)
+        return self._submit(fb.SubmitFeedbackRequest(rating=int32("rating", rating)), comment, reasons)
 
     def correct_label(self, label: str, comment: str = "") -> R:
         """Say which label would have been right. Returns the feedback id."""
@@ -119,9 +119,9 @@ class Ballot(Generic[R]):
     def _submit(self, request: fb.SubmitFeedbackRequest, comment: str = "", reasons: Sequence[str] = ()) -> R:
         self._demand_logged()
         request.feedback_id = new_feedback_id()
-        request.response_id = self.response_id
-        request.feedback_token = self.receipt.token
-        request.user_id = self.user
+        request.response_id = utf8("response_id", self.response_id)
+        request.feedback_token = utf8("feedback_token", self.receipt.token)
+        request.user_id = utf8("user_id", self.user)
         request.comment = utf8("comment", comment)
         request.reasons.extend(reasons)
         return self._sender.submit(request)
@@ -296,10 +296,3 @@ def _kind(kind: FeedbackKind | str) -> FeedbackKind:
     except ValueError as error:
         names = ", ".join(FeedbackKind)
         raise InvalidInput("kind", f"{kind!r} is not one of {names}") from error
-
-
-def _int32(field_name: str, value: int) -> int:
-    """Let numbers that the contract can't carry fail like others that are out of range."""
-    if not -(2**31) <= value < 2**31:
-        raise InvalidInput(field_name, "must be 1 to 5")
-    return value

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Callable, Sequence
+from typing import Final, TypedDict, TypeVar
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.feedback.v1 import feedback_pb2 as fb
@@ -16,6 +16,17 @@ _KINDS = {
     FeedbackKind.RATING: fb.FEEDBACK_KIND_RATING,
     FeedbackKind.RANKING: fb.FEEDBACK_KIND_RANKING,
     FeedbackKind.EDIT: fb.FEEDBACK_KIND_EDIT,
+}
+
+M = TypeVar("M")
+
+# What the service allows at most, whatever its settings; told where the contract can not even carry a number.
+_LIMITS: Final = {
+    "n": "1 to 8",
+    "rating": "1 to 5",
+    "limit": "1 to 1,000",
+    "sampling.top_k": "0 to 1,000,000",
+    "sampling.max_new_tokens": "1 to 4,096",
 }
 
 
@@ -37,14 +48,21 @@ def generate_request(
     prompt: str | Sequence[Message], policy: str, n: int, user: str, request_id: str, sampling: Sampling
 ) -> inf.GenerateRequest:
     """Return the request for `n` candidates. Raises InvalidInput for what the contract can't carry."""
-    try:
-        request = _with_input(prompt)
-        request.MergeFrom(inf.GenerateRequest(policy=policy, n=n, user=user_message(user), request_id=request_id))
-        if sampling:
-            request.sampling.CopyFrom(inf.Sampling(**sampling))
-    except ValueError as error:
-        raise InvalidInput("n or sampling", f"out of range: {error}") from error
+    request = _with_input(prompt)
+    request.MergeFrom(request_of(inf.GenerateRequest, policy=policy, n=n, request_id=request_id))
+    request.MergeFrom(inf.GenerateRequest(user=user_message(user)))
+    if sampling:
+        request.sampling.CopyFrom(_sampling_message(sampling))
     return request
+
+
+def _sampling_message(sampling: Sampling) -> inf.Sampling:
+    for name in ("top_k", "max_new_tokens"):
+        if name in sampling:
+            int32(f"sampling.{name}", sampling[name])
+    for index, stop in enumerate(sampling.get("stop", ())):
+        utf8(f"sampling.stop[{index}]", stop)
+    return inf.Sampling(**sampling)
 
 
 def classify_request(text: str, policy: str, user: str, request_id: str, greedy: bool) -> inf.ClassifyRequest:
@@ -73,6 +91,22 @@ def _with_input(prompt: str | Sequence[Message]) -> inf.GenerateRequest:
     return inf.GenerateRequest(conversation=inf.Conversation(messages=messages))
 
 
+def request_of(message: Callable[..., M], **fields: str | int) -> M:
+    """Return the message with these fields. Raises InvalidInput, naming the field, for what it can't carry."""
+    return message(**{name: _carried(name, value) for name, value in fields.items()})
+
+
+def _carried(field: str, value: str | int) -> str | int:
+    return utf8(field, value) if isinstance(value, str) else int32(field, value)
+
+
+def int32(field: str, value: int) -> int:
+    """Return `value`. Raises InvalidInput when the contract's whole numbers, of 32 bits, can't carry it."""
+    if not -(2**31) <= value < 2**31:
+        raise InvalidInput(field, f"must be {_LIMITS[field]}")
+    return value
+
+
 def utf8(field: str, text: str) -> str:
     """Return `text`. Raises InvalidInput when it holds half a surrogate pair, which UTF-8 can't carry."""
     try:
@@ -89,6 +123,6 @@ def new_feedback_id() -> str:
 
 def retract_request(response_id: str, token: str, user: str, kind: FeedbackKind) -> fb.RetractFeedbackRequest:
     """Return the request that takes back the current vote of a kind."""
-    return fb.RetractFeedbackRequest(
-        feedback_id=new_feedback_id(), response_id=response_id, feedback_token=token, kind=_KINDS[kind], user_id=user
-    )
+    request = request_of(fb.RetractFeedbackRequest, response_id=response_id, feedback_token=token, user_id=user)
+    request.feedback_id, request.kind = new_feedback_id(), _KINDS[kind]
+    return request

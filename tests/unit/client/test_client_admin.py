@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import grpc
@@ -24,6 +25,31 @@ def test_a_rollback_is_never_repeated(target: str, script: Script) -> None:
     with AdminClient(target, retry=QUICK) as client, pytest.raises(errors.Unavailable):
         client.rollback("desk", reason="r", actor="a")
     assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        (lambda c: c.versions("\udcff"), "policy: character 0 is not valid Unicode"),
+        (lambda c: c.version("desk", "v\udcff"), "version: character 1"),
+        (lambda c: c.promote("desk", "v1", reason="\udcff", actor="a"), "reason: character 0"),
+        (lambda c: c.rollback("desk", reason="r", actor="\udcff"), "actor: character 0"),
+        (lambda c: c.history("\udcff"), "policy: character 0"),
+        (lambda c: c.history(limit=2**31), "limit: must be 1 to 1,000"),
+        (lambda c: c.runs("\udcff"), "policy: character 0"),
+        (lambda c: c.runs(limit=10**5000), "limit: must be 1 to 1,000"),
+        (lambda c: c.run("\udcff"), "run_id: character 0"),
+        (lambda c: c.start_run("\udcff", actor="a"), "policy: character 0"),
+        (lambda c: c.erase_user("\udcff", reason="r", actor="a"), "user_id: character 0"),
+    ],
+)
+def test_what_the_contract_can_not_carry_is_refused_by_field(
+    order: Callable[[AdminClient], object], message: str, target: str, script: Script
+) -> None:
+    with AdminClient(target) as client, pytest.raises(errors.InvalidInput) as caught:
+        order(client)
+    assert str(caught.value).startswith(message)
+    assert script.requests == []
 
 
 def test_a_promotion_is_the_same_however_often_it_is_sent(target: str, script: Script) -> None:
