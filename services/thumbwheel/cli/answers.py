@@ -37,11 +37,16 @@ def _short(text: str) -> str:
 
 
 def remember(home: Path, answer: LastAnswer) -> None:
-    """Keep an answer, instead of the one before."""
+    """Keep an answer, instead of the one before. Raises OSError when the home can't be written."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(home / _FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(asdict(answer), file)
+
+
+def forget(home: Path) -> None:
+    """Keep no answer any more. Raises OSError when the home can't be written."""
+    (home / _FILE).unlink(missing_ok=True)
 
 
 def recall(home: Path) -> LastAnswer:

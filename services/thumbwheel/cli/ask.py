@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, assert_never
 
 import click
 
-from thumbwheel.cli.answers import LastAnswer, remember
+from thumbwheel.cli.answers import LastAnswer, forget, remember
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import emit_json
 from thumbwheel.errors import InvalidInput, UnknownPolicy
@@ -40,9 +42,10 @@ def command(
         served = _find(client.describe(), policy)
         match served.kind:
             case PolicyKind.CLASSIFY:
+                _demand_no_sampling(served, temperature, max_new_tokens)
                 answer = client.classify(text, served.policy, user=user)
-                _keep(context, served, answer, user, answer.label)
-                _show_label(context, answer)
+                unratable = _keep(context, served, answer, user, answer.label)
+                _show_label(context, answer, unratable)
             case PolicyKind.GENERATE:
                 sampling = {"temperature": temperature, "max_new_tokens": max_new_tokens}
                 _stream(context, client, served, text, user, {k: v for k, v in sampling.items() if v is not None})
@@ -64,26 +67,49 @@ def _find(policies: tuple[PolicyDescription, ...], name: str) -> PolicyDescripti
     raise UnknownPolicy(f"policy: no {name!r} is served; there is {names}")
 
 
+def _demand_no_sampling(served: PolicyDescription, temperature: float | None, max_new_tokens: int | None) -> None:
+    if temperature is not None or max_new_tokens is not None:
+        raise click.UsageError(
+            f"--temperature and --max-new-tokens are for policies of kind generate; {served.policy} is of kind "
+            f"{served.kind}: leave them out"
+        )
+
+
 def _keep(
     context: Context,
     served: PolicyDescription,
     answer: Classification[str] | Candidate[str],
     user: str,
     shown: str,
-) -> None:
+) -> str:
+    """Keep the answer for `vote`. Returns why it can't be rated, or "" when it can."""
+    home = context.settings.home
     last = LastAnswer(answer.response_id, answer.receipt.token, user, served.policy, answer.version, shown)
-    remember(context.settings.home, last)
+    try:
+        if answer.receipt.logged:
+            remember(home, last)
+            return ""
+        forget(home)
+    except OSError as error:
+        # or else the next vote would be on the answer before this one
+        with suppress(OSError):
+            forget(home)
+        if answer.receipt.logged:
+            return (
+                f"it could not be remembered in {home} ({error.strerror}), so it can't be rated; mend that, ask again"
+            )
+    return "it could not be logged, so it can't be rated; `thumbwheel doctor` may say why"
 
 
-def _show_label(context: Context, answer: Classification[str]) -> None:
+def _show_label(context: Context, answer: Classification[str], unratable: str) -> None:
     if context.json:
         said = {"label": answer.label, "probabilities": dict(answer.probabilities)}
-        emit_json({**said, "response_id": answer.response_id, "version": answer.version})
+        _show_json(said, answer, unratable)
         return
     click.secho(answer.label, bold=True)
     for label, probability in list(answer.probabilities.items())[:5]:
         click.echo(f"  {probability:6.1%}  {label}")
-    _hint(answer.version)
+    _hint(answer.version, unratable)
 
 
 def _stream(
@@ -100,14 +126,22 @@ def _stream(
                 click.echo(delta, nl=False)
                 sys.stdout.flush()
         answer = stream.generation.first
-    _keep(context, served, answer, user, answer.text)
+    unratable = _keep(context, served, answer, user, answer.text)
     if context.json:
         said = {"text": answer.text, "finish_reason": answer.finish_reason, "tokens": answer.completion_tokens}
-        emit_json({**said, "response_id": answer.response_id, "version": answer.version})
+        _show_json(said, answer, unratable)
         return
     click.echo()
-    _hint(answer.version)
+    _hint(answer.version, unratable)
 
 
-def _hint(version: str) -> None:
-    click.secho(f"version {version}; rate it: thumbwheel vote up | down | 1..5", dim=True, err=True)
+def _show_json(said: Mapping[str, object], answer: Classification[str] | Candidate[str], unratable: str) -> None:
+    stamp = {"response_id": answer.response_id, "version": answer.version, "logged": answer.receipt.logged}
+    emit_json({**said, **stamp})
+    if unratable:
+        click.echo(unratable, err=True)
+
+
+def _hint(version: str, unratable: str) -> None:
+    how = unratable or "rate it: thumbwheel vote up | down | 1..5"
+    click.secho(f"version {version}; {how}", dim=not unratable, err=True)

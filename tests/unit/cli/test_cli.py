@@ -203,3 +203,40 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("policy", [TOPICS, HELPDESK])
+def test_an_answer_that_can_not_be_remembered_is_shown_all_the_same(run: Run, tmp_path: Path, policy: str) -> None:
+    run("ask", "my refund", "--policy", policy)
+    (tmp_path / "file").touch()
+    asked = run("--home", str(tmp_path / "file" / "home"), "ask", "my delivery", "--policy", policy)
+    assert (asked.status, "delivery" in asked.out) == (0, True)
+    assert f"could not be remembered in {tmp_path}/file/home (Not a directory)" in asked.err
+    assert "thumbwheel vote" not in asked.err
+
+
+def test_after_a_full_disk_no_vote_goes_to_the_answer_before(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("ask", "my refund", "--policy", TOPICS)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("thumbwheel.cli.answers.os.open", full)
+        asked = run("ask", "my delivery", "--policy", TOPICS, "--json")
+    assert (json.loads(asked.out)["label"], asked.status) == ("delivery", 0)
+    assert "No space left on device" in asked.err
+    assert run("vote", "up").status == 4
+
+
+@pytest.mark.parametrize("policy", [TOPICS, HELPDESK])
+def test_an_answer_that_was_not_logged_is_said_not_to_be_ratable(run: Run, service: DemoService, policy: str) -> None:
+    assert json.loads(run("ask", "my refund", "--policy", policy, "--json").out)["logged"] is True
+    service.world.logged = False
+    asked = run("ask", "my delivery", "--policy", policy)
+    assert "could not be logged, so it can't be rated" in asked.err
+    assert "thumbwheel vote" not in asked.err
+    assert run("vote", "up").status == 4
+    assert json.loads(run("ask", "my delivery", "--policy", policy, "--json").out)["logged"] is False
