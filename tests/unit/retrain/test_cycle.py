@@ -300,6 +300,22 @@ def test_an_erased_user_is_in_no_file_of_a_run_and_the_run_ends(desk: Desk) -> N
     assert files and not any(f'"{text}"' in path.read_text() or f'"{user}"' in path.read_text() for path in files)
 
 
+def test_a_user_erased_after_the_verdict_is_in_nothing_that_is_published(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark_done = RunFolder.mark_done
+
+    def erase_once_judged(folder: RunFolder, step: RunStep, record: Mapping[str, Any]) -> None:
+        mark_done(folder, step, record)
+        if step is RunStep.JUDGE:
+            erase_from_runs(desk.settings.runs_dir, "u7")
+
+    monkeypatch.setattr(RunFolder, "mark_done", erase_once_judged)
+    with pytest.raises(Conflict, match="erased"):
+        desk.cycle(FakeLearner()).run()
+    assert [version.version for version in desk.registry.versions("desk")] == ["v1"]
+
+
 def test_the_report_of_a_run_that_ended_loses_its_samples_and_keeps_its_gates(desk: Desk) -> None:
     run = desk.cycle(FakeLearner()).run()
     desk.folder.report.write_text("<html>secret 7")
