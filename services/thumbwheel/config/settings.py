@@ -129,7 +129,7 @@ class Log(_Section):
 
 
 class Kafka(_Section):
-    """A Kafka cluster as the event log behind the embedded one. `thumbwheel topics create` makes its topics."""
+    """A Kafka cluster. Only `thumbwheel topics` reads this, to make its topics; `up` does not ship to Kafka yet."""
 
     bootstrap_servers: str = Field(
         "127.0.0.1:9092", min_length=1, description="Addresses to find the cluster by, `host:port`, joined by commas."
