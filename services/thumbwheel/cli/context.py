@@ -58,10 +58,21 @@ class Context:
         return AdminClient(self.admin_address or self._announced("admin", self.settings.serve.admin_port))
 
     def _announced(self, door: str, port: int) -> str:
-        from thumbwheel.app.home import announced
+        """Return where the home's service answers. Raises Unreachable when it doesn't run, and the home was chosen.
 
-        addresses = announced(self.settings.home)
-        return str(getattr(addresses, door)) if addresses else f"{self.settings.serve.host}:{port}"
+        Another home's service may answer at the usual ports, and would be the wrong one to ask, or to erase from.
+        """
+        from thumbwheel.app.home import announced
+        from thumbwheel.config.load import DEFAULT
+        from thumbwheel.errors import Unreachable
+
+        home = self.settings.home
+        addresses = announced(home)
+        if addresses:
+            return str(getattr(addresses, door))
+        if self.loaded.origins["home"] != DEFAULT:
+            raise Unreachable(f"home: no service runs on {home}", retry_after_s=1.0)
+        return f"{self.settings.serve.host}:{port}"
 
 
 pass_context = click.make_pass_decorator(Context, ensure=True)
