@@ -134,8 +134,8 @@ class Kafka(_Section):
     bootstrap_servers: str = Field(
         "127.0.0.1:9092",
         min_length=1,
-        description="Addresses to find the cluster by, `host:port`, joined by commas. Only `thumbwheel topics` reads this "
-        "section; `up` does not ship to Kafka yet.",
+        description="Addresses to find the cluster by, `host:port`, joined by commas. Only `thumbwheel topics` reads "
+        "this section; `up` does not ship to Kafka yet.",
     )
     topic_prefix: str = Field(
         "", pattern=r"^[A-Za-z0-9._-]{0,200}$", description="Written before the topics' names; empty: none."
