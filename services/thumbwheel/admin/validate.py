@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from thumbwheel.errors import InvalidInput
 
 MAX_REASON_CHARS = 500
@@ -9,15 +11,21 @@ MAX_ACTOR_CHARS = 100
 MAX_USER_ID_CHARS = 256
 MAX_LISTED = 1_000
 
+# They would steer the terminal that shows them. A reason may have several lines, a name has one.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 def reason(text: str) -> str:
     """Return why something is done. Raises InvalidInput."""
-    return _sized("reason", text, MAX_REASON_CHARS, "say why; it stands in the audit trail")
+    sized = _sized("reason", text, MAX_REASON_CHARS, "say why; it stands in the audit trail")
+    return _without("reason", sized, _CONTROL_IN_LINES)
 
 
 def actor(text: str) -> str:
     """Return who does it. Raises InvalidInput."""
-    return _sized("actor", text, MAX_ACTOR_CHARS, "say who decides; it stands in the audit trail")
+    sized = _sized("actor", text, MAX_ACTOR_CHARS, "say who decides; it stands in the audit trail")
+    return _without("actor", sized, _CONTROL)
 
 
 def user_id(text: str) -> str:
@@ -47,3 +55,9 @@ def _sized(field: str, text: str, most: int, cure: str) -> str:
     if not 1 <= len(stripped) <= most:
         raise InvalidInput(field, f"must have 1 to {most} characters, has {len(stripped)}; {cure}")
     return stripped
+
+
+def _without(field: str, text: str, forbidden: re.Pattern[str]) -> str:
+    if found := forbidden.search(text):
+        raise InvalidInput(field, f"character {found.start()} is U+{ord(found[0]):04X}, a control character; remove it")
+    return text

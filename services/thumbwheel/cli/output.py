@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from thumbwheel.cli.context import Context
 Row = Mapping[str, Any]
 
 _GAP = "  "
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def emit(context: Context, rows: Sequence[Row], *, title: str = "", empty: str = "none", prose: str = "") -> None:
@@ -45,11 +47,11 @@ def table(rows: Sequence[Row], prose: str, width: int) -> Iterator[str]:
     if taken - len(_GAP) > width:
         yield from _records(rows, width)
         return
-    longest = max(len(str(row[prose] or "")) for row in rows) if prose else 0
+    longest = max(len(_printable(row[prose] or "")) for row in rows) if prose else 0
     beside = bool(prose) and taken + longest <= width
     for place, row in enumerate([None, *rows]):
         line = _GAP.join(_aligned(cells[name][place], widths[name], rows[0][name]) for name in columns).rstrip()
-        sentence = str(row[prose] or "") if row is not None and prose else ""
+        sentence = _printable(row[prose] or "") if row is not None and prose else ""
         if row is None:
             yield click.style(f"{line}{_GAP}{prose}" if beside else line, bold=True)
         elif beside:
@@ -70,7 +72,12 @@ def cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.3f}"
-    return "-" if value in ("", None) else str(value)
+    return "-" if value in ("", None) else _printable(value)
+
+
+def _printable(value: Any) -> str:
+    """Return a text on one line, without what would steer the terminal: texts come from users and files, too."""
+    return _CONTROL.sub(lambda found: " " if found[0] in "\n\t" else "\N{REPLACEMENT CHARACTER}", str(value))
 
 
 def when(time_us: int) -> str:

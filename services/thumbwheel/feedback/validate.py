@@ -21,6 +21,8 @@ _NAMED_LABELS = 20
 _LABEL_CHARS = 40
 
 _REASON = re.compile(r"[a-z0-9-]{1,40}")
+# What text has no use for, and what would steer a terminal that shows it; lines and tabs are fine.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _ID_CHARS = 36
 _KINDS = {
     pb.FEEDBACK_KIND_THUMB: FeedbackKind.THUMB,
@@ -89,8 +91,11 @@ def response_id(text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """Return the comment, which may be empty. Raises InvalidInput when it is too long."""
+    """Return the comment, which may be empty. Raises InvalidInput when it is too long or has control characters."""
     _limit("comment", text, MAX_COMMENT_CHARS)
+    if found := _CONTROL.search(text):
+        problem = f"character {found.start()} is U+{ord(found[0]):04X}, a control character; remove it"
+        raise InvalidInput("comment", problem)
     return text
 
 

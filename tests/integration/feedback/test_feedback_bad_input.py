@@ -80,6 +80,7 @@ BAD_SUBMISSIONS: list[tuple[str, Change, grpc.StatusCode, str]] = [
         "edit.tags[1]: is empty",
     ),
     ("a long comment", lambda s: {"comment": "x" * 2_001}, INVALID, "comment: at most 2,000 characters are allowed"),
+    ("an escape", lambda s: {"comment": "a\n\x1b[2J"}, INVALID, "comment: character 2 is U+001B, a control character"),
     ("a zero character", lambda s: {"comment": "a\0b"}, INVALID, "comment: must not contain the zero character"),
     ("a long user id", lambda s: {"user_id": "x" * 257}, INVALID, "user_id: at most 256 characters are allowed"),
     ("nine reasons", lambda s: {"reasons": list("abcdefghi")}, INVALID, "reasons: at most 8 are allowed, got 9"),

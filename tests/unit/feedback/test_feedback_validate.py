@@ -37,3 +37,7 @@ def test_a_label_must_be_one_of_the_labels_and_some_are_named() -> None:
 def test_a_correction_of_the_right_sort_passes() -> None:
     validate.edit_fits(Edit(text="yes"), PolicyKind.GENERATE)
     validate.edit_fits(Edit(label="refund"), PolicyKind.CLASSIFY)
+
+
+def test_a_comment_may_have_lines_and_tabs() -> None:
+    assert validate.comment("one\r\n\ttwo \u4f60") == "one\r\n\ttwo \u4f60"

@@ -1,0 +1,19 @@
+"""What tables make of texts that others wrote."""
+
+from __future__ import annotations
+
+import pytest
+
+from thumbwheel.cli.output import table
+
+EVIL = "bad\x1b[2J\x9bm\0\rworse\nline"
+SAFE = "bad\ufffd[2J\ufffdm\ufffd\ufffdworse line"
+
+
+@pytest.mark.parametrize("width", [200, 30, 8])
+def test_no_text_steers_the_terminal(width: int) -> None:
+    rows = [{"policy": "desk", "by": EVIL, "why": EVIL}]
+    lines = list(table(rows, "why", width))[1 if width > 8 else 0 :]
+    shown = " ".join("\n".join(lines).split())
+    assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in shown)
+    assert SAFE.replace(" ", "") in shown.replace(" ", "")
