@@ -9,6 +9,8 @@ from transformers import PreTrainedTokenizerBase
 from thumbwheel.errors import InvalidInput
 from thumbwheel.records import ROLES, Message
 
+_CHAT = "conversation.messages"
+
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], max_tokens: int) -> list[int]:
     """Return the prompt's token ids, ending where the reply begins.
@@ -17,13 +19,15 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message
     continue where it has none. Control tokens typed by a user (`<|end|>`) are encoded as ordinary text.
 
     Raises:
-        InvalidInput: no messages, an unknown role, an empty content, or more than `max_tokens` tokens.
+        InvalidInput: no messages, an unknown role, an empty content, or more than `max_tokens` tokens. The field is
+            that of the request: `prompt` for a bare one, else `conversation.messages`.
     """
     _check(messages)
     ids = _encode_chat(tokenizer, messages) if tokenizer.chat_template else _encode_text(tokenizer, messages)
     if len(ids) > max_tokens:
         raise InvalidInput(
-            "messages", f"the prompt has {len(ids)} tokens, at most {max_tokens} are allowed: shorten it"
+            "prompt" if _is_bare(messages) else _CHAT,
+            f"has {len(ids)} tokens, at most {max_tokens} are allowed: shorten it",
         )
     return ids
 
@@ -51,15 +55,19 @@ def end_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
     return tokenizer.eos_token_id
 
 
+def _is_bare(messages: Sequence[Message]) -> bool:
+    return len(messages) == 1 and messages[0].role == ""
+
+
 def _check(messages: Sequence[Message]) -> None:
     if not messages:
-        raise InvalidInput("messages", "it is empty: send at least one message")
-    bare = len(messages) == 1 and messages[0].role == ""
+        raise InvalidInput(_CHAT, "it is empty: send at least one message")
+    bare = _is_bare(messages)
     for i, message in enumerate(messages):
         if not bare and message.role not in ROLES:
-            raise InvalidInput(f"messages[{i}].role", f"unknown role: use one of {', '.join(ROLES)}")
+            raise InvalidInput(f"{_CHAT}[{i}].role", f"unknown role: use one of {', '.join(ROLES)}")
         if not message.content.strip():
-            raise InvalidInput(f"messages[{i}].content", "it is empty: send some text")
+            raise InvalidInput("prompt" if bare else f"{_CHAT}[{i}].content", "it is empty: send some text")
 
 
 def _encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
@@ -72,7 +80,7 @@ def _encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]
 
 def _encode_text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
     if messages[0].role:
-        raise InvalidInput("messages", "this policy has no chat template: send a bare prompt instead")
+        raise InvalidInput(_CHAT, "this policy has no chat template: send a bare prompt instead")
     start = [tokenizer.bos_token_id] if isinstance(tokenizer.bos_token_id, int) else []
     return [*start, *_plain_ids(tokenizer, messages[0].content)]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any, assert_never
 
 from starlette.requests import Request
@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from thumbwheel.client.aio import AsyncStream, FeedbackId
 from thumbwheel.client.answers import Candidate, Classification, PolicyDescription
-from thumbwheel.errors import ThumbwheelError, Unavailable
+from thumbwheel.errors import InvalidInput, ThumbwheelError, Unavailable
 from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.web.deps import Deps
 from thumbwheel.web.guard import is_local, posted
@@ -63,15 +63,25 @@ def routes(deps: Deps) -> list[Route]:
         fields.only("policy", "text", "candidates")
         policy = fields.text("policy", MAX_POLICY_CHARS)
         text = fields.text("text", deps.max_text_chars)
-        if fields.integer("candidates", 1, _PAIR) == 1:
-            return await _streamed(deps.client.stream(text, policy, user=visitor.user))
-        return _answers((await deps.client.generate(text, policy, n=_PAIR, user=visitor.user)).candidates)
+        with _as_on_the_page():
+            if fields.integer("candidates", 1, _PAIR) == 1:
+                return await _streamed(deps.client.stream(text, policy, user=visitor.user))
+            return _answers((await deps.client.generate(text, policy, n=_PAIR, user=visitor.user)).candidates)
 
     return [
         Route("/", page, methods=["GET"]),
         Route("/ask/classify", classify, methods=["POST"]),
         Route("/ask/generate", generate, methods=["POST"]),
     ]
+
+
+@contextmanager
+def _as_on_the_page() -> Iterator[None]:
+    """Let a prompt that the service refuses be called what it is called here."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput("text" if error.field == "prompt" else error.field, error.problem) from error
 
 
 async def _policies(deps: Deps) -> Sequence[PolicyDescription]:

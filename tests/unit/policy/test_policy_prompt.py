@@ -49,10 +49,13 @@ def test_a_dialogue_extends_its_own_prompt() -> None:
 @pytest.mark.parametrize(
     ("messages", "field"),
     [
-        ([], "messages"),
-        ([Message("robot", "hi")], "messages[0].role"),
-        ([Message("user", "hi"), Message("", "hi")], "messages[1].role"),
-        ([Message("user", " \n")], "messages[0].content"),
+        ([], "conversation.messages"),
+        ([Message("robot", "hi")], "conversation.messages[0].role"),
+        ([Message("user", "hi"), Message("", "hi")], "conversation.messages[1].role"),
+        ([Message("user", " \n")], "conversation.messages[0].content"),
+        ([Message("", " \n")], "prompt"),
+        ([Message("", "please " * 65)], "prompt"),
+        ([Message("user", "please " * 65)], "conversation.messages"),
     ],
 )
 def test_bad_messages_name_the_field(messages: list[Message], field: str) -> None:

@@ -14,6 +14,7 @@ from thumbwheel.errors import (
     Conflict,
     DamagedArtifact,
     DeadlineMissed,
+    InvalidInput,
     LogUnavailable,
     NotEnoughData,
     Overloaded,
@@ -115,6 +116,17 @@ def test_an_error_before_the_first_word_has_a_status(browser: Any) -> None:
     response = browser.post("/ask/generate", {"policy": "nothing", "text": "hi", "candidates": 1})
     assert response.status_code == 404
     assert "'nothing' is not served; there are: helpdesk" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("candidates", "call"), [(1, "StreamGenerate"), (2, "Generate")])
+def test_a_prompt_that_the_service_refuses_is_the_pages_text(
+    candidates: int, call: str, browser: Any, world: World
+) -> None:
+    world.failures[call] = InvalidInput("prompt", "has 99 tokens, at most 44 are allowed: shorten it")
+    refused = browser.post("/ask/generate", {"policy": "helpdesk", "text": "hi", "candidates": candidates})
+    assert refused.status_code == 422
+    error = refused.json()["error"]
+    assert (error["field"], error["message"]) == ("text", "text: has 99 tokens, at most 44 are allowed: shorten it")
 
 
 def test_an_error_on_the_way_is_the_last_line(browser: Any, world: World) -> None:
