@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from thumbwheel.client import AdminClient, Client
     from thumbwheel.config.load import Loaded
     from thumbwheel.config.settings import Settings
+
+SEED: Final = click.IntRange(0, 2**32 - 1)  # what every generator of random numbers takes
+COUNT: Final = click.IntRange(1, 1_000_000_000)
 
 F = TypeVar("F", bound=Callable[..., Any])
 

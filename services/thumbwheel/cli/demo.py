@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumbwheel.app.home import make_home
-from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.context import COUNT, SEED, Context, json_option, pass_context
 from thumbwheel.cli.output import emit
 from thumbwheel.errors import Unavailable
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 @click.command(name="demo")
 @click.option("--exit", "leave", is_flag=True, help="End after the table; status 0 only if all went well.")
-@click.option("--seed", default=0, show_default=True, help="Another seed, another help desk.")
-@click.option("--asks", default=3_000, show_default=True, help="Questions to the first reply policy.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Another seed, another help desk.")
+@click.option("--asks", type=COUNT, default=3_000, show_default=True, help="Questions to the first reply policy.")
 @json_option
 @pass_context
 def command(context: Context, leave: bool, seed: int, asks: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.context import SEED, Context, json_option, pass_context
 from thumbwheel.cli.output import emit
 from thumbwheel.cli.versions import actor
 from thumbwheel.records import PolicyKind
@@ -31,12 +31,16 @@ def command() -> None:
 @click.option("--data", type=click.Path(path_type=Path), help="Your texts, to train a small model from scratch.")
 @click.option("--from", "model", default="", help="An existing model: a folder, or a hub id (needs the network).")
 @click.option(
-    "--labels-per-class", default=5, show_default=True, help="classify: labelled texts the first version may see."
+    "--labels-per-class",
+    type=click.IntRange(1, 1_000_000),
+    default=5,
+    show_default=True,
+    help="classify: labelled texts the first version may see.",
 )
 @click.option(
     "--worth-keeping", type=click.Path(path_type=Path), help="generate: good chats that learning must not unlearn."
 )
-@click.option("--seed", default=0, show_default=True, help="Same data and seed, same policy.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Same data and seed, same policy.")
 @json_option
 @pass_context
 def init(

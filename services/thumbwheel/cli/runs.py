@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(name="runs")
 @click.argument("run_id", required=False, default="")
 @click.option("--policy", default="", help="Only runs of this policy.")
-@click.option("--limit", default=20, show_default=True, help="How many, newest first.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many, newest first.")
 @json_option
 @pass_context
 def command(context: Context, run_id: str, policy: str, limit: int) -> None:

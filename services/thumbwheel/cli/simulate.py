@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import click
 
-from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.context import COUNT, SEED, Context, json_option, pass_context
 from thumbwheel.cli.output import emit
 from thumbwheel.errors import InvalidInput
 from thumbwheel.records import PolicyKind
@@ -28,15 +28,23 @@ def command() -> None:
 
 @command.command(short_help="Let simulated users ask a running service and vote.")
 @click.argument("policy")
-@click.option("--asks", default=1_000, show_default=True, help="How many questions.")
-@click.option("--users", default=100, show_default=True, help="How many users take turns.")
-@click.option("--noise", default=0.1, show_default=True, help="Share of thumbs that are wrong.")
-@click.option("--rates", default=1.0, show_default=True, help="Share of answers that are rated at all.")
-@click.option("--at-once", default=16, show_default=True, help="Questions under way at the same time.")
+@click.option("--asks", type=COUNT, default=1_000, show_default=True, help="How many questions.")
+@click.option("--users", type=COUNT, default=100, show_default=True, help="How many users take turns.")
+@click.option(
+    "--noise", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Share of thumbs that are wrong."
+)
+@click.option(
+    "--rates",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Share of answers that are rated at all.",
+)
+@click.option("--at-once", type=COUNT, default=16, show_default=True, help="Questions under way at the same time.")
 @click.option(
     "--data", type=click.Path(path_type=Path), help="classify: your labelled texts, whose labels are the truth."
 )
-@click.option("--seed", default=0, show_default=True, help="The same seed asks and votes the same.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="The same seed asks and votes the same.")
 @json_option
 @pass_context
 def users(
@@ -60,8 +68,6 @@ def users(
     from thumbwheel.simulate.crowd import Ledger
     from thumbwheel.simulate.users import SimulatedUser, crowd_of
 
-    if asks < 1 or at_once < 1:
-        raise InvalidInput("asks", "at least 1, as well as --at-once")
     crowd = crowd_of(users, SimulatedUser(noise=noise, rates_pleased=rates, rates_displeased=rates))
     ledger = Ledger()
     with Bars() as bars:
@@ -77,9 +83,9 @@ def users(
 @command.command(short_help="Write texts of the help desk, to train a first policy from.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--kind", required=True, type=click.Choice(["classify", "generate"]), help="Labelled texts, or chats.")
-@click.option("--rows", default=2_000, show_default=True, help="How many.")
+@click.option("--rows", type=COUNT, default=2_000, show_default=True, help="How many.")
 @click.option("--good", is_flag=True, help="generate: good replies only, for `policy init --worth-keeping`.")
-@click.option("--seed", default=0, show_default=True, help="Same seed, same file.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Same seed, same file.")
 def data(file: Path, kind: str, rows: int, good: bool, seed: int) -> None:
     """Write texts of the help desk, to train a first policy from.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import click
+from click.core import ParameterSource
 
 from thumbwheel.cli.answers import LastAnswer, recall
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import emit_json
 
+_VOTES = ("up", "down", "1", "2", "3", "4", "5")
+_SHOWN_CHARS = 40
 _RETRACTABLE = click.Choice(["thumb", "rating", "edit"])
 
 
@@ -43,8 +46,9 @@ def command(
     """
     if sum(bool(given) for given in (vote, edit, retract)) != 1:
         raise click.UsageError("give exactly one of: up, down, 1..5, --correct TEXT, --retract KIND")
-    if vote not in ("", "up", "down") and not vote.isdecimal():
-        raise click.UsageError(f"{vote!r} is no vote: use up, down, or 1 to 5")
+    if vote and vote not in _VOTES:
+        raise click.UsageError(f"{vote[:_SHOWN_CHARS]!r} is no vote: use up, down, or 1 to 5")
+    _demand_fitting(edit, retract, comment, reasons, response_id)
     last = LastAnswer(response_id, token, user, "", "") if response_id else recall(context.settings.home)
     with context.client() as client:
         ballot = client.ballot(last.response_id, last.token, last.user)
@@ -63,6 +67,18 @@ def command(
         emit_json({**said, "policy": last.policy or None, "version": last.version or None})
     else:
         click.echo(f"taken back: {retract} on {last}" if retract else f"counted: {_said(vote)} for {last}")
+
+
+def _demand_fitting(edit: str, retract: str | None, comment: str, reasons: tuple[str, ...], response_id: str) -> None:
+    """Refuse what would be ignored. A token of the environment is no option: it waits for a --response-id."""
+    if retract and (comment or reasons):
+        raise click.UsageError("--retract takes a vote back, without --comment or --reason: leave them out")
+    if edit and reasons:
+        raise click.UsageError("--reason is for up, down, and 1 to 5; say it of a correction with --comment")
+    source = click.get_current_context().get_parameter_source
+    named = [option for option in ("token", "user") if source(option) is ParameterSource.COMMANDLINE]
+    if named and not response_id:
+        raise click.UsageError(f"--{named[0]} is for an answer named by --response-id: give that too, or leave it out")
 
 
 def _said(vote: str) -> str:

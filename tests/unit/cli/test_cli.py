@@ -240,3 +240,51 @@ def test_an_answer_that_was_not_logged_is_said_not_to_be_ratable(run: Run, servi
     assert "thumbwheel vote" not in asked.err
     assert run("vote", "up").status == 4
     assert json.loads(run("ask", "my delivery", "--policy", policy, "--json").out)["logged"] is False
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["runs", "--limit", "99999999999"],
+        ["runs", "--limit", "0"],
+        ["vote", "9" * 5_000],
+        ["vote", "6"],
+        ["vote", "٣"],
+        *(["policy", "init", "x", "--kind", "classify", *wrong] for wrong in (["--seed", "-1"], ["--seed", "9" * 23])),
+        ["policy", "init", "x", "--kind", "classify", "--labels-per-class", "0"],
+        ["simulate", "users", TOPICS, "--asks", "0"],
+        ["simulate", "users", TOPICS, "--users", "0"],
+        ["simulate", "users", TOPICS, "--noise", "1.1"],
+        ["simulate", "data", "f", "--kind", "classify", "--rows", "0"],
+        ["demo", "--asks", "0"],
+    ],
+)
+def test_numbers_out_of_range_are_wrong_use(run: Run, arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.status == 2
+    assert "range" in result.err or "1 to 5" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ask", "x", "--policy", TOPICS, "--temperature", "3"], "--temperature"),
+        (["ask", "x", "--policy", TOPICS, "--max-new-tokens", "3"], "--max-new-tokens"),
+        (["vote", "up", "--user", "ann"], "--response-id"),
+        (["vote", "up", "--token", "t"], "--response-id"),
+        (["vote", "--retract", "thumb", "--comment", "c"], "--comment"),
+        (["vote", "--retract", "thumb", "--reason", "r"], "--reason"),
+        (["vote", "--correct", "refund", "--reason", "r"], "--reason"),
+    ],
+)
+def test_options_that_do_not_apply_are_refused(run: Run, arguments: list[str], said: str) -> None:
+    run("ask", "my delivery", "--policy", TOPICS)
+    run("vote", "up")
+    result = run(*arguments)
+    assert (result.status, said in result.err) == (2, True)
+
+
+def test_a_token_in_the_environment_is_no_wrong_use(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("ask", "my delivery", "--policy", TOPICS)
+    monkeypatch.setenv("THUMBWHEEL_TOKEN", "of another answer")
+    assert run("vote", "up").status == 0
