@@ -4,6 +4,8 @@
 {"messages": [{"role": "user", "content": "..."}, ...]}              generate, JSON lines
 user: ...  /  assistant: ...   with a blank line between dialogues   generate, transcripts
 any other text, one document a line                                  generate, plain text
+
+A file with a line of the second form is one of chats, and its other lines are bad lines.
 """
 
 from __future__ import annotations
@@ -54,10 +56,10 @@ def read_chats(path: Path) -> list[Chat]:
     """
     lines = _lines(path)
     first = next((line for line in lines if line.strip()), "")
-    if first.lstrip().startswith("{"):
+    if first.lstrip().startswith("{") or any(map(_has_messages, lines)):
         return _parse(path, lines, _chat)
     if _role(first) is not None:
-        return list(_transcripts(path, lines))
+        return _demand_replies(path, list(_transcripts(path, lines)))
     return _parse(path, lines, lambda line: (Message("", line.strip()),))
 
 
@@ -113,12 +115,21 @@ def _raise(path: Path, problems: Mapping[int, str]) -> None:
 
 def _object(line: str) -> dict[str, object]:
     try:
-        row = json.loads(line)
+        row = json.loads(line, parse_int=float)  # int() refuses thousands of digits; no number is ever used
     except (json.JSONDecodeError, RecursionError) as error:
         raise _BadLine("not JSON: write one object a line") from error
     if not isinstance(row, dict):
         raise _BadLine("not a JSON object: write {...}")
     return row
+
+
+def _has_messages(line: str) -> bool:
+    if not line.lstrip().startswith("{") or '"messages"' not in line:
+        return False
+    try:
+        return "messages" in _object(line)
+    except _BadLine:
+        return False
 
 
 def _text(row: dict[str, object], key: str) -> str:
@@ -153,6 +164,12 @@ def _chat(line: str) -> Chat:
 def _role(line: str) -> str | None:
     role, colon, _ = line.partition(":")
     return role.strip().lower() if colon and role.strip().lower() in ROLES else None
+
+
+def _demand_replies(path: Path, chats: list[Chat]) -> list[Chat]:
+    if not chats:
+        raise InvalidData(path.name, "no assistant: line, so no reply to learn from: add what was answered")
+    return chats
 
 
 def _turn(line: str) -> None:

@@ -112,3 +112,30 @@ def test_unreadable_and_empty(tmp_path: Path, content: bytes, problem: str) -> N
         read_chats(written(tmp_path, content))
     with pytest.raises(InvalidData, match="can not be read"):
         read_labelled(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("line", ['{"text": "x", "label": %s}', '{"text": %s, "label": "x"}'])
+def test_a_number_of_thousands_of_digits_is_a_bad_line(tmp_path: Path, line: str) -> None:
+    with pytest.raises(InvalidData, match='line 2: "(text|label)" must be a text'):
+        read_labelled(written(tmp_path, '{"text": "a", "label": "x"}\n' + line % ("9" * 5_000)))
+
+
+CHAT = '{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]}'
+
+
+@pytest.mark.parametrize("first", ["garbage", "user: hi"])
+def test_one_chat_makes_a_file_of_chats(tmp_path: Path, first: str) -> None:
+    with pytest.raises(InvalidData, match="line 1: not JSON.*; line 3: not JSON"):
+        read_chats(written(tmp_path, f"{first}\n{CHAT}\n{{bad\n"))
+
+
+def test_plain_text_may_speak_of_messages(tmp_path: Path) -> None:
+    lines = ['Write {"messages": []} a line.', '{"messages": so it begins', "[1]"]
+    assert read_chats(written(tmp_path, "One.\n" + "\n".join(lines))) == [
+        (Message("", line),) for line in ["One.", *lines]
+    ]
+
+
+def test_transcripts_that_nobody_answers_are_said_so(tmp_path: Path) -> None:
+    with pytest.raises(InvalidData, match="data.jsonl: no assistant: line, so"):
+        read_chats(written(tmp_path, "user: hi\n\nuser: anybody?\n"))
