@@ -69,7 +69,7 @@ class Commands(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-def _flags(settings: tuple[str, ...], home: Path | None) -> dict[str, str]:
+def _flags(settings: tuple[str, ...], home: str | None) -> dict[str, str]:
     flags = {}
     for item in settings:
         name, equals, value = item.partition("=")
@@ -79,13 +79,13 @@ def _flags(settings: tuple[str, ...], home: Path | None) -> dict[str, str]:
             )
         flags[name] = value
     if home is not None:
-        flags["home"] = str(home)
+        flags["home"] = home
     return flags
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="thumbwheel")
-@click.option("--home", type=click.Path(path_type=Path), help="Folder that holds everything the service keeps.")
+@click.option("--home", metavar="PATH", help="Folder that holds everything the service keeps.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML).")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set one value, e.g. serve.port=8080.")
 @click.option("--address", default="", help="host:port of a service elsewhere.")
@@ -93,7 +93,7 @@ def _flags(settings: tuple[str, ...], home: Path | None) -> dict[str, str]:
 @click.pass_context
 def group(
     ctx: click.Context,
-    home: Path | None,
+    home: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
     address: str,

@@ -372,6 +372,13 @@ class Settings(_Section):
     gates: Gates = Gates()
     telemetry: Telemetry = Telemetry()
 
+    @field_validator("home", mode="before")
+    @classmethod
+    def _home_is_named(cls, path: object) -> object:
+        if path == "":
+            raise ValueError("is empty; name a folder, or leave it out for ~/.thumbwheel")
+        return path
+
     @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the store and the registry: a secret, since it may hold a password.

@@ -58,3 +58,10 @@ def test_the_cure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     said = capsys.readouterr().err
     assert f"no service runs on {tmp_path}" in said
     assert "thumbwheel up" in said and "--address" in said
+
+
+def test_a_home_without_a_name_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["thumbwheel", "--home", "", "config", "show"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert (end.value.code, "--home: is empty; name a folder" in capsys.readouterr().err) == (2, True)

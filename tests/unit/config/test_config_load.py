@@ -57,6 +57,17 @@ def test_texts_become_the_fields_types(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.gates.blocked_words is None
 
 
+@pytest.mark.parametrize("by", ["flag", "environment", "file"])
+def test_the_home_must_be_named(by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if by == "environment":
+        monkeypatch.setenv("THUMBWHEEL_HOME", "")
+    if by == "file":
+        (tmp_path / "thumbwheel.toml").write_text('home = ""\n')
+    with pytest.raises(InvalidConfig, match=r"[hH](ome|OME): is empty; name a folder, or leave it out"):
+        load_settings(None, {"home": ""} if by == "flag" else {})
+
+
 def test_the_file_is_found_where_it_is_named_or_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write(path: Path, port: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
