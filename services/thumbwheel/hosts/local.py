@@ -72,8 +72,10 @@ class LocalHost:
     async def start(self) -> None:
         """Open the doors.
 
-        Raises InvalidConfig, naming the port and its setting, when one is in use or may not be used.
+        Raises InvalidConfig, naming the setting, when the host is none of this machine's addresses, or a port is in
+        use or may not be used.
         """
+        _demand_own(self._settings.host)
         try:
             for door in self._doors:
                 await self._open(door)
@@ -135,6 +137,18 @@ class LocalHost:
 
     async def _stop_servers(self, grace_s: float) -> None:
         await asyncio.gather(*(door.server.stop(grace_s) for door in self._doors if door.server))
+
+
+def _demand_own(host: str) -> None:
+    """Raise InvalidConfig unless some port can be had at `host`: then a port that can't is the port's fault."""
+    try:
+        _try_port(host, 0)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a name"
+        raise InvalidConfig(
+            "serve.host",
+            f"{host!r} is no address of this machine ({reason}): use 127.0.0.1 for this machine only, 0.0.0.0 for all",
+        ) from error
 
 
 def _try_port(host: str, port: int) -> None:

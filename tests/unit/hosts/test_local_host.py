@@ -98,6 +98,13 @@ async def test_a_port_in_use_is_named_with_its_setting(setting: str, capfd: pyte
     assert "bind" not in capfd.readouterr().err  # what gRPC's core writes, beside every logger
 
 
+@pytest.mark.parametrize("name", ["256.1.1.1", "", "192.0.2.1", "a..b", "no such name"])
+async def test_a_host_that_is_not_this_machine_is_no_fault_of_the_port(name: str) -> None:
+    with pytest.raises(InvalidConfig, match="is no address of this machine .*: use 127.0.0.1") as refused:
+        await host(host=name).start()
+    assert refused.value.field == "serve.host"
+
+
 async def test_two_hosts_never_share_a_port() -> None:
     first = host()
     await first.start()
