@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,8 @@ def _package(name: str) -> Finding:
 
 def _home(settings: Settings) -> Iterator[Finding]:
     home = settings.home
-    if not home.is_dir():
-        yield Finding("home", True, f"{home} is not there yet; the first start makes it")
+    if not _seen(home.is_dir):
+        yield _missing_home(home)
         return
     yield _home_mode(home)
     yield _free_space(home, settings)
@@ -68,8 +69,27 @@ def _home(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "service", True, f"runs as process {running.pid}, gRPC at {running.grpc}" if running else "not running"
     )
-    if settings.keys_path.exists():
+    if _seen(settings.keys_path.exists):
         yield _tried("keys", lambda: f"{len(load_keys(settings.keys_path).token_keys)} token key(s)")
+
+
+def _seen(look: Callable[[], bool]) -> bool:
+    """Whether a path is there; what stands in a folder that is closed to us is not."""
+    try:
+        return look()
+    except OSError:
+        return False
+
+
+def _missing_home(home: Path) -> Finding:
+    """Whether the first start can make the home: a folder is made where it would be, and removed again."""
+    above = next((folder for folder in (home, *home.parents) if _seen(folder.exists)), Path())
+    try:
+        tempfile.TemporaryDirectory(dir=above).cleanup()
+    except OSError as error:
+        found = f"{home} can not be made: {above}: {error.strerror}"
+        return Finding("home", False, found, "mend its owner or mount, or choose another --home")
+    return Finding("home", True, f"{home} is not there yet; the first start makes it")
 
 
 def _home_mode(home: Path) -> Finding:
@@ -90,7 +110,7 @@ def _free_space(home: Path, settings: Settings) -> Finding:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    if not settings.database.url and not (settings.home / "store.sqlite").exists():
+    if not settings.database.url and not _seen((settings.home / "store.sqlite").exists):
         return  # the first start makes it
     schema = _tried("database", lambda: _schema(settings))
     yield schema
@@ -128,6 +148,6 @@ def _tried(check: str, look: Callable[[], str]) -> Finding:
         return Finding(check, True, look())
     except ThumbwheelError as error:
         problem, _, cure = str(error).partition("; ")
-        return Finding(check, False, problem, cure or "see the message")
+        return Finding(check, False, problem, cure or "mend what was found")
     except KeyError:
         return Finding(check, False, "has no champion", "promote a version: thumbwheel promote")

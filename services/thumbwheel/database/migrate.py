@@ -31,7 +31,7 @@ def check(engine: Engine) -> None:
     _refuse_newer(found)
     if found != HEAD:
         raise SchemaMismatch(
-            f"the database has schema {found or 'none'}, this version needs {HEAD}: run its migrations first"
+            f"the database has schema {found or 'none'}, this version needs {HEAD}; run its migrations first"
         )
 
 
@@ -70,7 +70,7 @@ def _run(engine: Engine, target: str) -> None:
 def _refuse_newer(found: str) -> None:
     if found > HEAD:
         raise SchemaMismatch(
-            f"the database has schema {found}, newer than {HEAD} of this version:"
+            f"the database has schema {found}, newer than {HEAD} of this version;"
             " install the version that wrote it, or restore a backup made before the upgrade"
         )
 

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from thumbwheel.app.doctor import Finding, examine
 from thumbwheel.app.storage import open_registry
 from thumbwheel.config.settings import Settings
@@ -56,4 +58,18 @@ def test_a_newer_schema_is_a_finding_not_a_crash(tmp_path: Path) -> None:
     with sqlite3.connect(home / "store.sqlite") as database:
         database.execute("UPDATE alembic_version SET version_num = 'r9999'")
     database.close()
-    assert not found(home)["database"].ok
+    finding = found(home)["database"]
+    assert not finding.ok
+    assert finding.cure.startswith("install the version that wrote it")
+
+
+@pytest.mark.parametrize("home", ["/proc/nope", "{file}", "{file}/home"])
+def test_a_home_that_can_not_be_made_is_a_finding(tmp_path: Path, home: str) -> None:
+    (tmp_path / "file").touch()
+    finding = found(Path(home.format(file=tmp_path / "file")))["home"]
+    assert (finding.ok, "--home" in finding.cure) == (False, True)
+
+
+def test_looking_whether_a_home_can_be_made_makes_nothing(tmp_path: Path) -> None:
+    assert found(tmp_path / "deep" / "home")["home"].ok
+    assert list(tmp_path.iterdir()) == []
