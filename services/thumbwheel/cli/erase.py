@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from thumbwheel.cli.answers import forget, recall
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import emit_json
 from thumbwheel.cli.versions import actor
+from thumbwheel.errors import Conflict
 
 
 @click.command(name="erase")
@@ -18,6 +20,8 @@ from thumbwheel.cli.versions import actor
 def command(context: Context, user: str, reason: str, yes: bool) -> None:
     """Remove all texts and votes of a user, for good, and list the versions that learned from them.
 
+    The answer that `ask` keeps here for `vote` goes too, if it is the user's.
+
     \b
     thumbwheel erase alice --reason "asked by mail on 3 May"
     """
@@ -25,9 +29,22 @@ def command(context: Context, user: str, reason: str, yes: bool) -> None:
         click.confirm(f"Erase everything of user {user!r}? This can not be undone", abort=True)
     with context.admin() as admin:
         report = admin.erase_user(user, reason=reason, actor=actor())
+    _forget(context, user)
     versions = list(report.versions_trained_on_it)
     if context.json:
         emit_json({"responses": report.responses, "feedback": report.feedback, "versions": versions})
         return
     click.echo(f"erased: {report.responses} answers, {report.feedback} votes")
     click.echo(f"versions that learned from them: {', '.join(versions) or 'none'}")
+
+
+def _forget(context: Context, user: str) -> None:
+    """Remove the answer that `ask` kept, if it was given to the user."""
+    home = context.settings.home
+    try:
+        if recall(home).user == user:
+            forget(home)
+    except Conflict:
+        return  # none is kept
+    except OSError as error:
+        click.echo(f"the user's last answer is still in {home} ({error.strerror}): remove it there", err=True)

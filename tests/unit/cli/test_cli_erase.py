@@ -1,0 +1,52 @@
+"""What the command line keeps of a user who is erased."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from demo_service import DemoService
+
+from thumbwheel.cli import erase
+from thumbwheel.cli.answers import LastAnswer, remember
+from thumbwheel.cli.main import main
+
+KEPT = LastAnswer("r1", "token", "ann", "topics", "v1", "words for ann")
+
+
+@pytest.fixture
+def erased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    service = DemoService.start()
+    doors = ["--home", str(tmp_path), "--admin-address", service.target]
+
+    def order(user: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["thumbwheel", *doors, "erase", user, "--reason", "by mail", "--yes"])
+        main()
+
+    yield order
+    service.stop()
+
+
+def test_the_answer_kept_for_voting_goes_with_its_user_only(erased: Callable[[str], None], tmp_path: Path) -> None:
+    remember(tmp_path, KEPT)
+    erased("bob")
+    assert "words for ann" in (tmp_path / "last_answer.json").read_text()
+    erased("ann")
+    assert list(tmp_path.iterdir()) == []
+    erased("ann")
+
+
+def test_an_answer_that_can_not_be_removed_is_told(
+    erased: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(home: Path) -> None:
+        raise OSError(30, "Read-only file system")
+
+    remember(tmp_path, KEPT)
+    monkeypatch.setattr(erase, "forget", refuse)
+    erased("ann")
+    said = capsys.readouterr()
+    assert said.out.startswith("erased: ")
+    assert f"still in {tmp_path} (Read-only file system)" in said.err
