@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from demo_service import DemoService
 
 from thumbwheel.cli import erase
 from thumbwheel.cli.answers import LastAnswer, remember
 from thumbwheel.cli.main import main
+from thumbwheel.client import AdminClient
+from thumbwheel.records import ErasureReport
 
 KEPT = LastAnswer("r1", "token", "ann", "topics", "v1", "words for ann")
 
 
 @pytest.fixture
-def erased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    service = DemoService.start()
-    doors = ["--home", str(tmp_path), "--admin-address", service.target]
+def erased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Erase a user at a service that always can."""
+    doors = ["--home", str(tmp_path), "--admin-address", "127.0.0.1:1"]
+    monkeypatch.setattr(AdminClient, "erase_user", lambda *_, **__: ErasureReport(1, 1, ()))
 
     def order(user: str) -> None:
         monkeypatch.setattr(sys, "argv", ["thumbwheel", *doors, "erase", user, "--reason", "by mail", "--yes"])
         main()
 
-    yield order
-    service.stop()
+    return order
 
 
 def test_the_answer_kept_for_voting_goes_with_its_user_only(erased: Callable[[str], None], tmp_path: Path) -> None:
