@@ -30,11 +30,10 @@ class Loop(Protocol):
     """Starts training runs."""
 
     def start_run(self, policy: str, actor: str) -> str:
-        """Start a run now, whatever the schedule says, and return its id.
+        """Start a run now, whatever the schedule says, and return its id. With too few votes it ends as rejected.
 
         Raises:
             RunInProgress: one is at work.
-            NotEnoughData: too few votes to learn from.
         """
 
     def schedule(self, policy: str) -> Schedule:

@@ -44,7 +44,7 @@ class TrainingLoop:
         self.scheduler.start()
 
     def start_run(self, policy: str, actor: str) -> str:
-        """Start a run now. Raises RunInProgress, NotEnoughData."""
+        """Start a run now, also with too few votes: it ends as rejected. Raises RunInProgress."""
         return self.runner.start(policy, actor, "asked for")
 
     def schedule(self, policy: str) -> Schedule:

@@ -170,7 +170,10 @@ class AdminClient:
         return _run(response.summary, tuple(_gate(gate) for gate in response.gates), response.error)
 
     def start_run(self, policy: str, *, actor: str) -> str:
-        """Start a training run now and return its id. Raises RunInProgress, NotEnoughData, UnknownPolicy."""
+        """Start a training run now and return its id. Raises RunInProgress, UnknownPolicy.
+
+        With too few votes it starts all the same, and soon ends as rejected; its summary says what is missing.
+        """
         request = request_of(adm.StartRunRequest, policy=policy, actor=actor)
         return call(self._stub.StartRun, request, self._once()).run_id
 
