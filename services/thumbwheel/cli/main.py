@@ -47,6 +47,20 @@ EXIT_CODES: dict[type[errors.ThumbwheelError], int] = {
     errors.TokenRefused: 77,
 }
 
+_EXIT_STATUS = """\b
+Exit status:
+  0    done
+  1    a negative answer (doctor, demo, simulate), or a defect
+  2    wrong use, or a wrong value or data file
+  3    no such policy, version, run or vote
+  4    the state does not allow it
+  65   a version's files are damaged
+  69   the service, or a part of it, is away
+  75   overloaded, or the time ran out: try again
+  77   no right to rate the answer
+  130  stopped with Ctrl-C
+"""
+
 
 class Commands(click.Group):
     """Commands that are imported when they are used, so that `--help` is quick."""
@@ -83,7 +97,11 @@ def _flags(settings: tuple[str, ...], home: str | None) -> dict[str, str]:
     return flags
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_EXIT_STATUS,
+)
 @click.version_option(package_name="thumbwheel")
 @click.option("--home", metavar="PATH", help="Folder that holds everything the service keeps.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML).")

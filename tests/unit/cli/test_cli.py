@@ -13,7 +13,7 @@ import pytest
 from demo_facts import HELPDESK, TOPICS
 from demo_service import DemoService
 
-from thumbwheel.cli.main import COMMANDS, main
+from thumbwheel.cli.main import COMMANDS, EXIT_CODES, main
 
 Run = Callable[..., "Result"]
 
@@ -169,7 +169,7 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
 def test_every_command_of_a_list_has_a_whole_sentence(group: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     said = run(*group.split(), "--help").out
-    listed = said.partition("Commands:\n")[2].splitlines()
+    listed = said.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     assert listed
     for line in listed:
         name, sentence = line.split(maxsplit=1)
@@ -288,3 +288,12 @@ def test_a_token_in_the_environment_is_no_wrong_use(run: Run, monkeypatch: pytes
     run("ask", "my delivery", "--policy", TOPICS)
     monkeypatch.setenv("THUMBWHEEL_TOKEN", "of another answer")
     assert run("vote", "up").status == 0
+
+
+def test_every_exit_status_is_documented(run: Run) -> None:
+    known = {str(code) for code in (0, 1, 2, 130, *EXIT_CODES.values())}
+    told = run("--help").out.partition("Exit status:\n")[2].splitlines()
+    assert {line.split()[0] for line in told if line.strip()} == known
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text().partition("## Exit status")[2]
+    rows = [line.split("|")[1].strip() for line in page.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    assert set(rows) - {"status"} == known
