@@ -11,6 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from thumbwheel.config.settings import Settings, Unit
+from thumbwheel.config.settings import Settings, Unit, expanded
 from thumbwheel.errors import InvalidConfig
 
 FILE_NAME = "thumbwheel.toml"
@@ -206,17 +207,24 @@ def _flatten(table: Mapping[str, Any], names: Iterable[str], prefix: str = "") -
 def _choose_file(file: Path | None, given: Mapping[str, _Value]) -> Path | None:
     named = file or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
     if named is not None:
-        return named.expanduser()
+        try:
+            return expanded(named)
+        except ValueError as error:
+            raise InvalidConfig("--config" if file else FILE_VARIABLE, str(error)) from error
     home = given["home"].value if "home" in given else Settings().home
-    places = (Path(FILE_NAME).absolute(), Path(str(home)).expanduser() / FILE_NAME)
+    places = [Path(FILE_NAME).absolute()]
+    with suppress(ValueError):  # told when the values are checked
+        places.append(expanded(Path(str(home))) / FILE_NAME)
     return next((place for place in places if place.is_file()), None)
 
 
 def _is_known(name: str, written: str, names: Iterable[str], problems: list[InvalidConfig]) -> bool:
     if name in names:
         return True
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
-    cure = f"did you mean {near[0]}?" if near else "`thumbwheel config show` lists them all"
+    # without the prefix, which would make any variable of ours similar to any other
+    bare = {known.removeprefix(PREFIX): known for known in names}
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), list(bare), n=1, cutoff=0.6)
+    cure = f"did you mean {bare[near[0]]}?" if near else "`thumbwheel config show` lists them all"
     problems.append(InvalidConfig(written, f"is not a setting; {cure}"))
     return False
 

@@ -24,8 +24,16 @@ class Unit:
     name: str
 
 
+def expanded(path: Path) -> Path:
+    """Return a path with `~` replaced. Raises ValueError for the home of a user who is unknown here."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path} begins with a user who is unknown here; write the folder out") from error
+
+
 def _local(path: Path) -> Path:
-    return path.expanduser().absolute()
+    return expanded(path).absolute()
 
 
 Port = Annotated[int, Unit("port"), Field(ge=0, le=65535)]
