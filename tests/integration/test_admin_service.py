@@ -392,10 +392,10 @@ INVALID, UNKNOWN_POLICY = errors.InvalidInput, errors.UnknownPolicy
 @pytest.mark.parametrize(
     ("question", "kind", "message"),
     [
-        (lambda c: c.versions(""), INVALID, "policy: is missing; name the policy"),
+        (lambda c: c.versions(""), INVALID, "policy: must not be empty"),
         (lambda c: c.versions("dusk"), UNKNOWN_POLICY, "there are: desk"),
-        (lambda c: c.version("desk", "v9"), errors.UnknownVersion, "v1"),
-        (lambda c: c.promote("desk", "", reason="r", actor="a"), INVALID, "version: is missing"),
+        (lambda c: c.version("desk", "v9"), errors.UnknownVersion, "version: desk has no version 'v9'; it has v1"),
+        (lambda c: c.promote("desk", "", reason="r", actor="a"), INVALID, "version: must not be empty"),
         (lambda c: c.promote("desk", "v9", reason="r", actor="a"), errors.UnknownVersion, "v9"),
         (lambda c: c.promote("desk", "v1", reason="", actor="a"), INVALID, "reason: must have 1 to 500 characters"),
         (lambda c: c.promote("desk", "v1", reason=" ", actor="a"), INVALID, "reason: must have 1 to 500 characters"),
@@ -414,7 +414,7 @@ INVALID, UNKNOWN_POLICY = errors.InvalidInput, errors.UnknownPolicy
         (lambda c: c.runs("dusk"), UNKNOWN_POLICY, "there are: desk"),
         (lambda c: c.runs(limit=1001), INVALID, "limit: must be 1 to 1,000, or 0 for 20, got 1001"),
         (lambda c: c.run("x"), errors.UnknownRun, "there is no run 'x'; `thumbwheel runs` lists them"),
-        (lambda c: c.run(""), INVALID, "run_id: is missing"),
+        (lambda c: c.run(""), INVALID, "run_id: must not be empty"),
         (lambda c: c.start_run("dusk", actor="a"), UNKNOWN_POLICY, "there are: desk"),
         (lambda c: c.start_run("desk", actor=""), INVALID, "actor: must have"),
         (lambda c: c.erase_user("", reason="r", actor="a"), INVALID, "user_id: must have 1 to 256 characters"),

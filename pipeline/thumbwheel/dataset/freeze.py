@@ -117,9 +117,10 @@ def _why_not(vote: Feedback, response: LoggedResponse, rules: _Rules) -> str:
 
 
 def _too_few(counts: Counts, request: Request) -> str:
+    thumbs = "thumb" if counts.teaching == 1 else "thumbs"
     left_out = ", ".join(f"{number} {why}" for why, number in sorted(counts.left_out.items())) or "none"
     return (
-        f"{request.policy}: {counts.teaching} thumbs to learn from, it takes {request.min_votes}"
+        f"{request.policy}: {counts.teaching} {thumbs} to learn from, it takes {request.min_votes}"
         f" (held out to judge: {counts.lessons[Split.HELD_OUT.value]}; left out: {left_out});"
         f" wait for more votes, or lower data.min_votes_{request.kind}"
     )

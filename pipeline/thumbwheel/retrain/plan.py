@@ -107,7 +107,7 @@ def load_plan(folder: Path) -> Plan:
 def _champion(registry: Registry, policy: str) -> str:
     known = [name for name, _ in registry.policies()]
     if policy not in known:
-        raise UnknownPolicy(f"there is no policy {policy!r}; there are: {', '.join(known) or 'none yet'}")
+        raise UnknownPolicy(f"policy: there is no {policy!r}; there are: {', '.join(known) or 'none yet'}")
     champion = registry.channels(policy).get(Channel.CHAMPION, "")
     if not champion:
         raise Conflict(f"policy {policy} has no champion to improve; promote a version first")

@@ -93,8 +93,9 @@ def check_votes(rows: Sequence[RatedReply], settings: RewardSettings) -> None:
     ups = sum(row.target > 0.5 for row in rows)
     for side, count in (("up", ups), ("down", len(rows) - ups)):
         if count < settings.least_votes_of_a_side:
+            thumbs = "thumb" if count == 1 else "thumbs"
             raise NotEnoughData(
-                f"only {count} thumbs {side} of {len(rows)} votes, it takes {settings.least_votes_of_a_side}: "
+                f"only {count} {thumbs} {side} of {len(rows)} votes, it takes {settings.least_votes_of_a_side}: "
                 "there is nothing to tell good from bad by"
             )
 

@@ -39,7 +39,7 @@ def user_id(text: str) -> str:
 def named(field: str, text: str) -> str:
     """Return a name that may not be empty. Raises InvalidInput."""
     if not text:
-        raise InvalidInput(field, f"is missing; name the {field}")
+        raise InvalidInput(field, "must not be empty; give the one you mean")
     return text
 
 

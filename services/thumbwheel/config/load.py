@@ -223,7 +223,7 @@ def _is_known(name: str, written: str, names: Iterable[str], problems: list[Inva
         return True
     # without the prefix, which would make any variable of ours similar to any other
     bare = {known.removeprefix(PREFIX): known for known in names}
-    near = difflib.get_close_matches(name.removeprefix(PREFIX), list(bare), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), list(bare), n=1, cutoff=0.5)
     cure = f"did you mean {bare[near[0]]}?" if near else "`thumbwheel config show` lists them all"
     problems.append(InvalidConfig(written, f"is not a setting; {cure}"))
     return False

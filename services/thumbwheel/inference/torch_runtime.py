@@ -28,6 +28,9 @@ def prepare_torch(threads: int) -> int:
 
     # Progress bars of loading belong to a terminal, not to a server's log; nor does how each cache was laid out.
     transformers_logging.disable_progress_bar()
+    # One way for all logs: its own handler would write past the structured ones.
+    transformers_logging.disable_default_handler()
+    transformers_logging.enable_propagation()
     logging.getLogger("ContinuousBatchingLogger").setLevel(logging.WARNING)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     count = threads or max(1, len(os.sched_getaffinity(0)) - 1)

@@ -157,7 +157,7 @@ class SqlRegistry:
     def _demand_policy(self, connection: Connection, policy: str) -> None:
         if _kind(connection, policy) is None:
             known = connection.scalars(select(versions.c.policy).distinct().order_by(versions.c.policy)).all()
-            raise UnknownPolicy(f"there is no policy {policy!r}; there are: {', '.join(known) or 'none yet'}")
+            raise UnknownPolicy(f"policy: there is no {policy!r}; there are: {', '.join(known) or 'none yet'}")
 
     def _demand_kind(self, connection: Connection, new: NewVersion) -> None:
         kind = _kind(connection, new.policy)
@@ -188,7 +188,8 @@ def _manifest(connection: Connection, policy: str, version: str) -> Manifest:
     of_policy = select(versions).where(versions.c.policy == policy).order_by(versions.c.seq)
     rows: dict[str, RowMapping] = {row["version"]: row for row in connection.execute(of_policy).mappings()}
     if version not in rows:
-        raise UnknownVersion(f"policy {policy} has no version {version!r}; it has {', '.join(list(rows)[-10:])}")
+        have = ", ".join(list(rows)[-10:])
+        raise UnknownVersion(f"version: {policy} has no version {version!r}; it has {have}")
     return manifest.from_json(rows[version]["manifest"])
 
 

@@ -139,11 +139,11 @@ def test_a_policy_keeps_its_kind(opened: Registry, tmp_path: Path) -> None:
 
 def test_unknown_names_say_what_there_is(opened: Registry, tmp_path: Path) -> None:
     publish(opened, tmp_path, 2)
-    with pytest.raises(UnknownPolicy, match="intent"):
+    with pytest.raises(UnknownPolicy, match="^policy: .*intent"):
         opened.versions("nothing")
     with pytest.raises(UnknownPolicy, match="intent"):
         opened.fetch("nothing", "v1")
-    with pytest.raises(UnknownVersion, match="v1, v2"):
+    with pytest.raises(UnknownVersion, match="^version: .*v1, v2"):
         opened.manifest("intent", "v3")
     with pytest.raises(UnknownVersion, match="v1, v2"):
         champion(opened, "v3")

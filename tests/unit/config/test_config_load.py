@@ -112,6 +112,12 @@ def test_a_wrong_file_is_refused_by_field_limit_and_cure(
     assert caught.value.field.removeprefix(f"{file}: ") == field
 
 
+def test_an_unknown_variable_unlike_any_other_gets_no_suggestion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THUMBWHEEL_FOO", "1")
+    with pytest.raises(InvalidConfig, match="^THUMBWHEEL_FOO: is not a setting; `thumbwheel config show` lists them"):
+        load_settings(None, {})
+
+
 def test_an_unknown_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THUMBWHEEL_SERVE__PROT", "1")
     message = "THUMBWHEEL_SERVE__PROT: is not a setting; did you mean THUMBWHEEL_SERVE__PORT?"

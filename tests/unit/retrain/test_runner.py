@@ -84,7 +84,7 @@ def test_a_run_whose_plan_is_lost_has_failed(bench: Bench, monkeypatch: pytest.M
 
 
 def test_what_can_not_be_started_says_why(bench: Bench) -> None:
-    with pytest.raises(UnknownPolicy, match="desk"):
+    with pytest.raises(UnknownPolicy, match="^policy: .*desk"):
         bench.runner.start("nothing", "ann", "asked for")
     with pytest.raises(Conflict, match="champion"):
         bench.runner.start("desk", "ann", "asked for")

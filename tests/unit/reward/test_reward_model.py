@@ -96,6 +96,8 @@ def test_too_few_votes_and_one_class_say_what_it_takes() -> None:
     happy = [RatedReply(row.prompt_ids, row.reply_ids, 1.0) for row in rated(150)]
     with pytest.raises(NotEnoughData, match="only 0 thumbs down of 150"):
         fit(BACKBONE, happy, 0, SETTINGS)
+    with pytest.raises(NotEnoughData, match="only 1 thumb down of 151"):
+        fit(BACKBONE, [*happy, RatedReply(happy[0].prompt_ids, happy[0].reply_ids, 0.0)], 0, SETTINGS)
 
 
 @pytest.mark.parametrize(("kind", "target"), [(FeedbackKind.THUMB, 1.0), (FeedbackKind.RANKING, None)])
