@@ -22,6 +22,8 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+import uvloop
+
 from record import record
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
@@ -89,7 +91,7 @@ def start(*arguments: Any) -> None:
     from thumbwheel.inference.torch_runtime import prepare_torch
 
     prepare_torch(0)
-    asyncio.run(serve(*arguments))
+    uvloop.run(serve(*arguments))  # as `thumbwheel up` does
 
 
 def run(rounds: int, requests: int, streams: int, tokens: int) -> list[tuple[float, float]]:

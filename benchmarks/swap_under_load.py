@@ -23,6 +23,7 @@ from time import perf_counter
 from typing import Any
 
 import grpc.aio
+import uvloop
 
 from record import record
 from thumbwheel.inference.v1 import inference_pb2 as pb
@@ -67,7 +68,7 @@ def start(pipe: multiprocessing.connection.Connection, home: Path, folders: list
     from thumbwheel.inference.torch_runtime import prepare_torch
 
     prepare_torch(0)
-    asyncio.run(serve(pipe, home, folders))
+    uvloop.run(serve(pipe, home, folders))  # as `thumbwheel up` does
 
 
 async def client(stub: Any, index: int, calls: Calls, clients: int, interval: float) -> None:
