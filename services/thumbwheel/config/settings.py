@@ -99,7 +99,8 @@ class Generate(_Section):
         50.0,
         ge=0,
         le=1_000,
-        description="Least milliseconds between two pieces of a stream, save the first and the last; 0: every token.",
+        description="Least milliseconds between two pieces of a stream, save the first and the last; 0: every token. "
+        "In proportion longer when more than 8 answers are computed.",
     )
 
     @model_validator(mode="after")

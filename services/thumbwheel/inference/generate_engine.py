@@ -37,6 +37,8 @@ TOKENS_PER_BLOCK = 32
 # Prompt tokens and decoded tokens of one step, at most; it also sizes the attention mask.
 _STEP_TOKENS = 512
 _STOP_TIMEOUT_S = 30.0
+# With more sequences than this `generate.stream_interval_ms` grows in proportion.
+_IN_FLIGHT_AT_THE_INTERVAL = 8
 
 
 class BatchedGenerateEngine:
@@ -177,8 +179,9 @@ class BatchedGenerateEngine:
 class _Request:
     """The candidates of one request. Only the newest state of each is kept: slow readers get longer pieces.
 
-    A message for every token costs the service 80 us, beside 200 for the token itself, so a stream rests for a moment
-    after each piece. The first piece and the end of a candidate don't wait.
+    A piece of its own for every token would cost the service half of what the token itself does, so a stream rests for
+    a moment after each piece, and longer the more sequences there are: what pieces cost together stays the same. The
+    first piece and the end of a candidate don't wait.
     """
 
     def __init__(
@@ -233,7 +236,8 @@ class _Request:
     def _start_rest(self) -> None:
         self.stop_rest()
         if self._rest_s:
-            self._rest = asyncio.get_running_loop().call_later(self._rest_s, self._end_rest)
+            rest_s = self._rest_s * max(1.0, self._engine.in_flight / _IN_FLIGHT_AT_THE_INTERVAL)
+            self._rest = asyncio.get_running_loop().call_later(rest_s, self._end_rest)
 
     def _end_rest(self) -> None:
         self._rest = None
@@ -247,10 +251,10 @@ class _Request:
             return self._whole(candidate, output)
         text = self._texts[candidate]
         tokens = output.generated_tokens
-        for index in range(self._seen[candidate], len(tokens)):
-            if text.push(tokens[index]):
-                return self._finish(candidate, output, index + 1, Finish.STOP_STRING)
-        self._seen[candidate] = len(tokens)
+        seen, self._seen[candidate] = self._seen[candidate], len(tokens)
+        cut = text.push(tokens[seen:])
+        if cut is not None:
+            return self._finish(candidate, output, seen + cut, Finish.STOP_STRING)
         if output.is_finished():
             return self._finish(candidate, output, len(tokens), self._engine.finish_of(tokens))
         return Progress(candidate, text.take())

@@ -1,4 +1,4 @@
-"""From tokens, one by one, to text that can be shown: whole characters, outer blanks off, cut at a stop string."""
+"""From tokens, as they come, to text that can be shown: whole characters, outer blanks off, cut at a stop string."""
 
 from __future__ import annotations
 
@@ -28,11 +28,18 @@ class TextStream:
         """All text taken so far."""
         return self._text[self._start : self._taken]
 
-    def push(self, token_id: int) -> bool:
-        """Add a token. Return True when it completed a stop string; the text then ends before that."""
-        self._ids.append(token_id)
-        self._extend()
-        return self.stopped
+    def push(self, token_ids: Sequence[int]) -> int | None:
+        """Add tokens. Return how many of them complete a stop string, before which the text then ends; else None."""
+        if not self._stop:
+            self._ids.extend(token_ids)
+            self._extend()
+            return None
+        for count, token_id in enumerate(token_ids, start=1):
+            self._ids.append(token_id)
+            self._extend()
+            if self.stopped:
+                return count
+        return None
 
     def take(self, final: bool = False) -> str:
         """Return the text that is new and certain; with `final` or after a stop string, all that is left."""
@@ -51,13 +58,19 @@ class TextStream:
         return self.take(final=True)
 
     def _extend(self, final: bool = False) -> None:
+        """Read as many of the unread tokens as make whole characters; with `final`, all."""
         known = self._decode(self._ids[self._window : self._read])
-        text = self._decode(self._ids[self._window :])
-        if len(text) <= len(known) or (text.endswith(_INCOMPLETE) and not final):
+        for end in range(len(self._ids), self._read, -1):
+            text = self._decode(self._ids[self._window : end])
+            if final or not text.endswith(_INCOMPLETE):
+                break
+        else:
+            return
+        if len(text) <= len(known):
             return
         start = len(self._text)
         self._text += text[len(known) :]
-        self._window, self._read = self._read, len(self._ids)
+        self._window, self._read = self._read, end
         self._cut(start)
 
     def _cut(self, start: int) -> None:

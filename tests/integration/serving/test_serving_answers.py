@@ -168,6 +168,21 @@ async def test_a_stream_sends_no_more_pieces_than_the_interval_allows(home: Any,
     assert len(messages) <= 2 + seconds  # the first, the last, one a second
 
 
+async def test_the_more_streams_the_fewer_pieces_each(home: Any, serve: Any) -> None:
+    home.publish("chat", PolicyKind.GENERATE, seed=1, endless=True)
+    request = pb.GenerateRequest(prompt="hello", sampling=pb.Sampling(max_new_tokens=100))
+    async with serve(generate={"stream_interval_ms": 20}) as service:
+
+        async def pieces() -> int:
+            return len([message async for message in service.stub.StreamGenerate(request)])
+
+        started = monotonic()
+        sent = await asyncio.gather(*(pieces() for _ in range(32)))
+        seconds = monotonic() - started
+    # Together those of eight streams; besides, of each one the first, the last, and one before all had begun.
+    assert sum(sent) <= 8 * seconds / 0.020 + 32 * 3
+
+
 async def test_a_stop_string_cuts_the_text_and_marks_the_answer(home: Any, serve: Any) -> None:
     home.publish("chat", PolicyKind.GENERATE, seed=1)
     async with serve() as service:

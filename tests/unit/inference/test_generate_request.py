@@ -20,6 +20,8 @@ REST_S = 0.05
 class LettersEngine:
     """What a request needs of its engine; token 0 is "a"."""
 
+    in_flight = 1
+
     def decode_piece(self, token_ids: Sequence[int]) -> str:
         return "".join(chr(ord("a") + one) for one in token_ids)
 
