@@ -11,7 +11,7 @@ import click
 
 from thumbwheel.cli.answers import LastAnswer, forget, remember
 from thumbwheel.cli.context import Context, json_option, pass_context
-from thumbwheel.cli.output import emit_json
+from thumbwheel.cli.output import emit_json, printable
 from thumbwheel.errors import InvalidInput, UnknownPolicy
 from thumbwheel.records import PolicyKind
 
@@ -106,9 +106,9 @@ def _show_label(context: Context, answer: Classification[str], unratable: str) -
         said = {"label": answer.label, "probabilities": dict(answer.probabilities)}
         _show_json(said, answer, unratable)
         return
-    click.secho(answer.label, bold=True)
+    click.secho(printable(answer.label), bold=True)
     for label, probability in list(answer.probabilities.items())[:5]:
-        click.echo(f"  {probability:6.1%}  {label}")
+        click.echo(f"  {probability:6.1%}  {printable(label)}")
     _hint(answer.version, unratable)
 
 
@@ -123,7 +123,7 @@ def _stream(
     with client.stream(text, served.policy, user=user, **sampling) as stream:  # type: ignore[arg-type]
         for delta in stream:
             if not context.json:
-                click.echo(delta, nl=False)
+                click.echo(printable(delta), nl=False)
                 sys.stdout.flush()
         answer = stream.generation.first
     unratable = _keep(context, served, answer, user, answer.text)

@@ -55,9 +55,15 @@ class Context:
         return Client(self.grpc_address)
 
     def admin(self) -> AdminClient:
-        """Return a client of the running service's admin port."""
+        """Return a client of the running service's admin port.
+
+        Raises click.UsageError when only the public door of another service was named: the command would go to this
+        machine's, which may be another one.
+        """
         from thumbwheel.client import AdminClient
 
+        if self.address and not self.admin_address:
+            raise click.UsageError("this command goes to the operators' door: with --address, say --admin-address, too")
         return AdminClient(self.admin_address or self._announced("admin", self.settings.serve.admin_port))
 
     def _announced(self, door: str, port: int) -> str:

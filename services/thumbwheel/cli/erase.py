@@ -6,7 +6,7 @@ import click
 
 from thumbwheel.cli.answers import forget, recall
 from thumbwheel.cli.context import Context, json_option, pass_context
-from thumbwheel.cli.output import emit_json
+from thumbwheel.cli.output import counted, emit_json
 from thumbwheel.cli.versions import actor
 from thumbwheel.errors import Conflict
 
@@ -34,7 +34,7 @@ def command(context: Context, user: str, reason: str, yes: bool) -> None:
     if context.json:
         emit_json({"responses": report.responses, "feedback": report.feedback, "versions": versions})
         return
-    click.echo(f"erased: {report.responses} answers, {report.feedback} votes")
+    click.echo(f"erased: {counted(report.responses, 'answer')}, {counted(report.feedback, 'vote')}")
     click.echo(f"versions that learned from them: {', '.join(versions) or 'none'}")
 
 

@@ -47,11 +47,11 @@ def table(rows: Sequence[Row], prose: str, width: int) -> Iterator[str]:
     if taken - len(_GAP) > width:
         yield from _records(rows, width)
         return
-    longest = max(len(_printable(row[prose] or "")) for row in rows) if prose else 0
+    longest = max(len(_on_a_line(row[prose] or "")) for row in rows) if prose else 0
     beside = bool(prose) and taken + longest <= width
     for place, row in enumerate([None, *rows]):
         line = _GAP.join(_aligned(cells[name][place], widths[name], rows[0][name]) for name in columns).rstrip()
-        sentence = _printable(row[prose] or "") if row is not None and prose else ""
+        sentence = _on_a_line(row[prose] or "") if row is not None and prose else ""
         if row is None:
             yield click.style(f"{line}{_GAP}{prose}" if beside else line, bold=True)
         elif beside:
@@ -72,12 +72,21 @@ def cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.3f}"
-    return "-" if value in ("", None) else _printable(value)
+    return "-" if value in ("", None) else _on_a_line(value)
 
 
-def _printable(value: Any) -> str:
-    """Return a text on one line, without what would steer the terminal: texts come from users and files, too."""
-    return _CONTROL.sub(lambda found: " " if found[0] in "\n\t" else "\N{REPLACEMENT CHARACTER}", str(value))
+def printable(text: str) -> str:
+    """Return a text, lines kept, without what would steer the terminal: models, users and files write texts, too."""
+    return _CONTROL.sub(lambda found: found[0] if found[0] in "\n\t" else "\N{REPLACEMENT CHARACTER}", text)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 vote", "2 votes"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _on_a_line(value: Any) -> str:
+    return printable(str(value)).translate({ord("\n"): " ", ord("\t"): " "})
 
 
 def when(time_us: int) -> str:

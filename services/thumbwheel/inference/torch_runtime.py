@@ -32,6 +32,8 @@ def prepare_torch(threads: int) -> int:
     transformers_logging.disable_default_handler()
     transformers_logging.enable_propagation()
     logging.getLogger("ContinuousBatchingLogger").setLevel(logging.WARNING)
+    # A text that is too long is refused, with the limit, to the caller: no line for the operator.
+    logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     count = threads or max(1, len(os.sched_getaffinity(0)) - 1)
     torch.set_num_threads(count)

@@ -63,6 +63,11 @@ def test_ask_then_vote_on_the_last_answer(run: Run, service: DemoService, tmp_pa
     assert (never.status, "no vote of this kind" in never.err) == (3, True)
 
 
+def test_an_answer_does_not_steer_the_terminal(run: Run) -> None:
+    asked = run("ask", "hello \x1b[2J", "--policy", HELPDESK)
+    assert asked.out == "Thank you for writing: hello \ufffd[2J\n"
+
+
 def test_a_correction_is_a_label_or_a_text_by_the_kind(run: Run, service: DemoService) -> None:
     run("ask", "my delivery", "--policy", TOPICS)
     assert run("vote", "--correct", "refund").status == 0

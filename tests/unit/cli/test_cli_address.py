@@ -50,6 +50,15 @@ def test_an_address_goes_before_the_home(tmp_path: Path) -> None:
     assert Context(flags={"home": str(tmp_path)}, address="there:1").grpc_address == "there:1"
 
 
+def test_operators_commands_do_not_go_to_this_machine_when_another_service_was_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["thumbwheel", "--address", "there:1", "erase", "ann", "--reason", "r", "--yes"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert (end.value.code, "--admin-address" in capsys.readouterr().err) == (2, True)
+
+
 def test_the_cure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["thumbwheel", "--home", str(tmp_path), "erase", "ann", "--reason", "r", "--yes"])
     with pytest.raises(SystemExit) as end:

@@ -49,5 +49,5 @@ def test_an_answer_that_can_not_be_removed_is_told(
     monkeypatch.setattr(erase, "forget", refuse)
     erased("ann")
     said = capsys.readouterr()
-    assert said.out.startswith("erased: ")
+    assert said.out.startswith("erased: 1 answer, 1 vote\n")
     assert f"still in {tmp_path} (Read-only file system)" in said.err

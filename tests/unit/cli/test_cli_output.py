@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from thumbwheel.cli.output import table
+from thumbwheel.cli.output import counted, printable, table
 
 EVIL = "bad\x1b[2J\x9bm\0\rworse\nline"
 SAFE = "bad\ufffd[2J\ufffdm\ufffd\ufffdworse line"
@@ -17,3 +17,11 @@ def test_no_text_steers_the_terminal(width: int) -> None:
     shown = " ".join("\n".join(lines).split())
     assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in shown)
     assert SAFE.replace(" ", "") in shown.replace(" ", "")
+
+
+def test_a_text_of_several_lines_keeps_them_but_steers_no_terminal() -> None:
+    assert printable("one\n\ttwo \x1b[2J\x07") == "one\n\ttwo \ufffd[2J\ufffd"
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(n, "vote") for n in (0, 1, 1200)] == ["0 votes", "1 vote", "1,200 votes"]
