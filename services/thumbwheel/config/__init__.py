@@ -1,1 +1,1 @@
-"""One frozen configuration object a process: `settings.py` has the fields, `load.py` where values come from."""
+"""One frozen configuration a process: `sections/` has the fields, `settings.py` the whole, `load.py` the sources."""

@@ -20,7 +20,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from thumbwheel.config.settings import Settings, Unit, expanded
+from thumbwheel.config.paths import expanded
+from thumbwheel.config.settings import Settings
+from thumbwheel.config.units import Unit
 from thumbwheel.errors import InvalidConfig
 
 FILE_NAME = "thumbwheel.toml"

@@ -9,7 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from thumbwheel.config.load import DEFAULT, Loaded, allowed, describe, load_settings, walk
-from thumbwheel.config.settings import Settings, Unit
+from thumbwheel.config.settings import Settings
+from thumbwheel.config.units import Unit
 from thumbwheel.errors import InvalidConfig
 
 

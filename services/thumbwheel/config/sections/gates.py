@@ -1,0 +1,31 @@
+"""What a candidate must show."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from thumbwheel.config.paths import OptionalPath
+from thumbwheel.config.sections.section import Section
+from thumbwheel.config.units import Fraction, Nats, Ratio, Votes
+
+
+class Gates(Section):
+    """What a candidate must show before users meet it."""
+
+    max_rater_share: Fraction = Field(0.2, description="Largest share of training votes by one rater.")
+    min_reward_auc: Fraction = Field(0.6, description="`generate`: least held-out AUC of the reward model.")
+    max_reward_ece: Fraction = Field(0.15, description="`generate`: largest calibration error of the reward model.")
+    max_kl: Nats = Field(3.0, gt=0, le=100, description="`generate`: most KL to the champion, nats a reply.")
+    min_win_rate: Fraction = Field(0.5, description="`generate`: the win rate's lower bound must lie above this.")
+    max_perplexity_ratio: Ratio = Field(
+        1.05, gt=1.0, le=10, description="`generate`: most growth of perplexity on text worth keeping."
+    )
+    min_effective_samples: Votes = Field(
+        100, ge=1, description="`classify`: least effective sample size of the off-policy estimate."
+    )
+    max_weight_share: Fraction = Field(
+        0.1, description="`classify`: largest share of the off-policy estimate's weight on one vote."
+    )
+    max_latency_ratio: Ratio = Field(1.5, ge=1.0, le=100, description="Candidate's median latency over the champion's.")
+    blocked_words: OptionalPath = Field(None, description="File of blocked words, one a line; empty: the small list.")
+    confidence: Ratio = Field(0.95, gt=0.5, lt=1.0, description="Confidence of every interval.")

@@ -1,0 +1,25 @@
+"""Reward model and PPO."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from thumbwheel.config.sections.section import Section
+from thumbwheel.config.units import Count, Nats, Ratio
+
+
+class Learn(Section):
+    """Reward model and PPO. The defaults are the ones the benchmarks were run with."""
+
+    seed: Count = Field(0, ge=0, le=2**31 - 1, description="Seed of a run; recorded in its folder.")
+    threads: Count = Field(1, ge=1, le=256, description="Threads for torch in a run.")
+    niceness: Count = Field(10, ge=0, le=19, description="How far a run steps back for the service (nice).")
+    ppo_iterations: Count = Field(20, ge=1, le=10_000, description="`generate`: rollout-and-update rounds.")
+    ppo_batch: Count = Field(128, ge=8, le=65_536, description="`generate`: episodes a round.")
+    kl_target: Nats = Field(
+        2.0, gt=0, le=50, description="`generate`: KL to the reference that beta aims at, nats a reply."
+    )
+    liked_weight: Ratio = Field(
+        0.3, ge=0, le=10, description="`generate`: weight of holding replies with a thumb up likely, beside PPO's loss."
+    )
+    classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes.")

@@ -1,0 +1,30 @@
+"""When runs start by themselves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import Field, field_validator
+
+from thumbwheel.config.sections.section import Section
+from thumbwheel.config.units import Seconds, Votes
+
+
+class Schedule(Section):
+    """When a run starts by itself. With both empty, runs start only when asked for."""
+
+    cron: str = Field("", description="Cron expression of five fields, UTC, for example `0 3 * * *`; empty: none.")
+    min_new_votes: Votes = Field(0, ge=0, description="Start when this many new thumbs are in; 0: not by votes.")
+    check_s: Seconds = Field(2.0, gt=0, le=3600, description="Seconds between looks at the schedule.")
+
+    @field_validator("cron")
+    @classmethod
+    def _cron_expression(cls, cron: str) -> str:
+        from cronsim import CronSim, CronSimError  # only where there is an expression to check
+
+        try:
+            if cron and (len(cron.split()) != 5 or not CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC))):
+                raise CronSimError
+        except CronSimError as error:
+            raise ValueError("must be a cron expression of five fields, for example `0 3 * * *`") from error
+        return cron
