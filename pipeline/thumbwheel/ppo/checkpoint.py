@@ -1,4 +1,4 @@
-"""A learner's state on disk, so that a killed run goes on where it stopped. Safetensors and JSON, never pickle."""
+"""The training state on disk, so that a killed run goes on where it stopped. Safetensors and JSON, never pickle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from thumbwheel.durable import sync
 from thumbwheel.errors import DamagedArtifact
-from thumbwheel.ppo.learner import Learner
+from thumbwheel.ppo.training_state import TrainingState
 
 _TENSORS = "learner.safetensors"
 _FACTS = "learner.json"
@@ -27,13 +27,13 @@ class Checkpoint:
         """`folder` need not exist."""
         self._folder = folder
 
-    def save(self, learner: Learner, history: list[Mapping[str, float]]) -> None:
+    def save(self, state: TrainingState, history: list[Mapping[str, float]]) -> None:
         """Write the state after the last iteration of `history`."""
         fresh = self._folder.with_name(self._folder.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        save_file(_tensors(learner), fresh / _TENSORS)
-        facts = {"beta": learner.kl.beta, "history": [dict(metrics) for metrics in history]}
+        save_file(_tensors(state), fresh / _TENSORS)
+        facts = {"beta": state.kl.beta, "history": [dict(metrics) for metrics in history]}
         (fresh / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
         for path in (*fresh.iterdir(), fresh):
             sync(path)
@@ -44,8 +44,8 @@ class Checkpoint:
         fresh.rename(self._folder)
         shutil.rmtree(old, ignore_errors=True)
 
-    def restore(self, learner: Learner) -> list[Mapping[str, float]]:
-        """Put the saved state into `learner`, and return its history; empty when nothing was saved.
+    def restore(self, state: TrainingState) -> list[Mapping[str, float]]:
+        """Put what was saved into `state`, and return its history; empty when nothing was saved.
 
         Raises:
             DamagedArtifact: what was saved can not be read.
@@ -54,9 +54,9 @@ class Checkpoint:
         if folder is None:
             return []
         try:
-            _restore_tensors(learner, load_file(folder / _TENSORS))
+            _restore_tensors(state, load_file(folder / _TENSORS))
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            learner.kl.beta = float(facts["beta"])
+            state.kl.beta = float(facts["beta"])
             return list(facts["history"])
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise DamagedArtifact(f"{folder.name}: not a readable checkpoint: remove it to begin again") from error
@@ -67,22 +67,22 @@ class Checkpoint:
         return next((folder for folder in candidates if folder.exists()), None)
 
 
-def _tensors(learner: Learner) -> dict[str, Tensor]:
+def _tensors(state: TrainingState) -> dict[str, Tensor]:
     """Name every tensor: parameters by their place in the optimiser, Adam's moments beside them."""
-    parameters = learner.optimizer.param_groups[0]["params"]
+    parameters = state.optimizer.param_groups[0]["params"]
     named = {f"parameter.{i}": p.detach().clone() for i, p in enumerate(parameters)}
     for i, parameter in enumerate(parameters):
-        for name, value in learner.optimizer.state.get(parameter, {}).items():
+        for name, value in state.optimizer.state.get(parameter, {}).items():
             named[f"adam.{i}.{name}"] = value.clone()
     return named
 
 
 @torch.no_grad()
-def _restore_tensors(learner: Learner, named: Mapping[str, Tensor]) -> None:
-    for i, parameter in enumerate(learner.optimizer.param_groups[0]["params"]):
+def _restore_tensors(state: TrainingState, named: Mapping[str, Tensor]) -> None:
+    for i, parameter in enumerate(state.optimizer.param_groups[0]["params"]):
         parameter.copy_(named[f"parameter.{i}"])
     for name, value in named.items():
         kind, index, *field = name.split(".", 2)
         if kind == "adam":
-            parameter = learner.optimizer.param_groups[0]["params"][int(index)]
-            learner.optimizer.state[parameter][field[0]] = value
+            parameter = state.optimizer.param_groups[0]["params"][int(index)]
+            state.optimizer.state[parameter][field[0]] = value

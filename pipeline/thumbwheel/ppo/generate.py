@@ -22,11 +22,11 @@ from thumbwheel.policy.prompt import end_token_id
 from thumbwheel.ppo.advantages import generalised_advantages, whiten
 from thumbwheel.ppo.checkpoint import Checkpoint
 from thumbwheel.ppo.generate_settings import PpoSettings
-from thumbwheel.ppo.learner import Learner, new_learner, set_learning_rate
 from thumbwheel.ppo.liked import add_liked_gradient, draw_liked
 from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, squared_drift
 from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.ppo.sequences import TokenIds, forward_tokens, of_like_length, pack_right
+from thumbwheel.ppo.training_state import TrainingState, initial_state, set_learning_rate
 from thumbwheel.reward.rated_reply import RatedReply
 
 Metrics = Mapping[str, float]
@@ -100,26 +100,26 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
     if len(prompts) < settings.least_prompts:
         raise NotEnoughData(f"{len(prompts)} prompts, it takes {settings.least_prompts}: collect more requests")
     reference = load_causal(champion)
-    learner = new_learner(load_causal(champion), settings)
+    state = initial_state(load_causal(champion), settings)
     saved = Checkpoint(checkpoint) if checkpoint else None
-    history = saved.restore(learner) if saved else []
+    history = saved.restore(state) if saved else []
     for iteration in range(len(history), settings.iterations):
-        set_learning_rate(learner, iteration, settings)
-        rollouts, facts = collect(learner, reference, scorer, prompts, seed, iteration, settings)
-        steps = update(learner, rollouts, liked, f"{seed} {iteration}", settings)
-        learner.kl.update(facts["objective/kl"], settings.episodes)
+        set_learning_rate(state, iteration, settings)
+        rollouts, facts = collect(state, reference, scorer, prompts, seed, iteration, settings)
+        steps = update(state, rollouts, liked, f"{seed} {iteration}", settings)
+        state.kl.update(facts["objective/kl"], settings.episodes)
         history.append({**facts, **steps, "episode": float((iteration + 1) * settings.episodes)})
         if progress:
             progress(iteration + 1, history[-1])
         if saved and (iteration + 1) % settings.checkpoint_every == 0:
-            saved.save(learner, history)
-    save_causal(learner.policy, out)
+            saved.save(state, history)
+    save_causal(state.policy, out)
     return Improvement(out, tuple(history))
 
 
 @torch.no_grad()
 def collect(
-    learner: Learner,
+    state: TrainingState,
     reference: CausalPolicy,
     scorer: Scorer,
     prompts: Sequence[TokenIds],
@@ -133,21 +133,21 @@ def collect(
     it was sampled at, a prompt's at 1. The score is paid at the last real token; every token pays
     beta (log pi - log pi_ref).
     """
-    model = learner.policy.model
+    model = state.policy.model
     rng = Random(f"prompts {seed} {iteration}")
     asked = [prompts[i] for i in _draw(len(prompts), settings.episodes, rng)]
     generator = torch.Generator().manual_seed(rng.getrandbits(63))
-    end_id = end_token_id(learner.policy.tokenizer)
+    end_id = end_token_id(state.policy.tokenizer)
     sampling = Sampling(end_id, settings.temperature, settings.max_new_tokens)
     replies = sample_replies(model, asked, sampling, generator)
-    old = _remember(model, learner.value_head, asked, replies, settings.temperature)
+    old = _remember(model, state.value_head, asked, replies, settings.temperature)
     anchor = _remember(reference.model, None, asked, replies, settings.temperature)
     mask_BR, logprobs_BR, values_BR = old.mask_BR, old.logprobs_BR, old.values_BR
     penalty_BR = kl_k1(logprobs_BR, anchor.logprobs_BR) * mask_BR
     finished_B = torch.tensor([reply[-1] == end_id for reply in replies])
     scores_B = torch.tensor(list(scorer(asked, replies)))
     paid_B = torch.where(finished_B, scores_B, scores_B.clamp(max=_CEILING_UNFINISHED) - settings.unfinished_penalty)
-    rewards_BR = token_rewards(paid_B, penalty_BR, mask_BR, learner.kl.beta)
+    rewards_BR = token_rewards(paid_B, penalty_BR, mask_BR, state.kl.beta)
     advantages_BR, returns_BR = generalised_advantages(rewards_BR, values_BR, mask_BR, settings.gamma, settings.lam)
     rollouts = Rollouts(
         asked,
@@ -166,8 +166,8 @@ def collect(
         "objective/entropy": float(-logprobs_BR.sum(-1).mean()),
         "val/eos_share": float(finished_B.float().mean()),
         "val/reply_tokens": float(mask_BR.sum(-1).float().mean()),
-        "beta": learner.kl.beta,
-        "lr": float(learner.optimizer.param_groups[0]["lr"]),
+        "beta": state.kl.beta,
+        "lr": float(state.optimizer.param_groups[0]["lr"]),
     }
 
 
@@ -179,7 +179,7 @@ def token_rewards(scores_B: Tensor, penalty_BR: Tensor, mask_BR: Tensor, beta: f
 
 
 def update(
-    learner: Learner, rollouts: Rollouts, liked: Sequence[RatedReply], seed: str, settings: PpoSettings
+    state: TrainingState, rollouts: Rollouts, liked: Sequence[RatedReply], seed: str, settings: PpoSettings
 ) -> dict[str, float]:
     """Take `epochs` passes over the rollouts in minibatches; stop early when an epoch moved too far.
 
@@ -195,7 +195,7 @@ def update(
         starts = range(0, len(order), settings.minibatch)
         epoch = [
             step(
-                learner,
+                state,
                 rollouts,
                 order[at : at + settings.minibatch],
                 draw_liked(liked, settings.liked_rows, rng_liked),
@@ -211,32 +211,32 @@ def update(
 
 
 def step(
-    learner: Learner, rollouts: Rollouts, rows: Sequence[int], liked: Sequence[RatedReply], settings: PpoSettings
+    state: TrainingState, rollouts: Rollouts, rows: Sequence[int], liked: Sequence[RatedReply], settings: PpoSettings
 ) -> dict[str, float]:
     """Take one optimiser step on some rows of the rollouts, and on liked replies where there are any.
 
     The rows run in groups of like length; every mean is over the tokens of all rows, so the groups add up to it.
     """
     counts = int(rollouts.mask_BR[list(rows)].sum()), sum(len(rollouts.reference_prompts[i]) for i in rows)
-    learner.optimizer.zero_grad()
+    state.optimizer.zero_grad()
     groups = of_like_length(rows, rollouts.prompts, rollouts.replies, _ROWS)
-    parts = [_add_gradient(learner, rollouts, group, counts, settings) for group in groups]
+    parts = [_add_gradient(state, rollouts, group, counts, settings) for group in groups]
     facts = {name: sum(part[name] for part in parts) for name in parts[0]}
     if liked:
         weight = settings.liked_weight
-        facts["loss/liked"] = add_liked_gradient(learner.policy.model, liked, weight, _ROWS)
-    nn.utils.clip_grad_norm_(learner.optimizer.param_groups[0]["params"], settings.max_gradient_norm)
-    learner.optimizer.step()
+        facts["loss/liked"] = add_liked_gradient(state.policy.model, liked, weight, _ROWS)
+    nn.utils.clip_grad_norm_(state.optimizer.param_groups[0]["params"], settings.max_gradient_norm)
+    state.optimizer.step()
     return facts
 
 
 def _add_gradient(
-    learner: Learner, rollouts: Rollouts, rows: Sequence[int], counts: tuple[int, int], settings: PpoSettings
+    state: TrainingState, rollouts: Rollouts, rows: Sequence[int], counts: tuple[int, int], settings: PpoSettings
 ) -> dict[str, float]:
     """Add the gradient of some rows' share in the losses; `counts`: reply and prompt tokens of the whole step."""
     index, reply_count = torch.tensor(rows), torch.tensor(counts[0])
     batch = pack_right([rollouts.prompts[i] for i in rows], [rollouts.replies[i] for i in rows])
-    outputs = forward_tokens(learner.policy.model, batch, settings.temperature)
+    outputs = forward_tokens(state.policy.model, batch, settings.temperature)
     mask_BR = rollouts.mask_BR[index]
     everything_N = torch.ones_like(outputs.reply_logprobs_N, dtype=torch.bool)
     policy = clipped_policy_loss(
@@ -248,7 +248,7 @@ def _add_gradient(
         reply_count,
     )
     value = clipped_value_loss(
-        learner.value_head(outputs.hidden_ND).squeeze(-1),
+        state.value_head(outputs.hidden_ND).squeeze(-1),
         rollouts.values_BR[index][mask_BR],
         rollouts.returns_BR[index][mask_BR],
         everything_N,

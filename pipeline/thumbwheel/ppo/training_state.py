@@ -13,7 +13,7 @@ from thumbwheel.ppo.kl import AdaptiveKl
 
 
 @dataclass(slots=True, eq=False)
-class Learner:
+class TrainingState:
     """The policy, its value head, their optimiser, the KL controller."""
 
     policy: CausalPolicy
@@ -22,17 +22,19 @@ class Learner:
     kl: AdaptiveKl
 
 
-def new_learner(policy: CausalPolicy, settings: PpoSettings) -> Learner:
-    """Return a learner at the start: value head zero, Adam with the eps of the recipe."""
+def initial_state(policy: CausalPolicy, settings: PpoSettings) -> TrainingState:
+    """Return the state at the start: value head zero, Adam with the eps of the recipe."""
     value_head = nn.Linear(int(policy.model.config.hidden_size), 1)
     nn.init.zeros_(value_head.weight)
     nn.init.zeros_(value_head.bias)
     parameters = [*policy.model.parameters(), *value_head.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate, eps=1e-5)
-    return Learner(policy, value_head, optimizer, AdaptiveKl(settings.beta, settings.kl_target, settings.kl_horizon))
+    return TrainingState(
+        policy, value_head, optimizer, AdaptiveKl(settings.beta, settings.kl_target, settings.kl_horizon)
+    )
 
 
-def set_learning_rate(learner: Learner, iteration: int, settings: PpoSettings) -> None:
+def set_learning_rate(state: TrainingState, iteration: int, settings: PpoSettings) -> None:
     """Let the rate fall evenly from the first iteration to `final_rate_share` in the last."""
     done = iteration / max(1, settings.iterations - 1)
-    learner.optimizer.param_groups[0]["lr"] = settings.learning_rate * (1 - (1 - settings.final_rate_share) * done)
+    state.optimizer.param_groups[0]["lr"] = settings.learning_rate * (1 - (1 - settings.final_rate_share) * done)
