@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from thumbwheel.bus.port import NewRecord
 from thumbwheel.errors import LogUnavailable
 from thumbwheel.inference.servicer import SERVICE
+from thumbwheel.inference.token_sampler import PlanProcessor
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
 from thumbwheel.records import PolicyKind
@@ -182,18 +183,19 @@ async def test_calls_still_running_after_the_drain_are_cut_off_and_freed(serve: 
 
 
 @pytest.mark.usefixtures("chat")
-async def test_an_engine_whose_thread_died_is_replaced(serve: Any) -> None:
+async def test_an_engine_whose_thread_died_is_replaced(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("secret inner text")
+
     async with serve(serve={"reconcile_s": 60}, **LONG) as service:
         engine = engine_of(service)
         call = service.stub.Generate(long_request())
         await until(lambda: engine.computing == 1)
-
-        def fail(*_: Any) -> bool:
-            raise RuntimeError("secret inner text")
-
-        engine._manager.batch_processor.update_batch = fail
-        with pytest.raises(grpc.aio.AioRpcError) as failed:
-            await call
+        with monkeypatch.context() as broken:
+            # It runs in the batching thread, at every token.
+            broken.setattr(PlanProcessor, "__call__", fail)
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await call
         assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
         assert "secret" not in (failed.value.details() or "")
         await until(lambda: not engine.healthy)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from transformers.generation.continuous_batching.requests import RequestStatus
+from transformers.generation.continuous_batching.requests import GenerationOutput, RequestStatus
 
 from thumbwheel.inference.engine import Progress
-from thumbwheel.inference.generate_engine import _Request
+from thumbwheel.inference.generated_request import GeneratedRequest
 from thumbwheel.inference.sampling import Finish, Sampling
 
 REST_S = 0.05
@@ -20,13 +18,21 @@ REST_S = 0.05
 class LettersEngine:
     """What a request needs of its engine; token 0 is "a"."""
 
-    in_flight = 1
+    @property
+    def in_flight(self) -> int:
+        return 1
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return self.decode_piece(token_ids).strip()
 
     def decode_piece(self, token_ids: Sequence[int]) -> str:
         return "".join(chr(ord("a") + one) for one in token_ids)
 
     def finish_of(self, token_ids: Sequence[int]) -> Finish:
         return Finish.LENGTH
+
+    def stop_early(self, request_id: str) -> None:
+        raise AssertionError(f"{request_id} has no stop string")
 
 
 class Clock:
@@ -46,19 +52,13 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def output(count: int, finished: bool = False) -> Any:
+def output(count: int, finished: bool = False) -> GenerationOutput:
     status = RequestStatus.FINISHED if finished else RequestStatus.DECODING
-    return SimpleNamespace(
-        status=status,
-        is_finished=lambda: finished,
-        generated_tokens=list(range(count)),
-        logprobs=[-1.0] * count,
-    )
+    return GenerationOutput("s", generated_tokens=list(range(count)), logprobs=[-1.0] * count, status=status)
 
 
-def streamed(candidates: int) -> tuple[_Request, asyncio.Task[None], list[Progress]]:
-    engine: Any = LettersEngine()
-    request = _Request(engine, candidates, Sampling(), stream=True, rest_s=REST_S)
+def streamed(candidates: int) -> tuple[GeneratedRequest, asyncio.Task[None], list[Progress]]:
+    request = GeneratedRequest(LettersEngine(), candidates, Sampling(), stream=True, rest_s=REST_S)
     request.ids = {index: f"s{index}" for index in range(candidates)}
     pieces: list[Progress] = []
 
