@@ -14,13 +14,12 @@ from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.port import RecordAppender
 from thumbwheel.feedback import validate
 from thumbwheel.feedback.corrections import Corrections
-from thumbwheel.feedback.limits import RaterLimits
-from thumbwheel.feedback.raters import Raters
-from thumbwheel.feedback.tokens import TokenClaims, TokenSigner
+from thumbwheel.feedback.tokens import TokenClaims
 from thumbwheel.feedback.v1 import feedback_pb2 as pb
 from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceServicer
+from thumbwheel.feedback.voters import Voters
 from thumbwheel.feedback.votes import VoteLookup
-from thumbwheel.records import Feedback, FeedbackKind, Retraction, is_anonymous
+from thumbwheel.records import Feedback, FeedbackKind, Retraction
 from thumbwheel.telemetry.metrics import FeedbackMetrics
 
 _Context = ServicerContext[Any, Any]
@@ -42,57 +41,6 @@ class Clock(Protocol):
 
     def now_us(self) -> int:
         """Return microseconds since the epoch, later than any returned before."""
-
-
-class Voters:
-    """Who may vote: tokens, pseudonyms and the pace of each rater."""
-
-    def __init__(self, tokens: TokenSigner, raters: Raters, limits: RaterLimits, anonymous: RaterLimits) -> None:
-        """Judge by these; `anonymous` is the pace of those without a user id.
-
-        They are as many as there are answers, so they have a memory of their own and push nobody else out of
-        `limits`. One bucket for all of them would let one who floods silence the others; what he sends weighs
-        little, because learning counts all of them as one rater.
-        """
-        self._tokens = tokens
-        self._raters = raters
-        self._limits = limits
-        self._anonymous = anonymous
-
-    def admit(self, response_id: str, token: str, user_id: str, now_us: int) -> tuple[str, TokenClaims]:
-        """Return the rater of an answer and what the token claims. Raises TokenMissing, TokenRefused, Overloaded."""
-        rater = self._raters.rater(user_id, response_id)
-        claims = self._tokens.verify(token, response_id, rater, now_us)
-        self._take(rater)
-        return rater, claims
-
-    def admit_ranking(self, ranking: pb.Ranking, user_id: str, now_us: int) -> tuple[str, str, TokenClaims]:
-        """Return the candidate under which the ranking is kept, its rater, and what its token claims.
-
-        That is the candidate of smallest id, whatever the order, so that ranking again replaces the ranking.
-        Raises what `admit` raises, and InvalidInput when the candidates are not all of one request.
-        """
-        claims = [self._verify(index, one, user_id, now_us) for index, one in enumerate(ranking.best_first)]
-        stranger = next((index for index, claim in enumerate(claims) if claim.request != claims[0].request), None)
-        if stranger is not None:
-            raise errors.InvalidInput(
-                f"ranking.best_first[{stranger}].response_id",
-                "is a candidate of another request than the first; rank candidates of one request",
-            )
-        holder = min(candidate.response_id for candidate in ranking.best_first)
-        rater = self._raters.rater(user_id, holder)
-        self._take(rater)
-        return holder, rater, claims[0]
-
-    def _take(self, rater: str) -> None:
-        (self._anonymous if is_anonymous(rater) else self._limits).take(rater)
-
-    def _verify(self, index: int, candidate: pb.RankedCandidate, user_id: str, now_us: int) -> TokenClaims:
-        rater = self._raters.rater(user_id, candidate.response_id)
-        try:
-            return self._tokens.verify(candidate.feedback_token, candidate.response_id, rater, now_us)
-        except (errors.TokenMissing, errors.TokenRefused) as error:
-            raise type(error)(f"ranking.best_first[{index}].{error}") from error
 
 
 class FeedbackServicer(FeedbackServiceServicer):

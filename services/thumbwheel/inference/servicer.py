@@ -5,33 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from grpc.aio import ServicerContext
 from structlog.contextvars import bind_contextvars
 
 from thumbwheel.config.settings import Classify, Generate
-from thumbwheel.errors import DeadlineMissed, InvalidInput, Overloaded, UnknownPolicy
-from thumbwheel.inference.engine import ClassifyEngine, EngineLimits, GenerateEngine, Labelled, Progress
+from thumbwheel.errors import DeadlineMissed, Overloaded, UnknownPolicy
+from thumbwheel.inference.engine import ClassifyEngine, EngineLimits, Labelled
+from thumbwheel.inference.generate_task import GenerateTask
 from thumbwheel.inference.request_log import Origin, RequestLog, new_id
-from thumbwheel.inference.sampling import Finish, Sampling
 from thumbwheel.inference.swap import PolicyInfo, ServedPolicies
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.v1 import inference_pb2_grpc
 from thumbwheel.inference.validate import Asker, ClassifyQuery, GenerateQuery, check_classify, check_generate
-from thumbwheel.records import ClassifyAnswer, GenerateAnswer, LoggedResponse, PolicyKind
+from thumbwheel.records import ClassifyAnswer, PolicyKind
 from thumbwheel.telemetry.metrics import QueueMetrics
 
 # version "00", trace id, parent id and flags, joined by "-"
 _TRACE_PARENT_CHARS = 55
 SERVICE = "thumbwheel.inference.v1.InferenceService"
 
-_FINISH = {
-    Finish.STOP: pb.FINISH_REASON_STOP,
-    Finish.LENGTH: pb.FINISH_REASON_LENGTH,
-    Finish.STOP_STRING: pb.FINISH_REASON_STOP_STRING,
-}
 _KIND = {
     PolicyKind.GENERATE: pb.POLICY_KIND_GENERATE,
     PolicyKind.CLASSIFY: pb.POLICY_KIND_CLASSIFY,
@@ -93,14 +87,14 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
 
     async def _generated(self, query: GenerateQuery, context: _Context) -> pb.GenerateResponse:
         with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
-            task = _GenerateTask(self._request_log, origin, query)
+            task = GenerateTask(self._request_log, origin, query)
             self._count_tokens(origin, await self._counted("generate", task.run(None)))
             stamps = await task.log()
         return pb.GenerateResponse(candidates=[task.candidate(i, stamp) for i, stamp in enumerate(stamps)])
 
     async def _streamed(self, query: GenerateQuery, context: _Context) -> None:
         with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
-            task = _GenerateTask(self._request_log, origin, query)
+            task = GenerateTask(self._request_log, origin, query)
             self._count_tokens(origin, await self._counted("generate", task.run(context)))
 
     async def _classified(self, query: ClassifyQuery, context: _Context) -> pb.ClassifyResponse:
@@ -156,87 +150,6 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         )
 
 
-class _GenerateTask:
-    """One generate request on its way: candidates, their ids, and what becomes of them."""
-
-    def __init__(self, request_log: RequestLog, origin: Origin, query: GenerateQuery) -> None:
-        self._request_log = request_log
-        self._origin = origin
-        self._query = query
-        self._engine = cast(GenerateEngine, origin.served.engine)
-        self._sampling = _within(query.sampling, self._engine.limits)
-        self._prompt_ids = self._engine.encode(query.messages)
-        self._ids = [new_id() for _ in range(query.candidates)]
-        self._begun: set[int] = set()
-        self._answers: dict[int, LoggedResponse] = {}
-
-    async def run(self, out: _Context | None) -> int:
-        """Draw the candidates; with `out`, write messages as text is made and each candidate's end once logged.
-
-        Returns how many tokens were drawn.
-        """
-        tokens = 0
-        async with self._engine.generate(
-            self._prompt_ids, self._sampling, self._query.candidates, stream=out is not None
-        ) as progress:
-            async for step in progress:
-                if step.finished is not None:
-                    tokens += len(step.finished.token_ids)
-                    self._answers[step.candidate] = self._answer(step)
-                if out is not None:
-                    await out.write(await self._message(step))
-        return tokens
-
-    async def log(self) -> list[pb.Stamp]:
-        """Make all candidates durable at once; their stamps in order."""
-        return await self._request_log.log(self._origin, [self._answers[i] for i in range(self._query.candidates)])
-
-    def candidate(self, index: int, stamp: pb.Stamp) -> pb.Candidate:
-        """One candidate of a unary answer."""
-        answer = self._answers[index].answer
-        assert isinstance(answer, GenerateAnswer)
-        return pb.Candidate(
-            stamp=stamp,
-            text=answer.text,
-            finish_reason=_FINISH[Finish(answer.finish_reason)],
-            prompt_tokens=len(answer.prompt_token_ids),
-            completion_tokens=len(answer.token_ids),
-        )
-
-    async def _message(self, step: Progress) -> pb.StreamGenerateResponse:
-        message = pb.StreamGenerateResponse(candidate=step.candidate, text_delta=step.delta)
-        if step.finished is not None:
-            [stamp] = await self._request_log.log(self._origin, [self._answers[step.candidate]])
-            message.stamp.CopyFrom(stamp)
-            message.finish_reason = _FINISH[step.finished.finish]
-            message.prompt_tokens = len(self._prompt_ids)
-            message.completion_tokens = len(step.finished.token_ids)
-        elif step.candidate not in self._begun:
-            message.stamp.CopyFrom(self._request_log.preliminary_stamp(self._origin, self._ids[step.candidate]))
-        self._begun.add(step.candidate)
-        return message
-
-    def _answer(self, step: Progress) -> LoggedResponse:
-        done = step.finished
-        assert done is not None
-        answer = GenerateAnswer(
-            messages=self._query.messages,
-            text=done.text,
-            prompt_token_ids=tuple(self._prompt_ids),
-            token_ids=done.token_ids,
-            logprobs=done.logprobs,
-            temperature=self._sampling.temperature,
-            top_p=self._sampling.top_p,
-            top_k=self._sampling.top_k,
-            max_new_tokens=self._sampling.max_new_tokens,
-            finish_reason=done.finish.value,
-            candidate=step.candidate,
-            candidates=self._query.candidates,
-        )
-        not_learnable = self._sampling.not_learnable(done.finish)
-        return self._request_log.response(self._origin, self._ids[step.candidate], answer, not_learnable)
-
-
 async def _within_deadline(context: _Context, work: Awaitable[_T]) -> _T:
     """Stop the work when the caller's deadline passes. Raises DeadlineMissed."""
     # The stubs leave out that without a deadline there is no time remaining.
@@ -256,18 +169,6 @@ def _trace_parent(context: _Context) -> str:
         if key == "traceparent" and isinstance(value, str) and len(value) == _TRACE_PARENT_CHARS:
             return value
     return ""
-
-
-def _within(sampling: Sampling, limits: EngineLimits) -> Sampling:
-    """Hold the length asked for against this version's limit; the default shrinks to it."""
-    if sampling.max_new_tokens <= limits.max_new_tokens:
-        return sampling
-    if sampling.asked_length:
-        raise InvalidInput(
-            "sampling.max_new_tokens",
-            f"must lie in 1..{limits.max_new_tokens} for this policy, got {sampling.max_new_tokens}",
-        )
-    return replace(sampling, max_new_tokens=limits.max_new_tokens)
 
 
 def _classify_answer(query: ClassifyQuery, labelled: Labelled, limits: EngineLimits) -> ClassifyAnswer:

@@ -26,10 +26,11 @@ from thumbwheel.feedback.keys import Keys, TokenKey
 from thumbwheel.feedback.limits import RaterLimits
 from thumbwheel.feedback.progress import IngestProgress
 from thumbwheel.feedback.raters import Raters
-from thumbwheel.feedback.servicer import FeedbackServicer, Voters
+from thumbwheel.feedback.servicer import FeedbackServicer
 from thumbwheel.feedback.tokens import TokenSigner
 from thumbwheel.feedback.v1 import feedback_pb2 as pb
 from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceStub, add_FeedbackServiceServicer_to_server
+from thumbwheel.feedback.voters import Voters
 from thumbwheel.feedback.votes import IngestedVotes
 from thumbwheel.hosts.local import LocalHost, Registration
 from thumbwheel.ingest.worker import CONSUMER, IngestWorker

@@ -21,8 +21,9 @@ from thumbwheel.feedback.clock import ServerClock
 from thumbwheel.feedback.corrections import Corrections
 from thumbwheel.feedback.limits import RaterLimits
 from thumbwheel.feedback.progress import IngestProgress
-from thumbwheel.feedback.servicer import FeedbackServicer, Voters
+from thumbwheel.feedback.servicer import FeedbackServicer
 from thumbwheel.feedback.v1 import feedback_pb2 as pb
+from thumbwheel.feedback.voters import Voters
 from thumbwheel.feedback.votes import IngestedVotes
 from thumbwheel.ingest.worker import CONSUMER
 

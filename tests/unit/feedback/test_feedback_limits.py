@@ -11,8 +11,8 @@ from thumbwheel.feedback.clock import ServerClock
 from thumbwheel.feedback.keys import Keys, TokenKey
 from thumbwheel.feedback.limits import RaterLimits
 from thumbwheel.feedback.raters import Raters
-from thumbwheel.feedback.servicer import Voters
 from thumbwheel.feedback.tokens import TokenSigner
+from thumbwheel.feedback.voters import Voters
 
 
 class Time:
