@@ -20,6 +20,7 @@ from thumbwheel.ppo.baselines import best_of_n, supervise_on_thumbs_up
 from thumbwheel.ppo.generate import improve_generate
 from thumbwheel.ppo.generate_settings import PpoSettings
 from thumbwheel.ppo.liked import liked_replies
+from thumbwheel.ppo.metrics import Metrics
 from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.pretrain.corpus import Chat
 from thumbwheel.pretrain.generate import train_first_policy
@@ -104,7 +105,7 @@ class Trial:
             liked=pleased,
             settings=self.settings,
             checkpoint=self.work / "checkpoint",
-            progress=lambda done, facts: self._tell(done, facts),
+            round_done=self._tell,
         )
         clock.append(time.process_time())
         supervise_on_thumbs_up(
@@ -200,7 +201,6 @@ class Trial:
         generator = torch.Generator().manual_seed(self.seed * 100 + salt)
         return sample_replies(model, prompts, self._sampling(policy), generator)
 
-    def _tell(self, done: int, facts: object) -> None:
-        assert isinstance(facts, dict)
+    def _tell(self, done: int, total: int, facts: Metrics) -> None:
         line = " ".join(f"{name} {facts[name]:.3f}" for name in ("objective/scores", "objective/kl", "beta"))
-        print(f"  seed {self.seed} iteration {done}/{self.settings.iterations}: {line}", flush=True)
+        print(f"  seed {self.seed} iteration {done}/{total}: {line}", flush=True)

@@ -29,7 +29,8 @@ from thumbwheel.policy.classify import Classifier, load_classifier, served_proba
 from thumbwheel.ppo.classify_votes import ClassifyVote, VoteColumns, vote_columns
 from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
 from thumbwheel.ppo.losses import clipped_policy_loss
-from thumbwheel.ppo.vote_training import EpochDone, Metrics, VoteLoss, VoteTrainer, VoteTrainingSettings
+from thumbwheel.ppo.metrics import Metrics, RoundDone
+from thumbwheel.ppo.vote_training import VoteLoss, VoteTrainer, VoteTrainingSettings
 from thumbwheel.pretrain.classify import read_seed_labels, save_classifier
 
 # Texts scored together where no gradient is needed.
@@ -69,7 +70,7 @@ def improve_classify(
     candidate: Path,
     checkpoint: Path,
     settings: ClassifyPpoSettings | None = None,
-    epoch_done: EpochDone = lambda epoch, epochs, figures: None,
+    round_done: RoundDone = lambda done, total, metrics: None,
 ) -> ClassifyImprovement:
     """Update the classifier in `champion` on `votes` and save it in `candidate`, seed labels handed on.
 
@@ -86,7 +87,7 @@ def improve_classify(
     loss = ppo_vote_loss(columns, proximal_N, settings)
     trainer = VoteTrainer(classifier, texts, seeds, loss, settings.training)
     saved = EpochCheckpoint(checkpoint, job_fingerprint(champion, votes, settings))
-    history = trainer.train(saved, epoch_done)
+    history = trainer.train(saved, round_done)
     save_classifier(classifier, seeds, candidate)
     saved.clear()
     return ClassifyImprovement(

@@ -14,7 +14,8 @@ from thumbwheel.policy.classify import load_classifier
 from thumbwheel.ppo.classify import job_fingerprint
 from thumbwheel.ppo.classify_votes import ClassifyVote
 from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
-from thumbwheel.ppo.vote_training import EpochDone, Metrics, VoteTrainer, VoteTrainingSettings
+from thumbwheel.ppo.metrics import Metrics, RoundDone
+from thumbwheel.ppo.vote_training import VoteTrainer, VoteTrainingSettings
 from thumbwheel.pretrain.classify import read_seed_labels, save_classifier
 
 
@@ -24,7 +25,7 @@ def supervise_on_thumbs_up(
     candidate: Path,
     checkpoint: Path,
     settings: VoteTrainingSettings | None = None,
-    epoch_done: EpochDone = lambda epoch, epochs, figures: None,
+    round_done: RoundDone = lambda done, total, metrics: None,
 ) -> list[dict[str, float]]:
     """Train the classifier in `champion` on the labels users liked, as if they were right; save it in `candidate`.
 
@@ -42,7 +43,7 @@ def supervise_on_thumbs_up(
         return functional.cross_entropy(logits_BK, labels_N[rows_B]), {}
 
     saved = EpochCheckpoint(checkpoint, job_fingerprint(champion, liked, settings))
-    history = VoteTrainer(classifier, [vote.text for vote in liked], seeds, loss, settings).train(saved, epoch_done)
+    history = VoteTrainer(classifier, [vote.text for vote in liked], seeds, loss, settings).train(saved, round_done)
     save_classifier(classifier, seeds, candidate)
     saved.clear()
     return history

@@ -6,7 +6,7 @@ The recipe follows Huang et al. 2024, "The N+ implementation details of RLHF wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -24,13 +24,11 @@ from thumbwheel.ppo.checkpoint import Checkpoint
 from thumbwheel.ppo.generate_settings import PpoSettings
 from thumbwheel.ppo.liked import add_liked_gradient, draw_liked
 from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, squared_drift
+from thumbwheel.ppo.metrics import Metrics, RoundDone
 from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.ppo.sequences import TokenIds, forward_tokens, of_like_length, pack_right
 from thumbwheel.ppo.training_state import TrainingState, initial_state, set_learning_rate
 from thumbwheel.reward.rated_reply import RatedReply
-
-Metrics = Mapping[str, float]
-Progress = Callable[[int, Metrics], None]
 
 # Rows run together; what matters for speed is that they are of like length.
 _ROWS = 16
@@ -83,7 +81,7 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
     liked: Sequence[RatedReply] = (),
     settings: PpoSettings | None = None,
     checkpoint: Path | None = None,
-    progress: Progress | None = None,
+    round_done: RoundDone = lambda done, total, metrics: None,
 ) -> Improvement:
     """Improve the policy in folder `champion` on logged `prompts`, and save the candidate to `out`.
 
@@ -109,8 +107,7 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
         steps = update(state, rollouts, liked, f"{seed} {iteration}", settings)
         state.kl.update(facts["objective/kl"], settings.episodes)
         history.append({**facts, **steps, "episode": float((iteration + 1) * settings.episodes)})
-        if progress:
-            progress(iteration + 1, history[-1])
+        round_done(iteration + 1, settings.iterations, history[-1])
         if saved and (iteration + 1) % settings.checkpoint_every == 0:
             saved.save(state, history)
     save_causal(state.policy, out)

@@ -10,7 +10,7 @@ Shape suffixes: B votes of a minibatch, K labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from statistics import fmean
@@ -22,15 +22,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from thumbwheel.policy.classify import Classifier
 from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
+from thumbwheel.ppo.metrics import Metrics, RoundDone
 from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.pretrain.minibatches import length_bucketed
 from thumbwheel.pretrain.token_dropout import hide_tokens
 
-Metrics = Mapping[str, float]
 VoteLoss = Callable[[Tensor, Tensor], tuple[Tensor, Metrics]]
 """(logits_BK, indices_B of the votes) -> the loss, and figures to report."""
-EpochDone = Callable[[int, int, Metrics], None]
-"""Called with (epoch, epochs, the epoch's mean figures)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class VoteTrainer:
     settings: VoteTrainingSettings
     _tokens: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
 
-    def train(self, checkpoint: EpochCheckpoint, epoch_done: EpochDone) -> list[dict[str, float]]:
+    def train(self, checkpoint: EpochCheckpoint, round_done: RoundDone) -> list[dict[str, float]]:
         """Update the classifier in place, dropout on, and return every epoch's figures; goes on from a checkpoint.
 
         The classifier must be as the job first found it: the checkpoint's weights replace its own.
@@ -76,7 +74,7 @@ class VoteTrainer:
         for epoch in range(len(history), settings.epochs):
             history.append(self._epoch(epoch, optimizer))
             checkpoint.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": history})
-            epoch_done(epoch + 1, settings.epochs, history[-1])
+            round_done(epoch + 1, settings.epochs, history[-1])
         model.eval()
         return history
 

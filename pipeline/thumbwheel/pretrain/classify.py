@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -27,12 +27,11 @@ from thumbwheel.policy.classify import Classifier
 from thumbwheel.pretrain.classify_tokenizer import train_classify_tokenizer
 from thumbwheel.pretrain.corpus import LabelledText, read_labelled
 from thumbwheel.pretrain.minibatches import length_bucketed
+from thumbwheel.pretrain.step_done import StepDone
 from thumbwheel.pretrain.token_dropout import hide_tokens
 from thumbwheel.pretrain.word_vectors import token_vectors
 
 SEED_LABELS_FILE: Final = "seed_labels.jsonl"
-
-EpochDone = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +65,11 @@ def pretrain_classify(
     rows: Sequence[LabelledText],
     folder: Path,
     recipe: ClassifyRecipe | None = None,
-    epoch_done: EpochDone = lambda epoch, epochs, loss: None,
+    step_done: StepDone = lambda epoch, epochs, loss: None,
 ) -> tuple[LabelledText, ...]:
     """Train a first classifier on `rows`, save it in `folder`, and return the labelled texts it has seen.
 
-    The same rows, recipe and number of threads give the same files. `epoch_done(epoch, epochs, loss)` is called
+    The same rows, recipe and number of threads give the same files. `step_done(epoch, epochs, loss)` is called
     after each pass, the loss in nats. Raises InvalidData when there are fewer than two labels.
     """
     recipe = recipe or ClassifyRecipe()
@@ -81,7 +80,7 @@ def pretrain_classify(
         torch.manual_seed(recipe.seed)
         classifier = _new_classifier(labels, tokenizer, recipe)
         _place_vectors(classifier, [row.text for row in rows], recipe)
-        _fit(classifier, seeds, recipe, epoch_done)
+        _fit(classifier, seeds, recipe, step_done)
     classifier.model.eval()
     save_classifier(classifier, seeds, folder)
     return seeds
@@ -163,7 +162,7 @@ def _place_vectors(classifier: Classifier, texts: Sequence[str], recipe: Classif
         embeddings_VD[told_V] = vectors_VD[told_V] / vectors_VD[told_V].std()
 
 
-def _fit(classifier: Classifier, seeds: Sequence[LabelledText], recipe: ClassifyRecipe, epoch_done: EpochDone) -> None:
+def _fit(classifier: Classifier, seeds: Sequence[LabelledText], recipe: ClassifyRecipe, step_done: StepDone) -> None:
     model, epochs = classifier.model, recipe.epochs(len(seeds))
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
     updates = epochs * math.ceil(len(seeds) / recipe.batch_size)
@@ -179,7 +178,7 @@ def _fit(classifier: Classifier, seeds: Sequence[LabelledText], recipe: Classify
             optimizer.step()
             schedule.step()
             losses.append(float(loss.detach()))
-        epoch_done(epoch + 1, epochs, sum(losses) / len(losses))
+        step_done(epoch + 1, epochs, sum(losses) / len(losses))
 
 
 def _warm_up_then_decay(step: int, updates: int) -> float:

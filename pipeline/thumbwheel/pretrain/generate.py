@@ -6,7 +6,7 @@ Shapes: B rows, T tokens, V vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -20,9 +20,8 @@ from thumbwheel.errors import InvalidData
 from thumbwheel.policy.loading import CausalPolicy, save_causal
 from thumbwheel.policy.prompt import encode_prompt, encode_reply
 from thumbwheel.pretrain.corpus import Chat
+from thumbwheel.pretrain.step_done import StepDone
 from thumbwheel.pretrain.tokenizer import train_tokenizer
-
-Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +60,11 @@ def train_first_policy(
     folder: Path,
     seed: int,
     settings: FirstPolicySettings | None = None,
-    progress: Progress | None = None,
+    step_done: StepDone = lambda step, steps, loss: None,
 ) -> None:
     """Train on chats, or on plain text (one message of role `""` each), and save to `folder`.
 
-    The same chats, seed and settings give the same weights. `progress` is told (step, steps, loss).
+    The same chats, seed and settings give the same weights. `step_done` is told (step, steps, loss).
 
     Raises:
         InvalidData: chats and plain text are mixed, or there is nothing to learn from.
@@ -76,7 +75,7 @@ def train_first_policy(
     tokenizer = train_tokenizer(texts, settings.vocabulary, settings.max_tokens, chat=_is_chat(chats))
     examples = [_example(tokenizer, chat, settings) for chat in chats]
     model = build_model(tokenizer, settings)
-    _train(model, examples, Random(seed), settings, progress)
+    _train(model, examples, Random(seed), settings, step_done)
     save_causal(CausalPolicy(model.eval(), tokenizer), folder)
 
 
@@ -127,7 +126,7 @@ def _train(
     examples: Sequence[_Example],
     rng: Random,
     settings: FirstPolicySettings,
-    progress: Progress | None,
+    step_done: StepDone,
 ) -> None:
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
@@ -142,8 +141,7 @@ def _train(
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        if progress:
-            progress(step + 1, settings.steps, loss.item())
+        step_done(step + 1, settings.steps, loss.item())
 
 
 def _rate(step: int, settings: FirstPolicySettings) -> float:

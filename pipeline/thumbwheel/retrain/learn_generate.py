@@ -84,7 +84,7 @@ class GenerateLearner:
             liked=liked_replies(rated_replies(job.snapshot.rows(Split.TRAIN))),
             settings=settings,
             checkpoint=job.folder.checkpoint,
-            progress=lambda done, figures: job.tell(done, settings.iterations, figures),
+            round_done=job.tell,
         )
         hand_on(job.champion, job.folder.candidate)
         save_history(job.folder, done.history)

@@ -30,7 +30,7 @@ _TAIL_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class StepProgress:
     """How far a step is: `done` of `total` units of work (0 of 0: it has just begun), and its latest figures."""
 
     step: RunStep
@@ -129,17 +129,17 @@ class RunFolder:
 
     def tell(self, step: RunStep, done: int, total: int, figures: Mapping[str, float] | None = None) -> None:
         """Append a line of progress."""
-        line = asdict(Progress(step, done, total, time.time_ns() // 1000, dict(figures or {})))
+        line = asdict(StepProgress(step, done, total, time.time_ns() // 1000, dict(figures or {})))
         with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def progress(self) -> Progress | None:
+    def progress(self) -> StepProgress | None:
         """The last line of progress that is whole; None before the first."""
         lines = _tail(self.path / "progress.jsonl").split("\n")[:-1]
         if not lines:
             return None
         record = json.loads(lines[-1])
-        return Progress(**{**record, "step": RunStep(record["step"])})
+        return StepProgress(**{**record, "step": RunStep(record["step"])})
 
     @property
     def _attempts(self) -> Path:

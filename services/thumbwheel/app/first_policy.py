@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
 from thumbwheel.errors import InvalidInput
+from thumbwheel.pretrain.step_done import StepDone
 from thumbwheel.records import Channel, Manifest, PolicyKind
 from thumbwheel.registry.port import NewVersion, Registry
 from thumbwheel.registry.sql import demand_name
-
-Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +27,8 @@ class Source:
     seed: int = 0
 
 
-def init_policy(registry: Registry, name: str, source: Source, actor: str, progress: Progress) -> Manifest:
-    """Make the first version of policy `name` and its champion; `progress(step, steps, loss)` is told the way.
+def init_policy(registry: Registry, name: str, source: Source, actor: str, step_done: StepDone) -> Manifest:
+    """Make the first version of policy `name` and its champion; `step_done(step, steps, loss)` is told the way.
 
     Raises:
         InvalidInput: the source is not usable, or the policy exists already.
@@ -43,7 +41,7 @@ def init_policy(registry: Registry, name: str, source: Source, actor: str, progr
         raise InvalidInput("data", "give either a data file to train from, or an existing model")
     with tempfile.TemporaryDirectory(prefix="thumbwheel-init-") as scratch:
         folder = Path(scratch) / "version"
-        base = _train(source, folder, progress) if source.data else _take(source, folder)
+        base = _train(source, folder, step_done) if source.data else _take(source, folder)
         if source.worth_keeping:
             _add_worth_keeping(source.worth_keeping, folder)
         manifest = registry.publish(NewVersion(name, source.kind, base=base), folder)
@@ -51,7 +49,7 @@ def init_policy(registry: Registry, name: str, source: Source, actor: str, progr
     return manifest
 
 
-def _train(source: Source, folder: Path, progress: Progress) -> str:
+def _train(source: Source, folder: Path, step_done: StepDone) -> str:
     assert source.data is not None
     from thumbwheel.pretrain.corpus import read_chats, read_labelled
 
@@ -60,11 +58,11 @@ def _train(source: Source, folder: Path, progress: Progress) -> str:
             from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
 
             recipe = ClassifyRecipe(labels_per_class=source.labels_per_class, seed=source.seed)
-            pretrain_classify(read_labelled(source.data), folder, recipe, progress)
+            pretrain_classify(read_labelled(source.data), folder, recipe, step_done)
         case PolicyKind.GENERATE:
             from thumbwheel.pretrain.generate import train_first_policy
 
-            train_first_policy(read_chats(source.data), folder, source.seed, progress=progress)
+            train_first_policy(read_chats(source.data), folder, source.seed, step_done=step_done)
         case PolicyKind.TAG:
             raise InvalidInput("kind", "a first policy of kind tag can not be trained; use classify or generate")
         case _:

@@ -16,7 +16,8 @@ from thumbwheel.cli.versions import actor
 from thumbwheel.records import PolicyKind
 
 if TYPE_CHECKING:
-    from thumbwheel.app.first_policy import Progress, Source
+    from thumbwheel.app.first_policy import Source
+    from thumbwheel.pretrain.step_done import StepDone
     from thumbwheel.records import Manifest
 
 
@@ -81,18 +82,18 @@ def _init(context: Context, name: str, source: Source) -> Manifest:
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what concerns the user is said as one error
     shown = _told_as_json() if context.json else _shown_as_bar(name)
-    with closing(open_registry(context.settings)) as registry, shown as progress:
-        return init_policy(registry, name, source, actor(), progress)
+    with closing(open_registry(context.settings)) as registry, shown as step_done:
+        return init_policy(registry, name, source, actor(), step_done)
 
 
 @contextmanager
-def _told_as_json() -> Iterator[Progress]:
+def _told_as_json() -> Iterator[StepDone]:
     """One object a step on standard error, for whoever started us."""
     yield lambda step, steps, loss: click.echo(json.dumps({"step": step, "steps": steps, "loss": loss}), err=True)
 
 
 @contextmanager
-def _shown_as_bar(name: str) -> Iterator[Progress]:
+def _shown_as_bar(name: str) -> Iterator[StepDone]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

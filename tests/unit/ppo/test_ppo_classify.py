@@ -21,7 +21,8 @@ from thumbwheel.ppo.classify import (
 from thumbwheel.ppo.classify_baseline import supervise_on_thumbs_up
 from thumbwheel.ppo.classify_votes import ClassifyVote, vote_columns
 from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
-from thumbwheel.ppo.vote_training import EpochDone, VoteTrainingSettings
+from thumbwheel.ppo.metrics import RoundDone
+from thumbwheel.ppo.vote_training import VoteTrainingSettings
 from thumbwheel.pretrain.classify import SEED_LABELS_FILE, ClassifyRecipe, pretrain_classify
 from thumbwheel.pretrain.corpus import LabelledText
 
@@ -178,13 +179,13 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-def _killed_after(last: int, seen: list[int]) -> EpochDone:
-    def epoch_done(epoch: int, epochs: int, figures: Mapping[str, float]) -> None:
+def _killed_after(last: int, seen: list[int]) -> RoundDone:
+    def round_done(epoch: int, epochs: int, figures: Mapping[str, float]) -> None:
         seen.append(epoch)
         if epoch == last:
             raise Killed
 
-    return epoch_done
+    return round_done
 
 
 def test_a_killed_job_resumes_to_the_same_weights(champion: Path, votes: list[ClassifyVote], tmp_path: Path) -> None:

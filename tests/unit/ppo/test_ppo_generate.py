@@ -13,8 +13,9 @@ from thumbwheel.errors import DamagedArtifact, NotEnoughData
 from thumbwheel.policy.loading import load_causal, save_causal
 from thumbwheel.policy.scoring import score_replies
 from thumbwheel.ppo.baselines import best_of_n, supervise_on_thumbs_up
-from thumbwheel.ppo.generate import Improvement, Metrics, improve_generate
+from thumbwheel.ppo.generate import Improvement, improve_generate
 from thumbwheel.ppo.generate_settings import PpoSettings
+from thumbwheel.ppo.metrics import Metrics
 from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.reward.rated_reply import RatedReply
 
@@ -52,7 +53,7 @@ def improve(champion: Path, out: str, **changes: object) -> Improvement:
     told: list[Metrics] = []
     stop = changes.pop("stop", None)
 
-    def progress(done: int, metrics: Metrics) -> None:
+    def round_done(done: int, total: int, metrics: Metrics) -> None:
         told.append(metrics)
         if done == stop:
             raise Killed
@@ -69,7 +70,7 @@ def improve(champion: Path, out: str, **changes: object) -> Improvement:
         liked=liked,
         settings=settings,
         checkpoint=state,
-        progress=progress,
+        round_done=round_done,
     )
 
 
