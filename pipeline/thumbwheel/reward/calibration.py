@@ -1,11 +1,19 @@
-"""How far to believe predicted probabilities: area under the ROC curve, expected calibration error."""
+"""How far to believe predicted probabilities: area under the ROC curve, expected calibration error, reliability.
+
+Shape suffixes: N votes. Bins hold equally many votes, so that a model which predicts in a narrow range can not hide in
+one of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+BINS: Final = 10
 
 
 def roc_auc(scores: Sequence[float], positives: Sequence[bool]) -> float:
@@ -18,28 +26,29 @@ def roc_auc(scores: Sequence[float], positives: Sequence[bool]) -> float:
     n_negative = len(is_positive) - n_positive
     if not n_positive or not n_negative:
         return float("nan")
-    ranks = _mean_ranks(np.asarray(scores, dtype=np.float64))
+    ranks = stats.rankdata(np.asarray(scores, dtype=np.float64))
     return float((ranks[is_positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
-def expected_calibration_error(probabilities: Sequence[float], positives: Sequence[bool], bins: int = 10) -> float:
-    """Return the mean distance between predicted and observed rate over equally filled bins, in [0, 1].
+def expected_calibration_error(
+    positives_N: ArrayLike, probabilities_N: ArrayLike, axis: int = -1
+) -> NDArray[np.float64]:
+    """Return the mean distance between predicted and observed rate, along `axis`, in [0, 1].
 
-    Naeini et al. 2015, "Obtaining well calibrated probabilities using Bayesian binning", with equal-mass bins.
+    ECE = sum over bins b of n_b / N |mean(positive in b) - mean(probability in b)| (Naeini et al. 2015, "Obtaining well
+    calibrated probabilities using Bayesian binning"), with bins of equal count as in Nguyen and O'Connor 2015.
     """
-    predicted = np.asarray(probabilities, dtype=np.float64)
-    observed = np.asarray(positives, dtype=np.float64)[np.argsort(predicted, kind="stable")]
-    predicted = np.sort(predicted)
-    gaps = [
-        len(p) * abs(p.mean() - o.mean())
-        for p, o in zip(np.array_split(predicted, bins), np.array_split(observed, bins), strict=True)
-        if len(p)
-    ]
-    return float(sum(gaps) / len(predicted))
+    probabilities_N = np.asarray(probabilities_N, dtype=np.float64)
+    order = np.argsort(probabilities_N, axis=axis, kind="stable")
+    gaps = np.take_along_axis(np.asarray(positives_N, dtype=np.float64) - probabilities_N, order, axis=axis)
+    totals = [np.abs(part.sum(axis=axis)) for part in np.array_split(gaps, BINS, axis=axis)]
+    return np.asarray(np.sum(totals, axis=0) / gaps.shape[axis])
 
 
-def _mean_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks from 1; equal scores share the mean of their ranks."""
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return ((last - (counts - 1) / 2)[inverse]).astype(np.float64)
+def reliability(
+    positives_N: NDArray[np.float64], probabilities_N: NDArray[np.float64]
+) -> list[tuple[float, float, int]]:
+    """For each bin: mean probability, share of positives, votes. The points of a calibration plot."""
+    order = np.argsort(probabilities_N, kind="stable")
+    bins = [rows for rows in np.array_split(order, BINS) if len(rows)]
+    return [(float(probabilities_N[rows].mean()), float(positives_N[rows].mean()), len(rows)) for rows in bins]

@@ -81,7 +81,7 @@ def measure(model: RewardModel, rows: Sequence[RatedReply]) -> RewardQuality:
     return RewardQuality(
         votes=len(rows),
         auc=roc_auc(probabilities, ups),
-        calibration_error=expected_calibration_error(probabilities, ups),
+        calibration_error=float(expected_calibration_error(ups, probabilities)),
         length_correlation=float(torch.corrcoef(pair)[0, 1]) if known else 0.0,
     )
 

@@ -10,7 +10,8 @@ import pytest
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes
 from thumbwheel.gates.reward_auc import RewardAuc
-from thumbwheel.gates.reward_calibration import RewardCalibration, calibration_error, reliability
+from thumbwheel.gates.reward_calibration import RewardCalibration
+from thumbwheel.reward.calibration import expected_calibration_error, roc_auc
 
 
 def _with(good: GenerateEvidence, thumbs_up: np.ndarray, probabilities: np.ndarray) -> GenerateEvidence:
@@ -97,16 +98,11 @@ def test_probabilities_beyond_1_fail(good: GenerateEvidence, limits: Gates) -> N
     assert "range from 0 to 1" in found.sentence
 
 
-def test_calibration_error_counted_by_hand() -> None:
-    # 10 bins of 10 votes: 5 predict .2 and see 4 of 10 up; 5 predict .8 and see 7 of 10
-    up = np.concatenate([np.tile([1.0] * 4 + [0.0] * 6, 5), np.tile([1.0] * 7 + [0.0] * 3, 5)])
-    found = calibration_error(up, np.repeat([0.2, 0.8], 50), 0.95)
-    assert found.value == pytest.approx(0.5 * 0.2 + 0.5 * 0.1)
-
-
-def test_reliability_points_are_bins_of_equal_count() -> None:
-    probabilities = np.arange(100) / 100
-    points = reliability((probabilities > 0.495).astype(float), probabilities)
-    assert [count for _, _, count in points] == [10] * 10
-    assert points[0][:2] == pytest.approx((0.045, 0.0))
-    assert points[9][:2] == pytest.approx((0.945, 1.0))
+def test_the_gates_measure_what_fitting_recorded(good: GenerateEvidence, limits: Gates) -> None:
+    rng = np.random.default_rng(5)
+    probabilities = rng.integers(1, 20, 300) / 20  # with ties
+    up = rng.random(300) < probabilities
+    evidence = _with(good, up.astype(float), probabilities)
+    assert RewardAuc().check(evidence, limits).value == pytest.approx(roc_auc(list(probabilities), list(up)), abs=1e-12)
+    error = float(expected_calibration_error(up, probabilities))
+    assert RewardCalibration().check(evidence, limits).value == error

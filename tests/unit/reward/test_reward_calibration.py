@@ -4,9 +4,10 @@ import math
 from itertools import product
 from random import Random
 
+import numpy as np
 import pytest
 
-from thumbwheel.reward.calibration import expected_calibration_error, roc_auc
+from thumbwheel.reward.calibration import expected_calibration_error, reliability, roc_auc
 
 
 def test_auc_is_the_share_of_pairs_in_order() -> None:
@@ -23,10 +24,31 @@ def test_auc_of_one_class_is_unknown() -> None:
     assert math.isnan(roc_auc([0.1, 0.2], [True, True]))
 
 
-def test_calibration_error_by_hand() -> None:
-    # two bins of two: predicted .1 and .8 on average, observed 0 and .5
-    assert expected_calibration_error([0.9, 0.1, 0.7, 0.1], [True, False, False, False], bins=2) == pytest.approx(0.2)
+def test_calibration_error_counted_by_hand() -> None:
+    # 10 bins of 10 votes: 5 predict .2 and see 4 of 10 up; 5 predict .8 and see 7 of 10
+    up = np.concatenate([np.tile([1.0] * 4 + [0.0] * 6, 5), np.tile([1.0] * 7 + [0.0] * 3, 5)])
+    found = expected_calibration_error(up, np.repeat([0.2, 0.8], 50))
+    assert found == pytest.approx(0.5 * 0.2 + 0.5 * 0.1)
+
+
+def test_with_fewer_votes_than_bins_each_is_its_own() -> None:
+    assert expected_calibration_error([True, False, False, False], [0.9, 0.1, 0.7, 0.1]) == pytest.approx(0.25)
+
+
+def test_calibration_error_of_resamples_is_that_of_each() -> None:
+    rng = np.random.default_rng(0)
+    up, probabilities = rng.random((3, 57)) < 0.6, rng.random((3, 57))
+    alone = [float(expected_calibration_error(*columns)) for columns in zip(up, probabilities, strict=True)]
+    assert expected_calibration_error(up, probabilities).tolist() == pytest.approx(alone)
 
 
 def test_perfect_predictions_have_no_error() -> None:
-    assert expected_calibration_error([0.0, 1.0, 1.0], [False, True, True]) == 0.0
+    assert expected_calibration_error([False, True, True], [0.0, 1.0, 1.0]) == 0.0
+
+
+def test_reliability_points_are_bins_of_equal_count() -> None:
+    probabilities = np.arange(100) / 100
+    points = reliability((probabilities > 0.495).astype(float), probabilities)
+    assert [count for _, _, count in points] == [10] * 10
+    assert points[0][:2] == pytest.approx((0.045, 0.0))
+    assert points[9][:2] == pytest.approx((0.945, 1.0))

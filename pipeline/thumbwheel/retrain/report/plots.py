@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from thumbwheel.gates.reward_calibration import reliability
 from thumbwheel.ope.intervals import wilson
 from thumbwheel.retrain.report.data import Curve, RewardModelFit
+from thumbwheel.reward.calibration import reliability
 
 INK = "#334155"
 FAINT = "#cbd5e1"
