@@ -24,7 +24,7 @@ from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.freeze import freeze
 from thumbwheel.gates.judge import judge
 from thumbwheel.policy.classify import likeliest_labels, load_classifier, sample_labels
-from thumbwheel.ppo.classify_baseline import supervise_on_thumbs_up
+from thumbwheel.ppo.classify_baseline import supervise_classify
 from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
 from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.records import (
@@ -55,7 +55,7 @@ def _ppo(job: Job) -> None:
 
 def _thumbs_up(job: Job) -> None:
     votes, training = training_votes(job), ppo_settings(job).training
-    supervise_on_thumbs_up(job.champion, votes, job.folder.candidate, job.folder.checkpoint, training)
+    supervise_classify(job.champion, votes, job.folder.candidate, job.folder.checkpoint, training)
 
 
 METHODS: Mapping[str, Callable[[Job], None]] = {"ppo": _ppo, "thumbs-up": _thumbs_up}

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.policy.prompt import decode_reply, encode_prompt, encode_reply, end_token_id
 from thumbwheel.policy.scoring import perplexity, score_replies
-from thumbwheel.ppo.baselines import best_of_n, supervise_on_thumbs_up
+from thumbwheel.ppo.baselines import best_of_n, supervise_generate
 from thumbwheel.ppo.generate import improve_generate
 from thumbwheel.ppo.generate_settings import PpoSettings
 from thumbwheel.ppo.liked import liked_replies
@@ -108,7 +108,7 @@ class Trial:
             round_done=self._tell,
         )
         clock.append(time.process_time())
-        supervise_on_thumbs_up(
+        supervise_generate(
             self.work / "first",
             [row.prompt_ids for row in pleased],
             [row.reply_ids for row in pleased],

@@ -31,7 +31,7 @@ class SupervisionSettings:
     learning_rate: float = 3e-4
 
 
-def supervise_on_thumbs_up(
+def supervise_generate(
     champion: Path,
     prompts: Sequence[TokenIds],
     replies: Sequence[TokenIds],

@@ -19,7 +19,7 @@ from thumbwheel.ppo.vote_training import VoteTrainer, VoteTrainingSettings
 from thumbwheel.pretrain.classify import read_seed_labels, save_classifier
 
 
-def supervise_on_thumbs_up(
+def supervise_classify(
     champion: Path,
     votes: Sequence[ClassifyVote],
     candidate: Path,

@@ -18,7 +18,7 @@ from thumbwheel.ppo.classify import (
     improve_classify,
     ppo_vote_loss,
 )
-from thumbwheel.ppo.classify_baseline import supervise_on_thumbs_up
+from thumbwheel.ppo.classify_baseline import supervise_classify
 from thumbwheel.ppo.classify_votes import ClassifyVote, vote_columns
 from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
 from thumbwheel.ppo.metrics import RoundDone
@@ -269,8 +269,8 @@ def test_the_thumbs_up_baseline_learns_and_reads_no_thumbs_down(
     champion: Path, votes: list[ClassifyVote], tmp_path: Path
 ) -> None:
     liked = [vote for vote in votes if vote.thumb_up]
-    supervise_on_thumbs_up(champion, votes, tmp_path / "a", tmp_path / "ckpt", QUICK.training)
-    supervise_on_thumbs_up(champion, liked, tmp_path / "b", tmp_path / "ckpt", QUICK.training)
+    supervise_classify(champion, votes, tmp_path / "a", tmp_path / "ckpt", QUICK.training)
+    supervise_classify(champion, liked, tmp_path / "b", tmp_path / "ckpt", QUICK.training)
     assert _accuracy(tmp_path / "a") > _accuracy(champion)
     assert _weights(tmp_path / "a") == _weights(tmp_path / "b")
 
@@ -280,7 +280,7 @@ def test_no_votes_and_no_thumbs_up_say_so(champion: Path, tmp_path: Path) -> Non
         improve_classify(champion, [], tmp_path / "v2", tmp_path / "ckpt")
     down = ClassifyVote("x", 0, (0.4, 0.3, 0.3), thumb_up=False)
     with pytest.raises(NotEnoughData, match="no thumb is up"):
-        supervise_on_thumbs_up(champion, [down], tmp_path / "v2", tmp_path / "ckpt")
+        supervise_classify(champion, [down], tmp_path / "v2", tmp_path / "ckpt")
 
 
 @pytest.mark.parametrize(

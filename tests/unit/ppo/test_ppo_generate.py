@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from thumbwheel.errors import DamagedArtifact, NotEnoughData
 from thumbwheel.policy.loading import load_causal, save_causal
 from thumbwheel.policy.scoring import score_replies
-from thumbwheel.ppo.baselines import best_of_n, supervise_on_thumbs_up
+from thumbwheel.ppo.baselines import best_of_n, supervise_generate
 from thumbwheel.ppo.generate import Improvement, improve_generate
 from thumbwheel.ppo.generate_settings import PpoSettings
 from thumbwheel.ppo.metrics import Metrics
@@ -159,7 +159,7 @@ def test_liked_replies_stay_likelier_than_without(champion: Path) -> None:
 
 def test_supervision_makes_the_liked_replies_likelier(champion: Path) -> None:
     replies = [[170, 171, 2]] * len(PROMPTS)
-    supervise_on_thumbs_up(champion, PROMPTS, replies, champion.parent / "tuned", 0)
+    supervise_generate(champion, PROMPTS, replies, champion.parent / "tuned", 0)
     scores = {
         folder: sum(map(sum, score_replies(load_causal(champion.parent / folder).model, PROMPTS, replies)))
         for folder in ("champion", "tuned")
