@@ -104,7 +104,7 @@ class Trial:
             seed=self.seed,
             liked=pleased,
             settings=self.settings,
-            checkpoint=self.work / "checkpoint",
+            checkpoint=self.work / "checkpoint.safetensors",
             round_done=self._tell,
         )
         clock.append(time.process_time())

@@ -1,88 +1,82 @@
-"""The training state on disk, so that a killed run goes on where it stopped. Safetensors and JSON, never pickle."""
+"""Where an update stood when it was killed, so that it can go on to the same result. Safetensors, never pickle.
+
+One file: tensors, and in its header the facts as JSON. It lives in the run's folder and never becomes a version. A
+half-written one is never seen, since it is renamed into place after it is on disk.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
-from thumbwheel.durable import sync
-from thumbwheel.errors import DamagedArtifact
-from thumbwheel.ppo.training_state import TrainingState
-
-_TENSORS = "learner.safetensors"
-_FACTS = "learner.json"
+from thumbwheel.durable import whole
 
 
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One folder that holds the newest state; it is replaced as a whole, so it is never half written."""
+    """The newest state of the update that `job` names, in the file `path`. Other inputs are another job."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` need not exist."""
-        self._folder = folder
+    path: Path
+    job: str = ""
 
-    def save(self, state: TrainingState, history: list[Mapping[str, float]]) -> None:
-        """Write the state after the last iteration of `history`."""
-        fresh = self._folder.with_name(self._folder.name + ".new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        save_file(_tensors(state), fresh / _TENSORS)
-        facts = {"beta": state.kl.beta, "history": [dict(metrics) for metrics in history]}
-        (fresh / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-        for path in (*fresh.iterdir(), fresh):
-            sync(path)
-        old = self._folder.with_name(self._folder.name + ".old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self._folder.exists():
-            self._folder.rename(old)
-        fresh.rename(self._folder)
-        shutil.rmtree(old, ignore_errors=True)
+    def save(self, optimizer: torch.optim.Optimizer, facts: Mapping[str, Any]) -> None:
+        """Replace what was saved by the optimiser's parameters and moments, and `facts`, which JSON can hold."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        header = {"job": self.job, "facts": json.dumps(facts)}
+        with whole(self.path) as partial:
+            save_file(_tensors(optimizer), partial, header)
 
-    def restore(self, state: TrainingState) -> list[Mapping[str, float]]:
-        """Put what was saved into `state`, and return its history; empty when nothing was saved.
+    def restore(self, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+        """Put parameters and moments back in place and return the facts; None where there is nothing to go on from.
 
-        Raises:
-            DamagedArtifact: what was saved can not be read.
+        That is: nothing was saved, or by another job, or it can not be read. Then the optimiser stays as it is.
         """
-        folder = self._newest()
-        if folder is None:
-            return []
         try:
-            _restore_tensors(state, load_file(folder / _TENSORS))
-            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            state.kl.beta = float(facts["beta"])
-            return list(facts["history"])
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise DamagedArtifact(f"{folder.name}: not a readable checkpoint: remove it to begin again") from error
+            with safe_open(self.path, "pt") as file:
+                header = file.metadata()
+                named = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it has no iterator
+        except (OSError, SafetensorError):
+            return None
+        if header["job"] != self.job:
+            return None
+        facts: dict[str, Any] = json.loads(header["facts"])
+        _put_back(optimizer, named)
+        return facts
 
-    def _newest(self) -> Path | None:
-        """The folder itself, or its predecessor when a kill came between the two renames."""
-        candidates = (self._folder, self._folder.with_name(self._folder.name + ".old"))
-        return next((folder for folder in candidates if folder.exists()), None)
+    def clear(self) -> None:
+        """Forget what was saved: the job is done."""
+        self.path.unlink(missing_ok=True)
 
 
-def _tensors(state: TrainingState) -> dict[str, Tensor]:
-    """Name every tensor: parameters by their place in the optimiser, Adam's moments beside them."""
-    parameters = state.optimizer.param_groups[0]["params"]
-    named = {f"parameter.{i}": p.detach().clone() for i, p in enumerate(parameters)}
-    for i, parameter in enumerate(parameters):
-        for name, value in state.optimizer.state.get(parameter, {}).items():
-            named[f"adam.{i}.{name}"] = value.clone()
+def _tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Name every tensor: parameters by their place in the optimiser's only group, its moments beside them."""
+    named = {f"parameter.{i}": parameter.detach() for i, parameter in enumerate(_parameters(optimizer))}
+    for i, moments in optimizer.state_dict()["state"].items():
+        named |= {f"moment.{i}.{name}": value for name, value in moments.items()}
     return named
 
 
 @torch.no_grad()
-def _restore_tensors(state: TrainingState, named: Mapping[str, Tensor]) -> None:
-    for i, parameter in enumerate(state.optimizer.param_groups[0]["params"]):
-        parameter.copy_(named[f"parameter.{i}"])
+def _put_back(optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> None:
+    moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
     for name, value in named.items():
-        kind, index, *field = name.split(".", 2)
-        if kind == "adam":
-            parameter = state.optimizer.param_groups[0]["params"][int(index)]
-            state.optimizer.state[parameter][field[0]] = value
+        kind, index, *moment = name.split(".", 2)
+        if kind == "parameter":
+            _parameters(optimizer)[int(index)].copy_(value)
+        else:
+            moments[int(index)][moment[0]] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": dict(moments)})
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    parameters: list[Tensor] = optimizer.param_groups[0]["params"]
+    return parameters

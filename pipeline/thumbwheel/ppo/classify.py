@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from thumbwheel.policy.classify import Classifier, load_classifier, served_probabilities
+from thumbwheel.ppo.checkpoint import Checkpoint
 from thumbwheel.ppo.classify_votes import ClassifyVote, VoteColumns, vote_columns
-from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
 from thumbwheel.ppo.losses import clipped_policy_loss
 from thumbwheel.ppo.metrics import Metrics, RoundDone
 from thumbwheel.ppo.vote_training import VoteLoss, VoteTrainer, VoteTrainingSettings
@@ -86,7 +86,7 @@ def improve_classify(
     proximal_N = _log_probabilities(classifier, texts, columns.labels_N, settings.probability_floor)
     loss = ppo_vote_loss(columns, proximal_N, settings)
     trainer = VoteTrainer(classifier, texts, seeds, loss, settings.training)
-    saved = EpochCheckpoint(checkpoint, job_fingerprint(champion, votes, settings))
+    saved = Checkpoint(checkpoint, job_fingerprint(champion, votes, settings))
     history = trainer.train(saved, round_done)
     save_classifier(classifier, seeds, candidate)
     saved.clear()

@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from thumbwheel.errors import NotEnoughData
 from thumbwheel.policy.classify import load_classifier
+from thumbwheel.ppo.checkpoint import Checkpoint
 from thumbwheel.ppo.classify import job_fingerprint
 from thumbwheel.ppo.classify_votes import ClassifyVote
-from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
 from thumbwheel.ppo.metrics import Metrics, RoundDone
 from thumbwheel.ppo.vote_training import VoteTrainer, VoteTrainingSettings
 from thumbwheel.pretrain.classify import read_seed_labels, save_classifier
@@ -42,7 +42,7 @@ def supervise_classify(
     def loss(logits_BK: Tensor, rows_B: Tensor) -> tuple[Tensor, Metrics]:
         return functional.cross_entropy(logits_BK, labels_N[rows_B]), {}
 
-    saved = EpochCheckpoint(checkpoint, job_fingerprint(champion, liked, settings))
+    saved = Checkpoint(checkpoint, job_fingerprint(champion, liked, settings))
     history = VoteTrainer(classifier, [vote.text for vote in liked], seeds, loss, settings).train(saved, round_done)
     save_classifier(classifier, seeds, candidate)
     saved.clear()

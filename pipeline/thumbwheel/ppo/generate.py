@@ -92,7 +92,7 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
 
     Raises:
         NotEnoughData: fewer than `settings.least_prompts` prompts.
-        DamagedArtifact: the champion or the checkpoint can not be read.
+        DamagedArtifact: the champion can not be read.
     """
     settings = settings or PpoSettings()
     if len(prompts) < settings.least_prompts:
@@ -100,7 +100,9 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
     reference = load_causal(champion)
     state = initial_state(load_causal(champion), settings)
     saved = Checkpoint(checkpoint) if checkpoint else None
-    history = saved.restore(state) if saved else []
+    history: list[Metrics] = []
+    if saved and (before := saved.restore(state.optimizer)) is not None:
+        state.kl.beta, history = before["beta"], before["history"]
     for iteration in range(len(history), settings.iterations):
         set_learning_rate(state, iteration, settings)
         rollouts, facts = collect(state, reference, scorer, prompts, seed, iteration, settings)
@@ -109,7 +111,7 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
         history.append({**facts, **steps, "episode": float((iteration + 1) * settings.episodes)})
         round_done(iteration + 1, settings.iterations, history[-1])
         if saved and (iteration + 1) % settings.checkpoint_every == 0:
-            saved.save(state, history)
+            saved.save(state.optimizer, {"beta": state.kl.beta, "history": history})
     save_causal(state.policy, out)
     return Improvement(out, tuple(history))
 

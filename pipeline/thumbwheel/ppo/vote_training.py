@@ -21,7 +21,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from thumbwheel.policy.classify import Classifier
-from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
+from thumbwheel.ppo.checkpoint import Checkpoint
 from thumbwheel.ppo.metrics import Metrics, RoundDone
 from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.pretrain.minibatches import length_bucketed
@@ -59,7 +59,7 @@ class VoteTrainer:
     settings: VoteTrainingSettings
     _tokens: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
 
-    def train(self, checkpoint: EpochCheckpoint, round_done: RoundDone) -> list[dict[str, float]]:
+    def train(self, checkpoint: Checkpoint, round_done: RoundDone) -> list[dict[str, float]]:
         """Update the classifier in place, dropout on, and return every epoch's figures; goes on from a checkpoint.
 
         The classifier must be as the job first found it: the checkpoint's weights replace its own.
@@ -67,13 +67,11 @@ class VoteTrainer:
         model, settings = self.classifier.model, self.settings
         optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
         history: list[dict[str, float]] = []
-        if (saved := checkpoint.load()) is not None:
-            model.load_state_dict(saved["model"])
-            optimizer.load_state_dict(saved["optimizer"])
-            history = saved["history"]
+        if (facts := checkpoint.restore(optimizer)) is not None:
+            history = facts["history"]
         for epoch in range(len(history), settings.epochs):
             history.append(self._epoch(epoch, optimizer))
-            checkpoint.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": history})
+            checkpoint.save(optimizer, {"history": history})
             round_done(epoch + 1, settings.epochs, history[-1])
         model.eval()
         return history

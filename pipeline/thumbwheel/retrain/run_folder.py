@@ -16,7 +16,6 @@ worker.lock          held by the process that works here
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -63,8 +62,8 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """File or folder, as the learner likes, from which `improve` goes on."""
-        return self.improve / "checkpoint"
+        """File from which `improve` goes on."""
+        return self.improve / "checkpoint.safetensors"
 
     @property
     def history(self) -> Path:
@@ -123,8 +122,6 @@ class RunFolder:
 
     def clear_checkpoint(self) -> None:
         """Remove what `improve` no longer needs."""
-        if self.checkpoint.is_dir():
-            shutil.rmtree(self.checkpoint)
         self.checkpoint.unlink(missing_ok=True)
 
     def tell(self, step: RunStep, done: int, total: int, figures: Mapping[str, float] | None = None) -> None:

@@ -20,7 +20,6 @@ from thumbwheel.ppo.classify import (
 )
 from thumbwheel.ppo.classify_baseline import supervise_classify
 from thumbwheel.ppo.classify_votes import ClassifyVote, vote_columns
-from thumbwheel.ppo.epoch_checkpoint import EpochCheckpoint
 from thumbwheel.ppo.metrics import RoundDone
 from thumbwheel.ppo.vote_training import VoteTrainingSettings
 from thumbwheel.pretrain.classify import SEED_LABELS_FILE, ClassifyRecipe, pretrain_classify
@@ -232,17 +231,6 @@ def test_a_checkpoint_of_other_votes_is_not_gone_on_from(
         )
     again = improve_classify(champion, votes, tmp_path / "b", tmp_path / "b.ckpt", QUICK)
     assert again.history == fresh.history
-
-
-def test_a_damaged_checkpoint_is_no_checkpoint(tmp_path: Path) -> None:
-    saved = EpochCheckpoint(tmp_path / "ckpt", "job")
-    assert saved.load() is None
-    saved.save({"history": [{"loss": 0.5}], "model": {"w": torch.ones(2)}})
-    assert saved.load() is not None
-    whole = saved.path.read_bytes()
-    for size in (0, 10, len(whole) // 2):
-        saved.path.write_bytes(whole[:size])
-        assert saved.load() is None
 
 
 def test_the_seed_labels_are_handed_on(champion: Path, votes: list[ClassifyVote], tmp_path: Path) -> None:

@@ -45,12 +45,10 @@ def test_a_verdict_reads_back_with_its_gaps() -> None:
     assert math.isnan(back.gates[0].low)
 
 
-def test_a_checkpoint_is_cleared_be_it_file_or_folder(tmp_path: Path) -> None:
+def test_a_checkpoint_is_cleared_whether_it_is_there_or_not(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.clear_checkpoint()
-    folder.checkpoint.mkdir(parents=True)
-    (folder.checkpoint / "state").write_text("x")
-    folder.clear_checkpoint()
+    folder.improve.mkdir()
     folder.checkpoint.write_text("x")
     folder.clear_checkpoint()
     assert not folder.checkpoint.exists()
