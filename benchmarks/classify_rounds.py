@@ -24,7 +24,7 @@ from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.freeze import freeze
 from thumbwheel.gates.judge import judge
 from thumbwheel.policy.classify import likeliest_labels, load_classifier, sample_labels
-from thumbwheel.ppo.classify_baseline import supervise_classify
+from thumbwheel.ppo.classify.baseline import supervise_classify
 from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
 from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.records import (

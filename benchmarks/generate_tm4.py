@@ -28,7 +28,7 @@ import torch
 from generate_trial import Outcome, Question, Trial
 from record import BUILD, record
 from thumbwheel.policy.prompt import encode_prompt
-from thumbwheel.ppo.generate_settings import PpoSettings
+from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.pretrain.corpus import Chat, read_chats
 from thumbwheel.pretrain.generate import FirstPolicySettings
 from thumbwheel.pretrain.tokenizer import train_tokenizer

@@ -16,12 +16,12 @@ from transformers import PreTrainedModel
 from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.policy.prompt import decode_reply, encode_prompt, encode_reply, end_token_id
 from thumbwheel.policy.scoring import perplexity, score_replies
-from thumbwheel.ppo.baselines import best_of_n, supervise_generate
-from thumbwheel.ppo.generate import improve_generate
-from thumbwheel.ppo.generate_settings import PpoSettings
-from thumbwheel.ppo.liked import liked_replies
+from thumbwheel.ppo.generate.baselines import best_of_n, supervise_generate
+from thumbwheel.ppo.generate.improve import improve_generate
+from thumbwheel.ppo.generate.liked import liked_replies
+from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
+from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.ppo.metrics import Metrics
-from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.pretrain.corpus import Chat
 from thumbwheel.pretrain.generate import train_first_policy
 from thumbwheel.records import Message

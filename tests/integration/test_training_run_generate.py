@@ -15,7 +15,7 @@ from thumbwheel.gates.judge import GENERATE
 from thumbwheel.policy.loading import load_causal
 from thumbwheel.policy.prompt import decode_reply, encode_prompt, end_token_id
 from thumbwheel.policy.scoring import score_replies
-from thumbwheel.ppo.rollout import Sampling, sample_replies
+from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
 from thumbwheel.pretrain.corpus import Chat
 from thumbwheel.pretrain.generate import FirstPolicySettings, train_first_policy
 from thumbwheel.records import (

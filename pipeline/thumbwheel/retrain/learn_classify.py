@@ -19,9 +19,9 @@ from scipy.special import rel_entr
 from thumbwheel.dataset.voices import voice_of
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
-from thumbwheel.ppo.classify import ClassifyPpoSettings, improve_classify
-from thumbwheel.ppo.classify_votes import ClassifyVote, votes_of
-from thumbwheel.ppo.vote_training import VoteTrainingSettings
+from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
+from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
+from thumbwheel.ppo.classify.votes import ClassifyVote, votes_of
 from thumbwheel.records import Split
 from thumbwheel.retrain.latency import compare_latency
 from thumbwheel.retrain.learner import Job, Measured

@@ -15,10 +15,10 @@ from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes, Latency, T
 from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.policy.prompt import decode_reply, end_token_id
 from thumbwheel.policy.scoring import score_replies
-from thumbwheel.ppo.generate import improve_generate
-from thumbwheel.ppo.generate_settings import PpoSettings
-from thumbwheel.ppo.liked import liked_replies
-from thumbwheel.ppo.rollout import Sampling, sample_replies
+from thumbwheel.ppo.generate.improve import improve_generate
+from thumbwheel.ppo.generate.liked import liked_replies
+from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
+from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.records import GenerateAnswer, Split
 from thumbwheel.retrain.draw import draw
 from thumbwheel.retrain.latency import compare_latency

@@ -20,7 +20,7 @@ from thumbwheel.dataset.rows import SnapshotRow, from_line, to_line
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.dataset.split import NEWEST, TimeCut, split_of
 from thumbwheel.errors import AlreadyExists, DamagedArtifact, NotEnoughData
-from thumbwheel.ppo.classify_votes import votes_of as votes_of_rows
+from thumbwheel.ppo.classify.votes import votes_of as votes_of_rows
 from thumbwheel.records import (
     Channel,
     ClassifyAnswer,

@@ -13,15 +13,15 @@ import torch
 
 from thumbwheel.errors import InvalidData, NotEnoughData
 from thumbwheel.policy.classify import load_classifier, sample_labels, served_probabilities
-from thumbwheel.ppo.classify import (
+from thumbwheel.ppo.classify.baseline import supervise_classify
+from thumbwheel.ppo.classify.improve import (
     ClassifyPpoSettings,
     improve_classify,
     ppo_vote_loss,
 )
-from thumbwheel.ppo.classify_baseline import supervise_classify
-from thumbwheel.ppo.classify_votes import ClassifyVote, vote_columns
+from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
+from thumbwheel.ppo.classify.votes import ClassifyVote, vote_columns
 from thumbwheel.ppo.metrics import RoundDone
-from thumbwheel.ppo.vote_training import VoteTrainingSettings
 from thumbwheel.pretrain.classify import SEED_LABELS_FILE, ClassifyRecipe, pretrain_classify
 from thumbwheel.pretrain.corpus import LabelledText
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from thumbwheel.dataset.rows import SnapshotRow
-from thumbwheel.ppo.classify_votes import votes_of
+from thumbwheel.ppo.classify.votes import votes_of
 from thumbwheel.records import (
     Channel,
     ClassifyAnswer,

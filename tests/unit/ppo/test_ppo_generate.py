@@ -12,11 +12,11 @@ from transformers import PreTrainedModel
 from thumbwheel.errors import NotEnoughData
 from thumbwheel.policy.loading import load_causal, save_causal
 from thumbwheel.policy.scoring import score_replies
-from thumbwheel.ppo.baselines import best_of_n, supervise_generate
-from thumbwheel.ppo.generate import Improvement, improve_generate
-from thumbwheel.ppo.generate_settings import PpoSettings
+from thumbwheel.ppo.generate.baselines import best_of_n, supervise_generate
+from thumbwheel.ppo.generate.improve import Improvement, improve_generate
+from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
+from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.ppo.metrics import Metrics
-from thumbwheel.ppo.rollout import Sampling, sample_replies
 from thumbwheel.reward.rated_reply import RatedReply
 
 SETTINGS = PpoSettings(

@@ -9,8 +9,8 @@ from tiny_policy import tiny_policy
 
 from thumbwheel.config.settings import Learn
 from thumbwheel.policy.scoring import pack, reply_logprobs
-from thumbwheel.ppo.generate_settings import PpoSettings
-from thumbwheel.ppo.liked import add_liked_gradient, draw_liked, liked_replies
+from thumbwheel.ppo.generate.liked import add_liked_gradient, draw_liked, liked_replies
+from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.reward.rated_reply import RatedReply
 
 ROWS = [RatedReply((1, 4, 40 + i), tuple(range(50, 52 + 3 * (i % 2) + i)), 1.0) for i in range(5)]

@@ -6,7 +6,7 @@ from tiny_policy import tiny_gpt2, tiny_policy
 from transformers import PreTrainedModel
 
 from thumbwheel.policy.scoring import gather_logprobs, score_replies
-from thumbwheel.ppo.sequences import forward_tokens, of_like_length, pack_right
+from thumbwheel.ppo.generate.sequences import forward_tokens, of_like_length, pack_right
 
 PROMPTS = [[1, 4, 50, 60, 61], [1], [1, 40, 2]]
 REPLIES = [[70, 2], [71, 72, 73, 2], [74]]

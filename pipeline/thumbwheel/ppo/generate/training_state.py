@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from thumbwheel.policy.loading import CausalPolicy
-from thumbwheel.ppo.generate_settings import PpoSettings
+from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.ppo.kl import AdaptiveKl
 
 

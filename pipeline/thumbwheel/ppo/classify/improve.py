@@ -27,10 +27,10 @@ from torch import Tensor
 
 from thumbwheel.policy.classify import Classifier, load_classifier, served_probabilities
 from thumbwheel.ppo.checkpoint import Checkpoint
-from thumbwheel.ppo.classify_votes import ClassifyVote, VoteColumns, vote_columns
+from thumbwheel.ppo.classify.trainer import VoteLoss, VoteTrainer, VoteTrainingSettings
+from thumbwheel.ppo.classify.votes import ClassifyVote, VoteColumns, vote_columns
 from thumbwheel.ppo.losses import clipped_policy_loss
 from thumbwheel.ppo.metrics import Metrics, RoundDone
-from thumbwheel.ppo.vote_training import VoteLoss, VoteTrainer, VoteTrainingSettings
 from thumbwheel.pretrain.classify import read_seed_labels, save_classifier
 
 # Texts scored together where no gradient is needed.

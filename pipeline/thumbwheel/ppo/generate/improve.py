@@ -21,13 +21,13 @@ from thumbwheel.policy.loading import CausalPolicy, load_causal, save_causal
 from thumbwheel.policy.prompt import end_token_id
 from thumbwheel.ppo.advantages import generalised_advantages, whiten
 from thumbwheel.ppo.checkpoint import Checkpoint
-from thumbwheel.ppo.generate_settings import PpoSettings
-from thumbwheel.ppo.liked import add_liked_gradient, draw_liked
+from thumbwheel.ppo.generate.liked import add_liked_gradient, draw_liked
+from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
+from thumbwheel.ppo.generate.sequences import TokenIds, forward_tokens, of_like_length, pack_right
+from thumbwheel.ppo.generate.settings import PpoSettings
+from thumbwheel.ppo.generate.training_state import TrainingState, initial_state, set_learning_rate
 from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, squared_drift
 from thumbwheel.ppo.metrics import Metrics, RoundDone
-from thumbwheel.ppo.rollout import Sampling, sample_replies
-from thumbwheel.ppo.sequences import TokenIds, forward_tokens, of_like_length, pack_right
-from thumbwheel.ppo.training_state import TrainingState, initial_state, set_learning_rate
 from thumbwheel.reward.rated_reply import RatedReply
 
 # Rows run together; what matters for speed is that they are of like length.

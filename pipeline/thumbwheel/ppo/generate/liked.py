@@ -11,7 +11,7 @@ from random import Random
 import torch
 from transformers import PreTrainedModel
 
-from thumbwheel.ppo.sequences import forward_tokens, of_like_length, pack_right
+from thumbwheel.ppo.generate.sequences import forward_tokens, of_like_length, pack_right
 from thumbwheel.reward.rated_reply import RatedReply
 
 

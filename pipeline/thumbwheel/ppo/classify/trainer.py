@@ -2,7 +2,7 @@
 
 Beside the votes every update sees some of the labelled texts the first policy was trained on (seed labels).
 Dropout is on and some tokens are hidden in every update, which keeps few votes from being learned by heart; a loss that
-compares with the champion compares a noisy network with a clean one (see `classify.py`).
+compares with the champion compares a noisy network with a clean one (see `improve.py`).
 Each epoch seeds its own random numbers, so a job that goes on after epoch e does what it would have done.
 
 Shape suffixes: B votes of a minibatch, K labels.
