@@ -17,6 +17,7 @@ from thumbwheel.inference.servicer import SERVICE
 from thumbwheel.inference.token_sampler import PlanProcessor
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
+from thumbwheel.policy.classify import Classifier
 from thumbwheel.records import PolicyKind
 
 LONG = {"generate": {"max_new_tokens": 2000}}
@@ -211,7 +212,7 @@ async def test_a_batch_that_fails_does_not_end_the_engine(
     async with serve() as service:
         engine = engine_of(service, "intent")
         with monkeypatch.context() as broken:
-            broken.setattr(engine, "_label", lambda *_: [][1])
+            broken.setattr(Classifier, "probabilities", lambda *_: [][1])
             with pytest.raises(grpc.aio.AioRpcError) as failed:
                 await service.stub.Classify(pb.ClassifyRequest(text="x"))
         await service.stub.Classify(pb.ClassifyRequest(text="y"))

@@ -13,6 +13,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from thumbwheel.inference import loading
 from thumbwheel.inference.servicer import SERVICE
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.policy.loading import load_causal
@@ -118,26 +119,34 @@ async def test_under_steady_load_swaps_drop_nothing_and_every_answer_replays_on_
 
 @pytest.mark.parametrize(("policy", "kind"), [("chat", PolicyKind.GENERATE), ("intent", PolicyKind.CLASSIFY)])
 async def test_after_a_swap_the_old_version_is_out_of_memory(
-    home: Any, serve: Any, policy: str, kind: PolicyKind
+    home: Any, serve: Any, monkeypatch: pytest.MonkeyPatch, policy: str, kind: PolicyKind
 ) -> None:
+    loads = "load_causal" if kind is PolicyKind.GENERATE else "load_classifier"
+    load = getattr(loading, loads)
+    models: list[weakref.ref[Any]] = []
+
+    def noted(folder: Path) -> Any:
+        loaded = load(folder)
+        models.append(weakref.ref(loaded.model))
+        return loaded
+
+    monkeypatch.setattr(loading, loads, noted)
     home.publish(policy, kind, seed=1)
     home.publish(policy, kind, seed=2, promote=False)
     async with serve() as service:
-        engine = service.inference.policies.served(policy)[0].engine
-        loaded = engine._policy if kind is PolicyKind.GENERATE else engine._classifier
-        model = weakref.ref(loaded.model)
-        del loaded, engine
         if kind is PolicyKind.GENERATE:
             await service.stub.Generate(pb.GenerateRequest(prompt="x"))
         else:
             await service.stub.Classify(pb.ClassifyRequest(text="x"))
         await service.swap_to(policy, "v2")
         await service.inference.policies.settled()
+        old, new = models
         async with asyncio.timeout(30):
             # The pool's thread that stopped the engine lets go of it a moment after it has said so.
-            while model() is not None:
+            while old() is not None:
                 gc.collect()
                 await asyncio.sleep(0.01)
+        assert new() is not None
 
 
 async def test_a_stream_finishes_on_the_version_it_started_on(home: Any, serve: Any) -> None:
