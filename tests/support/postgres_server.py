@@ -97,12 +97,19 @@ class PostgresServer:
                 connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def files(self, url: str) -> list[Path]:
-        """Return all files of a database, without the write-ahead log, as they are once all is written to them."""
+        """Return all files of a database, without the write-ahead log, as they are once all is written to them.
+
+        Nor with the server's cache of its own catalogue, which comes and goes as sessions do and holds no row.
+        """
         with self.admin(url.rpartition("/")[2]) as connection:
             connection.execute("CHECKPOINT")
             row = connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
         assert row is not None
-        return [path for path in (self.data / "base" / str(row[0])).iterdir() if path.is_file()]
+        return [
+            path
+            for path in (self.data / "base" / str(row[0])).iterdir()
+            if path.is_file() and path.name != "pg_internal.init"
+        ]
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         command: Sequence[str | Path] = [self._binaries / program, *arguments]
