@@ -6,6 +6,7 @@ The status code chooses the branch. Details of the status (google.rpc) say more,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from thumbwheel import errors
 _DETAILS = "grpc-status-details-bin"
 _PUSHBACK = "grpc-retry-pushback-ms"
 _DEFAULT_RETRY_S = 1.0
+
+# How gRPC itself, at the service's end, refuses a request: before any of our code sees it, hence without a reason.
+_REQUEST_TOO_LARGE = re.compile(r"(?:SERVER: )?Received message larger than max \((\d+) vs\. (\d+)\)")
 
 _Maker = Callable[[str, "Failure"], errors.ThumbwheelError]
 
@@ -100,6 +104,16 @@ def _retryable(kind: type[errors.Unavailable] | type[errors.Overloaded]) -> _Mak
     return make
 
 
+def _exhausted(message: str, failure: Failure) -> errors.ThumbwheelError:
+    sizes = None if failure.reason else _REQUEST_TOO_LARGE.match(message)
+    if sizes is None:
+        return _retryable(errors.Overloaded)(message, failure)
+    size_bytes, limit_bytes = map(int, sizes.groups())
+    return errors.InvalidInput(
+        "", f"the request has {size_bytes:,} bytes, at most {limit_bytes:,} (serve.max_message_bytes): shorten it"
+    )
+
+
 def _unavailable(message: str, failure: Failure) -> errors.ThumbwheelError:
     if failure.reason:
         return _retryable(errors.Unavailable)(message, failure)
@@ -135,7 +149,7 @@ _MAKERS: dict[grpc.StatusCode, _Maker] = {
         errors.Fenced,
         errors.NotEnoughData,
     ),
-    grpc.StatusCode.RESOURCE_EXHAUSTED: _retryable(errors.Overloaded),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: _exhausted,
     grpc.StatusCode.UNAVAILABLE: _unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: _of(errors.DeadlineMissed),
     grpc.StatusCode.DATA_LOSS: _of(errors.DamagedArtifact),

@@ -116,6 +116,13 @@ def test_errors_are_one_clear_line_and_an_exit_code(run: Run, arguments: list[st
     assert "Traceback" not in result.err
 
 
+def test_a_question_larger_than_the_service_takes_is_wrong_use(run: Run) -> None:
+    asked = run("ask", "x" * 5_000_000, "--policy", TOPICS)
+    assert asked.status == 2
+    assert "at most 4,194,304 (serve.max_message_bytes): shorten it" in asked.err
+    assert "Traceback" not in asked.err
+
+
 def test_a_service_that_is_not_there_is_said_so(run: Run) -> None:
     result = run("--admin-address", "127.0.0.1:1", "status")
     assert result.status == 69

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 
 from thumbwheel import errors
-from thumbwheel.client import Client
+from thumbwheel.client import AdminClient, AsyncClient, Client
 from thumbwheel.client.errors import Failure
-from thumbwheel.client.retry import RetryPolicy
+from thumbwheel.client.retry import Attempts, RetryPolicy
 
 if TYPE_CHECKING:
     from tests.unit.client.conftest import Script
@@ -89,3 +90,68 @@ def test_a_call_that_a_stopping_service_cancelled_is_tried_again_where_that_is_s
         script.refuse(Code.CANCELLED)
         with pytest.raises(errors.Unreachable, match="it stopped while the call was under way"):
             client.classify("hi")
+
+
+LONG = "x" * 5_000_000
+QUICK = RetryPolicy(attempts=3, first_s=0.001, most_s=0.01)
+
+
+def _ask(target: str) -> None:
+    with Client(target, retry=QUICK) as client:
+        client.classify(LONG)
+
+
+def _stream(target: str) -> None:
+    with Client(target, retry=QUICK) as client:
+        client.stream(LONG).generation()
+
+
+def _vote(target: str) -> None:
+    with Client(target, retry=QUICK) as client:
+        client.ballot("r1", "token").thumbs_up(LONG)
+
+
+def _ask_async(target: str) -> None:
+    async def ask() -> None:
+        async with AsyncClient(target, retry=QUICK) as client:
+            await client.classify(LONG)
+
+    asyncio.run(ask())
+
+
+def _stream_async(target: str) -> None:
+    async def ask() -> None:
+        async with AsyncClient(target, retry=QUICK) as client:
+            await client.stream(LONG).generation()
+
+    asyncio.run(ask())
+
+
+def _promote(target: str) -> None:
+    with AdminClient(target, retry=QUICK) as client:
+        client.promote("desk", "v1", reason=LONG, actor="ann")
+
+
+@pytest.mark.parametrize("order", [_ask, _stream, _vote, _ask_async, _stream_async, _promote])
+def test_a_request_larger_than_the_service_takes_is_the_callers_to_shorten_and_is_sent_once(
+    order: Callable[[str], None], target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[Attempts] = []
+    begin = Attempts.begin
+
+    def counted(attempts: Attempts) -> float:
+        tries.append(attempts)
+        return begin(attempts)
+
+    monkeypatch.setattr(Attempts, "begin", counted)
+    with pytest.raises(errors.InvalidInput) as caught:
+        order(target)
+    size = str(caught.value).removeprefix("the request has 5,000,").partition(" ")[0]
+    assert size.isdecimal()
+    assert str(caught.value).endswith(" bytes, at most 4,194,304 (serve.max_message_bytes): shorten it")
+    assert len(tries) == 1
+
+
+def test_an_answer_larger_than_the_client_takes_is_not_the_requests_fault() -> None:
+    error = Failure(Code.RESOURCE_EXHAUSTED, "CLIENT: Received message larger than max (9 vs. 8)").to_error()
+    assert isinstance(error, errors.Overloaded)
