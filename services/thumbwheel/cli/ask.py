@@ -125,7 +125,7 @@ def _stream(
             if not context.json:
                 click.echo(printable(delta), nl=False)
                 sys.stdout.flush()
-        answer = stream.generation.first
+        answer = stream.generation().first
     unratable = _keep(context, served, answer, user, answer.text)
     if context.json:
         said = {"text": answer.text, "finish_reason": answer.finish_reason, "tokens": answer.completion_tokens}

@@ -106,7 +106,7 @@ class Client:
         timeout_s: float = DEFAULT_STREAM_TIMEOUT_S,
         **sampling: Unpack[Sampling],
     ) -> Stream:
-        """Return the text piece by piece, as it is made; the whole answer is `.generation` at the end."""
+        """Return the text piece by piece, as it is made; the whole answer is `stream.generation()` at the end."""
         request = generate_request(prompt, policy, n, user, request_id, sampling)
         attempts = Attempts(self._retry, Safety.UNANSWERED, timeout_s)
         return Stream(self._inference, request, attempts, self._sender)
@@ -172,9 +172,8 @@ class Stream(Iterator[Delta]):
         self._generation: Generation[str] | None = None
         self._call: Any = self._begin()
 
-    @property
     def generation(self) -> Generation[str]:
-        """The whole answer; reads what is left of the stream."""
+        """Return the whole answer; reads what is left of the stream. Raises ThumbwheelError."""
         for _ in self:
             pass
         if self._generation is None:

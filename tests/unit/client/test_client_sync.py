@@ -132,7 +132,7 @@ def test_a_stream_yields_pieces_and_ends_in_a_generation(client: Client, script:
     script.say("hel", "lo")
     stream = client.stream("hi", user="alice")
     assert [(piece, piece.candidate) for piece in stream] == [("hel", 0), ("lo", 0)]
-    answer = stream.generation
+    answer = stream.generation()
     assert (answer.text, answer.version, answer.first.finish_reason) == ("hello", "v3", "length")
     assert (answer.first.prompt_tokens, answer.first.completion_tokens) == (7, 2)
     answer.thumbs_up()
@@ -142,7 +142,7 @@ def test_a_stream_yields_pieces_and_ends_in_a_generation(client: Client, script:
 def test_a_stream_of_two_candidates_keeps_them_apart(client: Client, script: Script) -> None:
     script.say("a", candidate=1)
     script.say("b", "c", candidate=0)
-    generation = client.stream("hi", n=2).generation
+    generation = client.stream("hi", n=2).generation()
     assert [(one.text, one.response_id) for one in generation.candidates] == [("bc", "r0"), ("a", "r1")]
 
 
@@ -159,14 +159,14 @@ def test_a_stream_that_breaks_is_not_tried_again(client: Client, script: Script)
 def test_a_stream_that_never_began_is_tried_again(client: Client, script: Script) -> None:
     script.refuse(UNAVAILABLE)
     script.say("hello")
-    assert client.stream("hi").generation.text == "hello"
+    assert client.stream("hi").generation().text == "hello"
     assert len(script.requests) == 2
 
 
 def test_a_stream_that_ends_early_is_no_answer(client: Client, script: Script) -> None:
     script.say("hel", finish=False)
     with pytest.raises(errors.Unavailable, match="ended before the answer did"):
-        _ = client.stream("hi").generation
+        client.stream("hi").generation()
 
 
 def test_leaving_a_stream_cancels_the_call(client: Client, script: Script) -> None:
