@@ -34,10 +34,14 @@ class Votes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Latency:
-    """Seconds a request took on each version, on the same machine, taken in turns."""
+    """Least seconds each request took on both versions, on the same machine, taken in turns."""
 
     champion_s: Numbers
     candidate_s: Numbers
+
+    def __post_init__(self) -> None:
+        """Refuse columns of different length."""
+        same_length(champion_s=self.champion_s, candidate_s=self.candidate_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,8 @@ LEAST_REQUESTS = 10
 class LatencyRatio:
     """Median time of a request on the candidate over the champion's, with a bootstrap interval.
 
-    A ratio within one run on one machine, since absolute times depend on what else runs there.
+    A ratio within one run on one machine, since absolute times depend on what else runs there. The requests are drawn
+    anew in pairs: a long one is long on both.
     """
 
     name = "latency"
@@ -33,7 +34,7 @@ class LatencyRatio:
             problem = "A timed request took no time at all, so the clock is wrong."
         if problem:
             return refuse(self.name, limits.max_latency_ratio, problem)
-        ratio = bootstrap(median_ratio, champion_s, candidate_s, confidence=limits.confidence, paired=False)
+        ratio = bootstrap(median_ratio, champion_s, candidate_s, confidence=limits.confidence)
         sentence = (
             f"A request takes {ratio.value:.2f} times as long as on the champion "
             f"({ratio.low:.2f} to {ratio.high:.2f}); up to {limits.max_latency_ratio:g} is allowed."

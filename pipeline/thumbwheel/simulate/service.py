@@ -43,6 +43,7 @@ class ServiceProcess:
         """Start, and return once the service has announced its addresses. Raises Unavailable with its last words."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = [flag for name, value in self._settings.items() for flag in ("--set", f"{name}={value}")]
+        self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*COMMAND, "--home", str(self.home), *flags, "up"],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -24,11 +26,17 @@ _PRAGMAS = (
 
 
 def sqlite_engine(url: URL) -> Engine:
-    """Return an engine for a file."""
+    """Return an engine for a file; one that it makes is for this user's eyes only, as texts of users come into it."""
     engine = create_engine(url, hide_parameters=True)
+    event.listen(engine, "do_connect", _make_private)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _make_private(_dialect: Any, _record: Any, arguments: list[Any], _options: dict[str, Any]) -> None:
+    with suppress(OSError):  # connecting says what is wrong
+        Path(arguments[0]).touch(mode=0o600)
 
 
 def _prepare(connection: sqlite3.Connection, _record: Any) -> None:

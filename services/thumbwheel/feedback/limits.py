@@ -46,3 +46,9 @@ class RaterLimits:
                 f"user_id: more than {self._capacity:.0f} votes in a minute; wait and send them more slowly",
                 retry_after_s=(1.0 - left) / self._per_s,
             )
+
+    def give_back(self, rater: str) -> None:
+        """Undo one `take`; nothing happens for a rater that is not remembered."""
+        if rater in self._buckets:
+            left, seen = self._buckets[rater]
+            self._buckets[rater] = (min(self._capacity, left + 1.0), seen)

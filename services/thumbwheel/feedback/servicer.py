@@ -10,10 +10,10 @@ from grpc.aio import ServicerContext
 from structlog.contextvars import bind_contextvars
 
 from thumbwheel import errors
-from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.port import RecordAppender
 from thumbwheel.feedback import validate
 from thumbwheel.feedback.corrections import Corrections
+from thumbwheel.feedback.sent_once import SentOnce
 from thumbwheel.feedback.tokens import TokenClaims
 from thumbwheel.feedback.v1 import feedback_pb2 as pb
 from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceServicer
@@ -58,7 +58,7 @@ class FeedbackServicer(FeedbackServiceServicer):
         """Take votes of `voters` into `log`; `lookup` says what they sent before, `corrections` which ones fit."""
         self._corrections = corrections
         self._voters = voters
-        self._log = log
+        self._sent = SentOnce(log)
         self._lookup = lookup
         self._clock = clock
         self._metrics = metrics
@@ -66,14 +66,14 @@ class FeedbackServicer(FeedbackServiceServicer):
     async def SubmitFeedback(self, request: pb.SubmitFeedbackRequest, context: _Context) -> pb.SubmitFeedbackResponse:
         """Take one vote. The same again under its `feedback_id` is OK and counts once; ingest sees to that.
 
-        Raises AlreadyExists when the store knows another content under the `feedback_id`.
+        Raises AlreadyExists when another content was sent under the `feedback_id` before.
         """
         with self._counted(_kind_named(request), "accepted"):
             feedback, claims = self._feedback(request)
             if feedback.edit:
                 await self._corrections.check(feedback.edit, feedback.response_id, claims)
             if not await self._lookup.is_known(feedback):
-                await self._log.append([to_log(feedback)])
+                await self._append(feedback)
         return pb.SubmitFeedbackResponse(feedback_id=feedback.feedback_id)
 
     async def RetractFeedback(
@@ -88,8 +88,15 @@ class FeedbackServicer(FeedbackServiceServicer):
             if not await self._lookup.is_known(retraction):
                 await self._demand_vote(retraction)
                 # Also where the store says that it is taken back: a later vote may be on its way there.
-                await self._log.append([to_log(retraction)])
+                await self._append(retraction)
         return pb.RetractFeedbackResponse(feedback_id=retraction.feedback_id)
+
+    async def _append(self, record: Feedback | Retraction) -> None:
+        try:
+            await self._sent.append(record)
+        except (errors.Unavailable, errors.Overloaded):
+            self._voters.give_back(record.rater)  # what was not taken doesn't count against the rater's pace
+            raise
 
     async def _demand_vote(self, retraction: Retraction) -> None:
         if not await self._lookup.has_voted(retraction.response_id, retraction.rater, retraction.kind):

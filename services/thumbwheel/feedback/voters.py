@@ -50,8 +50,15 @@ class Voters:
         self._take(rater)
         return holder, rater, claims[0]
 
+    def give_back(self, rater: str) -> None:
+        """Don't count the rater's last vote against its pace: it was not taken."""
+        self._limits_of(rater).give_back(rater)
+
     def _take(self, rater: str) -> None:
-        (self._anonymous if is_anonymous(rater) else self._limits).take(rater)
+        self._limits_of(rater).take(rater)
+
+    def _limits_of(self, rater: str) -> RaterLimits:
+        return self._anonymous if is_anonymous(rater) else self._limits
 
     def _verify(self, index: int, candidate: pb.RankedCandidate, user_id: str, now_us: int) -> TokenClaims:
         rater = self._raters.rater(user_id, candidate.response_id)

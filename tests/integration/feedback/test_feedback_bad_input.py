@@ -305,7 +305,7 @@ async def test_a_vote_that_could_not_be_made_durable_is_not_acknowledged(tmp_pat
     small = open_log(tmp_path / "small.sqlite", max_bytes=1 << 16)
     committer = GroupCommitter(small, max_batch=64)
     progress = IngestProgress(parts.store, small, CONSUMER)
-    voters = Voters(parts.signer, parts.raters, RaterLimits(per_minute=1000), RaterLimits(per_minute=1000))
+    voters = Voters(parts.signer, parts.raters, RaterLimits(per_minute=1000), RaterLimits(per_minute=40))
     lookup = IngestedVotes(parts.store, progress)
     corrections = Corrections(lambda policy: None, parts.served_labels, parts.store, progress)
     servicer = FeedbackServicer(voters, committer, lookup, ServerClock(), parts.metrics.feedback, corrections)
@@ -319,6 +319,9 @@ async def test_a_vote_that_could_not_be_made_durable_is_not_acknowledged(tmp_pat
             await servicer.SubmitFeedback(request, context)
             accepted += 1
     assert len(small.read(FEEDBACK, 0, 0, 1000)) == accepted > 0
-    assert parts.counted("thumb", "unavailable") == 1.0
+    for _ in range(50):  # those refused don't use up the rater's pace, which would hide the cause
+        with pytest.raises(LogUnavailable):
+            await servicer.SubmitFeedback(request, context)
+    assert parts.counted("thumb", "unavailable") == 51.0
     committer.close()
     small.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +36,23 @@ def count(engine: Engine) -> int:
 def insert(engine: Engine, word: str) -> None:
     with writing(engine) as connection:
         connection.execute(text("INSERT INTO t (word) VALUES (:word)"), {"word": word})
+
+
+def test_the_file_is_for_its_owners_eyes_only_wherever_it_lies(tmp_path: Path) -> None:
+    open_to_all = tmp_path / "home"
+    open_to_all.mkdir(mode=0o755)
+    usual = os.umask(0o022)
+    try:
+        made = connect(f"sqlite:///{open_to_all / 'db.sqlite'}")
+        assert list(open_to_all.iterdir()) == []  # made by the first connection only
+        with writing(made) as connection:
+            connection.execute(text("CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT)"))
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in open_to_all.iterdir()}
+        made.dispose()
+    finally:
+        os.umask(usual)
+    assert "db.sqlite" in modes
+    assert set(modes.values()) == {0o600}
 
 
 @pytest.mark.parametrize(

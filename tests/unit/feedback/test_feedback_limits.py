@@ -49,6 +49,17 @@ def test_a_bucket_never_holds_more_than_a_minutes_worth() -> None:
         limits.take("alice")
 
 
+def test_what_is_given_back_may_be_taken_again_but_is_no_credit() -> None:
+    limits = RaterLimits(per_minute=1, clock=Time())
+    limits.take("alice")
+    limits.give_back("alice")
+    limits.give_back("alice")
+    limits.give_back("nobody")
+    limits.take("alice")
+    with pytest.raises(Overloaded):
+        limits.take("alice")
+
+
 def test_raters_do_not_share_a_bucket() -> None:
     limits = RaterLimits(per_minute=1, clock=Time())
     limits.take("alice")

@@ -135,7 +135,7 @@ def test_a_candidate_as_quick_passes(good: GenerateEvidence, limits: Gates) -> N
 
 @pytest.mark.parametrize(("slower", "passes"), [(1.5, True), (1.5001, False)])
 def test_the_latency_ratio_is_an_edge(good: GenerateEvidence, limits: Gates, slower: float, passes: bool) -> None:
-    timed = Latency(np.full(20, 1.0), np.full(30, slower))
+    timed = Latency(np.full(20, 1.0), np.full(20, slower))
     assert LatencyRatio().check(replace(good, latency=timed), limits).passed is passes
 
 
@@ -151,6 +151,6 @@ def test_one_stalled_request_does_not_decide(good: GenerateEvidence, limits: Gat
 def test_latency_that_says_nothing_fails(
     good: GenerateEvidence, limits: Gates, champion_s: np.ndarray, says: str
 ) -> None:
-    found = LatencyRatio().check(replace(good, latency=Latency(champion_s, np.ones(20))), limits)
+    found = LatencyRatio().check(replace(good, latency=Latency(champion_s, np.ones(len(champion_s)))), limits)
     assert not found.passed
     assert says in found.sentence
