@@ -103,7 +103,7 @@ def _carried(field: str, value: str | int) -> str | int:
 def int32(field: str, value: int) -> int:
     """Return `value`. Raises InvalidInput when the contract's whole numbers, of 32 bits, can't carry it."""
     if not -(2**31) <= value < 2**31:
-        raise InvalidInput(field, f"must be {_LIMITS[field]}")
+        raise InvalidInput(field, f"must be {_LIMITS[field]}: choose a number in that range")
     return value
 
 

@@ -54,7 +54,8 @@ def check_generate(request: pb.GenerateRequest, settings: Generate) -> GenerateQ
     """Check everything that can be checked without the engine. Raises InvalidInput."""
     candidates = request.n or 1
     if not 1 <= candidates <= settings.max_candidates:
-        raise InvalidInput("n", f"must be 1..{settings.max_candidates}, got {request.n}")
+        problem = f"must be 1..{settings.max_candidates}, got {request.n}: leave it out for 1, or ask again for more"
+        raise InvalidInput("n", problem)
     return GenerateQuery(
         request.policy,
         _messages(request, settings.max_input_chars),
@@ -87,13 +88,15 @@ def _messages(request: pb.GenerateRequest, max_chars: int) -> tuple[Message, ...
         return (Message("", request.prompt),)
     turns = request.conversation.messages
     if not 1 <= len(turns) <= MAX_MESSAGES:
-        raise InvalidInput("conversation.messages", f"must have 1..{MAX_MESSAGES} messages, got {len(turns)}")
+        problem = f"must have 1..{MAX_MESSAGES} messages, got {len(turns)}: send the user's and the latest before it"
+        raise InvalidInput("conversation.messages", problem)
     for index, turn in enumerate(turns):
         _check_turn(f"conversation.messages[{index}]", turn)
     _demand_length("conversation", sum(len(turn.content) for turn in turns), max_chars)
     if turns[-1].role == "assistant":
         raise InvalidInput(
-            f"conversation.messages[{len(turns) - 1}].role", "the last message must not be the assistant's"
+            f"conversation.messages[{len(turns) - 1}].role",
+            "the last message must not be the assistant's: end with what is to be answered",
         )
     return tuple(Message(turn.role, turn.content) for turn in turns)
 
@@ -108,7 +111,7 @@ def _sampling(given: pb.Sampling, settings: Generate) -> Sampling:
     return Sampling(
         temperature=_temperature(given),
         top_p=_top_p(given),
-        top_k=_between("sampling.top_k", given.top_k, 0, MAX_TOP_K),
+        top_k=_between("sampling.top_k", given.top_k, 0, MAX_TOP_K, "0 keeps every token"),
         max_new_tokens=_new_tokens(given, settings),
         stop=_stop(given),
         greedy=given.greedy,
@@ -133,28 +136,33 @@ def _top_p(given: pb.Sampling) -> float:
     if not given.HasField("top_p"):
         return 1.0
     if not (math.isfinite(given.top_p) and 0.0 < given.top_p <= 1.0):
-        raise InvalidInput("sampling.top_p", f"must be above 0 and at most 1, got {given.top_p:g}")
+        problem = f"must be above 0 and at most 1, got {given.top_p:g}: leave it out to keep every token"
+        raise InvalidInput("sampling.top_p", problem)
     return given.top_p
 
 
 def _new_tokens(given: pb.Sampling, settings: Generate) -> int:
     if not given.HasField("max_new_tokens"):
         return min(settings.default_new_tokens, settings.max_new_tokens)
-    return _between("sampling.max_new_tokens", given.max_new_tokens, 1, settings.max_new_tokens)
+    cure = "leave it out for the service's default"
+    return _between("sampling.max_new_tokens", given.max_new_tokens, 1, settings.max_new_tokens, cure)
 
 
 def _stop(given: pb.Sampling) -> tuple[str, ...]:
     if len(given.stop) > MAX_STOP_STRINGS:
-        raise InvalidInput("sampling.stop", f"at most {MAX_STOP_STRINGS} strings, got {len(given.stop)}")
+        problem = f"at most {MAX_STOP_STRINGS} strings, got {len(given.stop)}: leave some out"
+        raise InvalidInput("sampling.stop", problem)
     for index, stop in enumerate(given.stop):
         if not 1 <= len(stop) <= MAX_STOP_CHARS:
-            raise InvalidInput(f"sampling.stop[{index}]", f"must have 1..{MAX_STOP_CHARS} characters, has {len(stop)}")
+            cure = "shorten it" if stop else "leave it out"
+            problem = f"must have 1..{MAX_STOP_CHARS} characters, has {len(stop)}: {cure}"
+            raise InvalidInput(f"sampling.stop[{index}]", problem)
     return tuple(given.stop)
 
 
-def _between(field: str, value: int, low: int, high: int) -> int:
+def _between(field: str, value: int, low: int, high: int, cure: str) -> int:
     if not low <= value <= high:
-        raise InvalidInput(field, f"must lie in {low}..{high}, got {value}")
+        raise InvalidInput(field, f"must lie in {low}..{high}, got {value}: {cure}")
     return value
 
 
