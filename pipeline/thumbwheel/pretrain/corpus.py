@@ -5,13 +5,14 @@
 user: ...  /  assistant: ...   with a blank line between dialogues   generate, transcripts
 any other text, one document a line                                  generate, plain text
 
-A file with a line of the second form is one of chats, and its other lines are bad lines.
+A file with a line of the second form is one of chats, and its other lines are bad lines. A file that is wholly of the
+other kind of policy is said to be so, rather than each of its lines to be bad.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -45,7 +46,11 @@ def read_labelled(path: Path) -> list[LabelledText]:
     Raises:
         InvalidData: the file can not be read, has no rows, or has bad lines; names the lines.
     """
-    return _parse(path, _lines(path), _labelled)
+    lines = _lines(path)
+    if _all_have(lines, "messages", but_not="text"):
+        problem = 'this is a file of chats: use --kind generate, or give one {"text": "...", "label": "..."} a line'
+        raise InvalidData(str(path), problem)
+    return _parse(path, lines, _labelled)
 
 
 def read_chats(path: Path) -> list[Chat]:
@@ -56,7 +61,11 @@ def read_chats(path: Path) -> list[Chat]:
     """
     lines = _lines(path)
     first = next((line for line in lines if line.strip()), "")
-    if first.lstrip().startswith("{") or any(map(_has_messages, lines)):
+    if _all_have(lines, "label", but_not="messages"):
+        raise InvalidData(
+            str(path), 'this is a file of labelled texts: use --kind classify, or give {"messages"} a line'
+        )
+    if first.lstrip().startswith("{") or any(_has(line, "messages") for line in lines):
         return _parse(path, lines, _chat)
     if _role(first) is not None:
         return _demand_replies(path, list(_transcripts(path, lines)))
@@ -69,7 +78,7 @@ def _lines(path: Path) -> list[str]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
             return [line.rstrip("\n") for line in file]
     except OSError as error:
-        raise InvalidData(path.name, f"can not be read ({error.strerror}): check the path") from error
+        raise InvalidData(str(path), f"can not be read ({error.strerror}): check the path") from error
 
 
 def _parse(path: Path, lines: Iterable[str], parse: Callable[[str], Row]) -> list[Row]:
@@ -88,7 +97,7 @@ def _parse(path: Path, lines: Iterable[str], parse: Callable[[str], Row]) -> lis
             problems[number] = str(error)
     _raise(path, problems)
     if not rows:
-        raise InvalidData(path.name, "it has no rows: give at least one line")
+        raise InvalidData(str(path), "it has no rows: give at least one line")
     return rows
 
 
@@ -110,7 +119,7 @@ def _raise(path: Path, problems: Mapping[int, str]) -> None:
         named = ", ".join(map(str, more[:_NUMBERED_BAD_LINES]))
         rest = ", ..." if len(more) > _NUMBERED_BAD_LINES else ""
         told.append(f"and {len(more):,} more bad lines: {named}{rest}")
-    raise InvalidData(path.name, "; ".join(told))
+    raise InvalidData(str(path), "; ".join(told))
 
 
 def _object(line: str) -> dict[str, object]:
@@ -123,13 +132,19 @@ def _object(line: str) -> dict[str, object]:
     return row
 
 
-def _has_messages(line: str) -> bool:
-    if not line.lstrip().startswith("{") or '"messages"' not in line:
+def _has(line: str, key: str) -> bool:
+    if not line.lstrip().startswith("{") or f'"{key}"' not in line:
         return False
     try:
-        return "messages" in _object(line)
+        return key in _object(line)
     except _BadLine:
         return False
+
+
+def _all_have(lines: Sequence[str], key: str, *, but_not: str) -> bool:
+    """Whether every row has `key` and none has `but_not`; False without rows."""
+    rows = [line for line in lines if line.strip()]
+    return bool(rows) and all(_has(row, key) and not _has(row, but_not) for row in rows)
 
 
 def _text(row: dict[str, object], key: str) -> str:
@@ -168,7 +183,7 @@ def _role(line: str) -> str | None:
 
 def _demand_replies(path: Path, chats: list[Chat]) -> list[Chat]:
     if not chats:
-        raise InvalidData(path.name, "no assistant: line, so no reply to learn from: add what was answered")
+        raise InvalidData(str(path), "no assistant: line, so no reply to learn from: add what was answered")
     return chats
 
 

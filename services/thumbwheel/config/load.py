@@ -192,8 +192,11 @@ def _read(path: Path, problems: list[InvalidConfig]) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         problems.append(InvalidConfig(str(path), f"the configuration file can't be read ({error.strerror})"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         problems.append(InvalidConfig(str(path), f"is not TOML: {error}"))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problems.append(InvalidConfig(str(path), f"line {line} is not UTF-8: save the file as UTF-8"))
     return {}
 
 

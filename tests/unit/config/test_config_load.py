@@ -185,7 +185,12 @@ def test_variables_of_a_kubernetes_service_of_that_name_are_none_of_ours(monkeyp
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [(None, "can't be read"), (b"serve.port =", "is not TOML"), (b"\xff", "is not TOML")]
+    ("content", "problem"),
+    [
+        (None, "can't be read"),
+        (b"serve.port =", "is not TOML"),
+        (b"a = 1\n\xff", ": line 2 is not UTF-8: save the file as UTF-8$"),
+    ],
 )
 def test_an_unreadable_file_is_refused(content: bytes | None, problem: str, tmp_path: Path) -> None:
     file = tmp_path / "my.toml"

@@ -42,10 +42,11 @@ def test_many_bad_lines_are_counted_not_listed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read", [read_labelled, read_chats])
 def test_a_line_that_is_not_utf8_hides_no_other(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    file = written(tmp_path, b'{"text": "a", "label": "\xe4"}\n\r\nnope\n{"text": "\xff"}\n')
     with pytest.raises(InvalidData) as refused:
-        read(written(tmp_path, b'{"text": "a", "label": "\xe4"}\n\r\nnope\n{"text": "\xff"}\n'))
+        read(file)
     told = str(refused.value).split("; ")
-    assert told[0] == "data.jsonl: line 1: character 25 is not UTF-8: save the file as UTF-8"
+    assert told[0] == f"{file}: line 1: character 25 is not UTF-8: save the file as UTF-8"
     assert told[1].startswith("line 3: not JSON")
     assert told[2] == "line 4: character 11 is not UTF-8: save the file as UTF-8"
 
@@ -139,3 +140,39 @@ def test_plain_text_may_speak_of_messages(tmp_path: Path) -> None:
 def test_transcripts_that_nobody_answers_are_said_so(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match="data.jsonl: no assistant: line, so"):
         read_chats(written(tmp_path, "user: hi\n\nuser: anybody?\n"))
+
+
+LABELLED = '{"text": "a", "label": "x"}'
+
+
+@pytest.mark.parametrize(
+    ("read", "line", "said"),
+    [
+        (read_labelled, CHAT, "this is a file of chats: use --kind generate"),
+        (read_chats, LABELLED, "this is a file of labelled texts: use --kind classify"),
+    ],
+)
+def test_a_file_for_the_other_kind_of_policy_is_said_to_be_one(
+    read: Callable[[Path], object], line: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidData, match=said) as refused:
+        read(written(tmp_path, f"{line}\n\n" * 400))
+    assert "line 1" not in str(refused.value)
+
+
+def test_rows_that_have_the_fields_of_both_kinds_are_good_for_both(tmp_path: Path) -> None:
+    file = written(tmp_path, LABELLED.removesuffix("}") + ", " + CHAT.removeprefix("{"))
+    assert read_labelled(file) == [LabelledText("a", "x")]
+    assert len(read_chats(file)) == 1
+
+
+def test_a_few_chats_among_labelled_texts_are_bad_lines(tmp_path: Path) -> None:
+    with pytest.raises(InvalidData, match='line 2: "text" must be'):
+        read_labelled(written(tmp_path, f"{LABELLED}\n{CHAT}\n"))
+
+
+def test_a_file_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given in ("nope", "data/nope.jsonl"):
+        with pytest.raises(InvalidData, match=f"^{given}: can not be read"):
+            read_labelled(Path(given))
