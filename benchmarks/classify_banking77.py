@@ -40,11 +40,16 @@ def main() -> None:
     within, command = given.votes <= MOST_VOTES, "python benchmarks/classify_banking77.py --data FOLDER"
     goal = f">= {GOAL} at <= {MOST_VOTES} votes"
     gated = ", behind the gates" if given.gates else ""
-    for figure, values, unit in (
-        (f"classify: banking77 accuracy from thumbs{gated}", ppo, "accuracy"),
-        (f"classify: banking77, thumbs against all true labels{gated}", shares, "ratio of accuracies"),
+    for figure, values, unit, reading in (
+        (f"classify: banking77 accuracy from thumbs{gated}", ppo, "accuracy", "the goal read as plain accuracy"),
+        (
+            f"classify: banking77, thumbs against all true labels{gated}",
+            shares,
+            "ratio of accuracies",
+            "the goal read as a share of what all true labels reach; read as plain accuracy it is another row",
+        ),
     ):
-        record(figure, min(values), unit, goal, min(values) >= GOAL and within, command, told)
+        record(figure, min(values), unit, goal, min(values) >= GOAL and within, command, f"{reading}: {told}")
 
 
 def _task(rows: list[LabelledText], labels_per_class: int, seed: int, work: Path) -> Task:

@@ -50,7 +50,8 @@ def _table(rows: list[dict[str, object]]) -> str:
     lines = [
         "# Results",
         "",
-        "Made from `results.json`; each row is printed by its command. Ratios are taken within one run.",
+        "Made from `results.json`; each row is printed by its command. Ratios are taken within one run. FOLDER is a "
+        "folder of your own that holds `banking77/train.jsonl` and `tm4_dialogs/corpus.txt`.",
         "",
         "| figure | value | unit | goal | reached | command | commit | note |",
         "|---|---|---|---|---|---|---|---|",
