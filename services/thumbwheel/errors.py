@@ -24,7 +24,7 @@
     │   ├── LogUnavailable
     │   └── Unreachable                                         start the service, or mend the address
     ├── DeadlineMissed                   DEADLINE_EXCEEDED      allow more time
-    └── DamagedArtifact                  DATA_LOSS              restore the artifact or roll back
+    └── DamagedArtifact                  DATA_LOSS              restore the artifact, or promote another version
 
 Anything else is a defect: it reaches the caller as INTERNAL with a correlation id, never with its text.
 """

@@ -376,6 +376,11 @@ async def test_the_status_shows_the_whole_loop(desk: Desk) -> None:
         "run-8",
     )
     assert (policy.new_other_votes, policy.problem) == (3, "desk is damaged")
+    assert policy.earlier_champion == ""
+    desk.publish(1)
+    desk.registry.move("desk", Channel.CHAMPION, "v2", actor="ann", reason="better")
+    (policy,) = (await desk.ask(lambda client: client.status())).policies
+    assert policy.earlier_champion == "v1"
 
 
 async def test_a_policy_without_champion_and_votes_has_no_rate(desk: Desk) -> None:

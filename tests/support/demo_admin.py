@@ -89,7 +89,11 @@ class Admin(Door, AdminServiceServicer):
 
     @refusing
     def Status(self, request: adm.StatusRequest, context: grpc.ServicerContext) -> Any:
-        return self.world.status
+        status = adm.StatusResponse()
+        status.CopyFrom(self.world.status)
+        for one in status.policies:
+            *_, one.earlier_champion = ["", *self.world.champions[one.policy][:-1]]
+        return status
 
     def _moved(self, policy: str, version: str, actor: str, reason: str) -> adm.ChannelChange:
         champions = self.world.champions[policy]

@@ -193,7 +193,9 @@ class AdminServicer(AdminServiceServicer):
         channels = self._registry.channels(policy)
         votes = self._store.vote_counts(policy).get(channels.get(Channel.CHAMPION, ""), _NO_VOTES)
         schedule, swap = self._loop.schedule(policy), self._facts.last_swap(policy)
-        return convert.policy_status(policy, kind, channels, votes, schedule, swap, self._facts.problem(policy))
+        status = convert.policy_status(policy, kind, channels, votes, schedule, swap, self._facts.problem(policy))
+        status.earlier_champion = self._registry.earlier_champion(policy)
+        return status
 
     def _demand_policy(self, policy: str) -> None:
         names = [name for name, _ in self._registry.policies()]

@@ -69,7 +69,7 @@ class PolicyStatus:
     """Where the loop of a policy stands. `next_run_us` is 0 and `schedule` empty where no clock starts runs.
 
     `new_votes` are of the kinds that a run learns from, `new_other_votes` of the rest. `problem` says why the champion
-    is not served; empty: it is.
+    is not served; empty: it is. `earlier_champion` is what a rollback returns to; empty: there is nothing.
     """
 
     policy: str
@@ -89,6 +89,7 @@ class PolicyStatus:
     last_swap_duration_s: float = 0.0
     problem: str = ""
     new_other_votes: int = 0
+    earlier_champion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,4 +299,5 @@ def _policy_status(one: adm.PolicyStatus) -> PolicyStatus:
         last_swap_duration_s=one.last_swap_duration_s,
         problem=one.problem,
         new_other_votes=one.new_other_votes,
+        earlier_champion=one.earlier_champion,
     )

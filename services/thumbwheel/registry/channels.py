@@ -55,16 +55,14 @@ def move(connection: Connection, move: Move, expected_previous: str | None, now_
 
 
 def earlier_champion(connection: Connection, policy: str) -> tuple[str, str]:
-    """The version that was champion before the present one, and the present one.
+    """The version that was champion before the present one (empty: there was none), and the present one.
 
     The trail is read as a stack: a promotion pushes, a rollback takes off what it left, so that a second rollback
-    goes one step further back. Raises Conflict when nothing lies below the top.
+    goes one step further back.
     """
     present = pointers(connection, policy).get(Channel.CHAMPION, "")
     below = [version for version in _stack(connection, policy)[:-1] if version and version != present]
-    if not below:
-        raise Conflict(f"policy {policy} had no champion before {present or 'now'}; promote a version by name")
-    return below[-1], present
+    return (below[-1] if below else ""), present
 
 
 def history(connection: Connection, policy: str, limit: int) -> list[ChannelChange]:

@@ -14,6 +14,9 @@ from thumbwheel.records import Manifest, PolicyKind
 from thumbwheel.registry.files import MANIFEST_NAME, sha256_of
 from thumbwheel.registry.port import NewVersion
 
+# Right for whoever meets it: the one who serves the version, promotes it, or rolls back to it.
+_CURE = "restore its folder, or promote another version"
+
 
 def build(new: NewVersion, version: str, files: Mapping[str, str], created_us: int) -> Manifest:
     """The manifest of a new version; `files` maps relative name to SHA-256 (hex)."""
@@ -63,7 +66,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return from_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise DamagedArtifact(f"{folder.name}: {MANIFEST_NAME} can not be read; restore the folder") from error
+        raise DamagedArtifact(f"{folder.name}: {MANIFEST_NAME} can not be read; {_CURE}") from error
 
 
 def verify(folder: Path, expected: Manifest) -> None:
@@ -74,17 +77,17 @@ def verify(folder: Path, expected: Manifest) -> None:
     """
     name = f"{expected.policy} {expected.version}"
     if read_manifest(folder) != expected:
-        raise DamagedArtifact(f"{name}: {MANIFEST_NAME} was altered; restore the folder or roll back")
+        raise DamagedArtifact(f"{name}: {MANIFEST_NAME} was altered; {_CURE}")
     added = _names(folder) - set(expected.files) - {MANIFEST_NAME}
     if added:
-        raise DamagedArtifact(f"{name}: {min(added)} does not belong to the version; restore the folder or roll back")
+        raise DamagedArtifact(f"{name}: {min(added)} does not belong to the version; {_CURE}")
     for file, sha256 in expected.files.items():
         try:
             found = sha256_of(folder / file)
         except OSError as error:
-            raise DamagedArtifact(f"{name}: {file} can not be read; restore the folder or roll back") from error
+            raise DamagedArtifact(f"{name}: {file} can not be read; {_CURE}") from error
         if found != sha256:
-            raise DamagedArtifact(f"{name}: {file} was altered; restore the folder or roll back")
+            raise DamagedArtifact(f"{name}: {file} was altered; {_CURE}")
 
 
 def _names(folder: Path) -> set[str]:

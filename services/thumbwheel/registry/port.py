@@ -89,6 +89,9 @@ class Registry(Protocol):
             Conflict: there is no earlier champion.
         """
 
+    def earlier_champion(self, policy: str) -> str:
+        """Return the version that `rollback` would return to; empty when there is none."""
+
     def history(self, policy: str, limit: int = 50) -> list[ChannelChange]:
         """Return the audit trail, newest first."""
 

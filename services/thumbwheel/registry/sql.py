@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, RowMapping, func, insert, select
 from thumbwheel.database.engine import connect
 from thumbwheel.database.schema import versions
 from thumbwheel.database.transactions import reading, writing
-from thumbwheel.errors import InvalidInput, LogUnavailable, UnknownPolicy, UnknownVersion
+from thumbwheel.errors import Conflict, InvalidInput, LogUnavailable, UnknownPolicy, UnknownVersion
 from thumbwheel.records import Channel, ChannelChange, Manifest, PolicyKind
 from thumbwheel.registry import channels, manifest, staging
 from thumbwheel.registry.channels import Move
@@ -110,10 +110,18 @@ class SqlRegistry:
         with reading(self._engine) as connection:
             self._demand_policy(connection, policy)
             earlier, present = channels.earlier_champion(connection, policy)
+        if not earlier:
+            raise Conflict(f"policy {policy} had no champion before {present or 'now'}; promote a version by name")
         self._demand_usable(policy, earlier)
         move = Move(policy, Channel.CHAMPION, earlier, actor, reason, is_rollback=True)
         with writing(self._engine) as connection:
             return channels.move(connection, move, present, self._clock())
+
+    def earlier_champion(self, policy: str) -> str:
+        """See the port."""
+        with reading(self._engine) as connection:
+            earlier, _ = channels.earlier_champion(connection, policy)
+        return earlier
 
     def history(self, policy: str, limit: int = 50) -> list[ChannelChange]:
         """See the port."""

@@ -214,8 +214,11 @@ def test_two_rollbacks_go_two_steps_back(opened: Registry, tmp_path: Path) -> No
     publish(opened, tmp_path, 3)
     for version in ("v1", "v2", "v3"):
         champion(opened, version)
+    assert opened.earlier_champion("intent") == "v2"
     assert opened.rollback("intent", actor="ann", reason="worse").version == "v2"
+    assert opened.earlier_champion("intent") == "v1"
     assert opened.rollback("intent", actor="ann", reason="worse still").version == "v1"
+    assert opened.earlier_champion("intent") == ""
     with pytest.raises(Conflict, match="v1"):
         opened.rollback("intent", actor="ann", reason="further")
     assert [c.version for c in opened.history("intent")] == ["v1", "v2", "v3", "v2", "v1"]
@@ -229,6 +232,7 @@ def test_rollback_after_a_promotion_returns_to_what_was_champion_then(opened: Re
     champion(opened, "v4")
     assert opened.rollback("intent", actor="ann", reason="worse").version == "v2"
     champion(opened, "v1")  # by hand, not a rollback: v2 is what was champion before it
+    assert opened.earlier_champion("intent") == "v2"
     assert opened.rollback("intent", actor="ann", reason="worse").version == "v2"
     assert opened.rollback("intent", actor="ann", reason="worse").version == "v1"
 
@@ -238,7 +242,7 @@ def test_rollback_to_a_damaged_version_leaves_the_champion(opened: Registry, tmp
     champion(opened, "v1")
     champion(opened, "v2")
     (opened.fetch("intent", "v1") / "config.json").write_text("[]")
-    with pytest.raises(DamagedArtifact):
+    with pytest.raises(DamagedArtifact, match="restore its folder, or promote another version$"):
         opened.rollback("intent", actor="ann", reason="worse")
     assert opened.channels("intent")[Channel.CHAMPION] == "v2"
 

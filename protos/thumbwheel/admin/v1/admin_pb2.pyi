@@ -301,7 +301,7 @@ class StatusResponse(_message.Message):
     def __init__(self, service_version: _Optional[str] = ..., started_unix_us: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[PolicyStatus, _Mapping]]] = ..., log_backlog_events: _Optional[int] = ..., dead_letters: _Optional[int] = ..., orphan_votes: _Optional[int] = ..., home: _Optional[str] = ...) -> None: ...
 
 class PolicyStatus(_message.Message):
-    __slots__ = ("policy", "kind", "champion", "canary", "new_votes", "votes_needed", "schedule", "next_run_unix_us", "running_run_id", "thumbs_up_rate", "thumbs", "running_step", "running_progress", "last_swap_version", "last_swap_duration_s", "problem", "new_other_votes")
+    __slots__ = ("policy", "kind", "champion", "canary", "new_votes", "votes_needed", "schedule", "next_run_unix_us", "running_run_id", "thumbs_up_rate", "thumbs", "running_step", "running_progress", "last_swap_version", "last_swap_duration_s", "problem", "new_other_votes", "earlier_champion")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
@@ -319,6 +319,7 @@ class PolicyStatus(_message.Message):
     LAST_SWAP_DURATION_S_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
     NEW_OTHER_VOTES_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_CHAMPION_FIELD_NUMBER: _ClassVar[int]
     policy: str
     kind: str
     champion: str
@@ -336,4 +337,5 @@ class PolicyStatus(_message.Message):
     last_swap_duration_s: float
     problem: str
     new_other_votes: int
-    def __init__(self, policy: _Optional[str] = ..., kind: _Optional[str] = ..., champion: _Optional[str] = ..., canary: _Optional[str] = ..., new_votes: _Optional[int] = ..., votes_needed: _Optional[int] = ..., schedule: _Optional[str] = ..., next_run_unix_us: _Optional[int] = ..., running_run_id: _Optional[str] = ..., thumbs_up_rate: _Optional[float] = ..., thumbs: _Optional[int] = ..., running_step: _Optional[str] = ..., running_progress: _Optional[float] = ..., last_swap_version: _Optional[str] = ..., last_swap_duration_s: _Optional[float] = ..., problem: _Optional[str] = ..., new_other_votes: _Optional[int] = ...) -> None: ...
+    earlier_champion: str
+    def __init__(self, policy: _Optional[str] = ..., kind: _Optional[str] = ..., champion: _Optional[str] = ..., canary: _Optional[str] = ..., new_votes: _Optional[int] = ..., votes_needed: _Optional[int] = ..., schedule: _Optional[str] = ..., next_run_unix_us: _Optional[int] = ..., running_run_id: _Optional[str] = ..., thumbs_up_rate: _Optional[float] = ..., thumbs: _Optional[int] = ..., running_step: _Optional[str] = ..., running_progress: _Optional[float] = ..., last_swap_version: _Optional[str] = ..., last_swap_duration_s: _Optional[float] = ..., problem: _Optional[str] = ..., new_other_votes: _Optional[int] = ..., earlier_champion: _Optional[str] = ...) -> None: ...
