@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thumbwheel.cli.context import Context, json_option, pass_context
-from thumbwheel.cli.output import emit, emit_json, when
+from thumbwheel.cli.output import counted, emit, emit_json, when
 
 if TYPE_CHECKING:
     from thumbwheel.client.admin import PolicyStatus
@@ -33,7 +33,9 @@ def command(context: Context) -> None:
         if one.problem:
             click.secho(f"{one.policy}: {one.problem}", fg="red")
         if one.new_other_votes:
-            click.echo(f"{one.policy}: {one.new_other_votes:,} more votes are of kinds that nothing learns from yet")
+            kinds = "is of a kind" if one.new_other_votes == 1 else "are of kinds"
+            others = counted(one.new_other_votes, "more vote")
+            click.echo(f"{one.policy}: {others} {kinds} that nothing learns from yet")
     rows = [
         {
             "policy": one.policy,
