@@ -24,7 +24,7 @@ from running_pages import running_pages
 
 from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.feedback.raters import Raters
-from thumbwheel.web.deps import RETRY, Deps, Health
+from thumbwheel.web.deps import RETRY, Deps, Health, HealthState
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _CURE = "no Chromium here; get it with: apt-get install chromium"
@@ -102,7 +102,7 @@ def _deps(world: World, client: AsyncClient, admin: AdminClient, home: Path) -> 
         admin=admin,
         votes=world,
         rater_of=Raters(KEYS.user_key).user_hash,
-        health=lambda: Health(True),
+        health=lambda: Health(HealthState.SERVING),
         metrics=CollectorRegistry(),
         runs_dir=home,
         secret=b"s" * 32,

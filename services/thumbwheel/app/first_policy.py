@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
-from thumbwheel.errors import InvalidInput
+from thumbwheel.errors import AlreadyExists, InvalidInput
 from thumbwheel.pretrain.step_done import StepDone
 from thumbwheel.records import Channel, Manifest, PolicyKind
 from thumbwheel.registry.port import NewVersion, Registry
@@ -27,30 +27,48 @@ class Source:
     seed: int = 0
 
 
-def init_policy(registry: Registry, name: str, source: Source, actor: str, step_done: StepDone) -> Manifest:
+@dataclass(frozen=True, slots=True)
+class FirstVersion:
+    """What was made. `labelled_texts` stood in the data, `learned_from` of them it saw; both 0 for other sources."""
+
+    manifest: Manifest
+    labelled_texts: int = 0
+    learned_from: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """A model in its folder: where it comes from, and the counts of `FirstVersion`."""
+
+    base: str
+    labelled_texts: int = 0
+    learned_from: int = 0
+
+
+def init_policy(registry: Registry, name: str, source: Source, actor: str, step_done: StepDone) -> FirstVersion:
     """Make the first version of policy `name` and its champion; `step_done(step, steps, loss)` is told the way.
 
     Raises:
-        InvalidInput: the source is not usable, or the policy exists already.
+        InvalidInput: the source is not usable.
+        AlreadyExists: there is a policy of that name.
         InvalidData: the data file has bad lines; names them.
     """
     demand_name(name)
     if any(policy == name for policy, _ in registry.policies()):
-        raise InvalidInput("name", f"policy {name!r} exists already; choose another name")
+        raise AlreadyExists(f"name: policy {name!r} exists already; choose another name")
     if (source.data is None) == (not source.model):
         raise InvalidInput("data", "give either a data file to train from, or an existing model")
     with tempfile.TemporaryDirectory(prefix="thumbwheel-init-") as scratch:
         folder = Path(scratch) / "version"
-        base = _train(source, folder, step_done) if source.data else _take(source, folder)
+        model = _train(source, source.data, folder, step_done) if source.data else _take(source, folder)
         if source.worth_keeping:
             _add_worth_keeping(source.worth_keeping, folder)
-        manifest = registry.publish(NewVersion(name, source.kind, base=base), folder)
+        manifest = registry.publish(NewVersion(name, source.kind, base=model.base), folder)
     registry.move(name, Channel.CHAMPION, manifest.version, actor=actor, reason="first version")
-    return manifest
+    return FirstVersion(manifest, model.labelled_texts, model.learned_from)
 
 
-def _train(source: Source, folder: Path, step_done: StepDone) -> str:
-    assert source.data is not None
+def _train(source: Source, data: Path, folder: Path, step_done: StepDone) -> _Model:
     from thumbwheel.pretrain.corpus import read_chats, read_labelled
 
     match source.kind:
@@ -58,24 +76,26 @@ def _train(source: Source, folder: Path, step_done: StepDone) -> str:
             from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
 
             recipe = ClassifyRecipe(labels_per_class=source.labels_per_class, seed=source.seed)
-            pretrain_classify(read_labelled(source.data), folder, recipe, step_done)
+            rows = read_labelled(data)
+            seen = pretrain_classify(rows, folder, recipe, step_done)
+            return _Model(f"trained from {data.name}", len(rows), len(seen))
         case PolicyKind.GENERATE:
             from thumbwheel.pretrain.generate import train_first_policy
 
-            train_first_policy(read_chats(source.data), folder, source.seed, step_done=step_done)
+            train_first_policy(read_chats(data), folder, source.seed, step_done=step_done)
+            return _Model(f"trained from {data.name}")
         case PolicyKind.TAG:
             raise InvalidInput("kind", "a first policy of kind tag can not be trained; use classify or generate")
         case _:
             assert_never(source.kind)
-    return f"trained from {source.data.name}"
 
 
-def _take(source: Source, folder: Path) -> str:
+def _take(source: Source, folder: Path) -> _Model:
     """Load an existing model and save it again: what is served is what could be loaded, and safetensors only."""
     from thumbwheel.policy.adopt import adopt
 
     adopt(source.kind, source.model, folder)
-    return source.model
+    return _Model(source.model)
 
 
 def _add_worth_keeping(file: Path, folder: Path) -> None:

@@ -31,12 +31,12 @@ class Inference:
         self._go_on(self.reconciler.run())
 
     def tell(self, host: LocalHost) -> None:
-        """Let the service's health on `host` be SERVING whenever everything is loaded."""
+        """Let the service's health on `host` be SERVING while any policy is served, once all were tried."""
         changed = self._watched()
 
         async def telling() -> None:
             while True:
-                await host.set_serving(INFERENCE_SERVICE, self.policies.ready)
+                await host.set_serving(INFERENCE_SERVICE, self.policies.serving)
                 await changed.wait()
                 changed.clear()
 

@@ -33,6 +33,7 @@ from thumbwheel.app.doors import (
     feedback_door,
     inference_door,
 )
+from thumbwheel.app.health import health
 from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.ingesting import ingesting
@@ -49,7 +50,7 @@ from thumbwheel.inference.torch_runtime import prepare_torch
 from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.telemetry.metrics import Metrics
 from thumbwheel.web.app import create_app
-from thumbwheel.web.deps import RETRY, Deps, Health
+from thumbwheel.web.deps import RETRY, Deps
 from thumbwheel.web.server import serving
 
 
@@ -171,11 +172,12 @@ def _deps(service: Service, client: AsyncClient, admin: AdminClient) -> Deps:
         admin=admin,
         votes=service.storage.store,
         rater_of=service.identity.raters.user_hash,
-        health=lambda: _health(service),
+        health=lambda: health(service.policies, service.reconciler.problems(), service.host.draining),
         metrics=service.metrics.registry,
         runs_dir=settings.runs_dir,
         allowed_hosts=tuple(name.strip() for name in settings.serve.web_hosts.split(",")),
-        max_text_chars=max(settings.generate.max_input_chars, settings.classify.max_input_chars),
+        max_classify_chars=settings.classify.max_input_chars,
+        max_generate_chars=settings.generate.max_input_chars,
         # a key of its own for cookies, so that no key serves two purposes
         secret=hmac.digest(service.keys.user_key, b"web cookies", hashlib.sha256),
     )
@@ -185,15 +187,3 @@ def _swap(reconciler: Reconciler, policy: str) -> Swap:
     last = reconciler.last_swap.get(policy)
     # the first version's load at the start is no swap
     return Swap(last.version, last.duration_s) if last and last.previous else Swap()
-
-
-def _health(service: Service) -> Health:
-    parts = {
-        one.policy: ", ".join(
-            f"{served.channel} {served.ref.version}" for served in service.policies.served(one.policy)
-        )
-        for one in service.policies.known()
-    }
-    problems = service.reconciler.problems()
-    said = {policy: problems.get(policy) or versions or "loading" for policy, versions in parts.items()}
-    return Health(service.policies.ready, said)

@@ -69,6 +69,11 @@ class LocalHost:
         """The port of each door, as bound."""
         return {door.name: door.port for door in self._doors}
 
+    @property
+    def draining(self) -> bool:
+        """Whether the doors are closing, or closed."""
+        return self._draining
+
     async def start(self) -> None:
         """Open the doors.
 

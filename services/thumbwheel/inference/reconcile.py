@@ -130,6 +130,7 @@ class Reconciler:
                 if self._must_load(policy, channel, version):
                     await self._follow(policy, channel, version, look.policies[policy])
             self._withdraw_unwanted(look)
+            self._policies.all_tried()
 
     async def _pause(self) -> None:
         try:

@@ -79,11 +79,20 @@ class ServedPolicies:
         self._retiring: dict[asyncio.Task[None], Served] = {}
         self._problems: dict[str, str] = {}
         self._watchers: list[Callable[[], None]] = []
+        self._all_tried = False
 
     @property
     def ready(self) -> bool:
         """Whether there is a policy and every known one has a champion that serves."""
         return bool(self._known) and all((policy, Channel.CHAMPION) in self._served for policy in self._known)
+
+    @property
+    def serving(self) -> bool:
+        """Whether requests are worth sending: every policy was tried once, and some have a champion that serves.
+
+        One policy's damaged version keeps nobody from asking the others.
+        """
+        return self._all_tried and any(channel is Channel.CHAMPION for _, channel in self._served)
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever what is served changes."""
@@ -93,6 +102,12 @@ class ServedPolicies:
         """Take note of the policies that exist, so that those not yet loaded are told from unknown ones."""
         if dict(policies) != self._known:
             self._known = dict(policies)
+            self._changed()
+
+    def all_tried(self) -> None:
+        """Take note that loading was tried for every policy: what does not serve now has something wrong with it."""
+        if not self._all_tried:
+            self._all_tried = True
             self._changed()
 
     def known(self) -> list[PolicyInfo]:

@@ -43,8 +43,7 @@ def routes(deps: Deps) -> list[Route]:
         visitor = visitor_of(request, deps.secret)
         context = {
             "csrf": csrf_token(visitor, deps.secret),
-            "policies": [policy_json(policy) for policy in await _policies(deps) if _askable(policy.kind)],
-            "max_text_chars": deps.max_text_chars,
+            "policies": [policy_json(policy, deps) for policy in await _policies(deps) if _askable(policy.kind)],
             "operator_link": deps.operate_remotely or is_local(request),
         }
         response = render("ask.html", context)
@@ -55,14 +54,14 @@ def routes(deps: Deps) -> list[Route]:
         visitor, fields = await posted(request, deps)
         fields.only("policy", "text")
         policy = fields.text("policy", MAX_POLICY_CHARS)
-        text = fields.text("text", deps.max_text_chars)
+        text = fields.text("text", deps.max_chars(PolicyKind.CLASSIFY))
         return _answers([await deps.client.classify(text, policy, user=visitor.user)])
 
     async def generate(request: Request) -> Response:
         visitor, fields = await posted(request, deps)
         fields.only("policy", "text", "candidates")
         policy = fields.text("policy", MAX_POLICY_CHARS)
-        text = fields.text("text", deps.max_text_chars)
+        text = fields.text("text", deps.max_chars(PolicyKind.GENERATE))
         with _as_on_the_page():
             if fields.integer("candidates", 1, _PAIR) == 1:
                 return await _streamed(deps.client.stream(text, policy, user=visitor.user))
@@ -92,10 +91,16 @@ async def _policies(deps: Deps) -> Sequence[PolicyDescription]:
         return []
 
 
-def policy_json(policy: PolicyDescription) -> dict[str, Any]:
+def policy_json(policy: PolicyDescription, deps: Deps) -> dict[str, Any]:
     """Return what the page shows of a policy; `version` is the champion's."""
     version = next((one.version for one in policy.served if one.channel == Channel.CHAMPION), "")
-    return {"name": policy.policy, "kind": policy.kind, "version": version, "labels": policy.labels}
+    return {
+        "name": policy.policy,
+        "kind": policy.kind,
+        "version": version,
+        "labels": policy.labels,
+        "max_chars": deps.max_chars(policy.kind),
+    }
 
 
 def answer_json(answer: Classification[FeedbackId] | Candidate[FeedbackId]) -> dict[str, Any]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from prometheus_client import CollectorRegistry
 
 from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.client.retry import RetryPolicy
-from thumbwheel.records import LoggedResponse, RatedResponse
+from thumbwheel.records import LoggedResponse, PolicyKind, RatedResponse
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _MIN_SECRET_BYTES = 32
@@ -29,11 +30,19 @@ class VotesOf(Protocol):
         """Return an answer, or None."""
 
 
+class HealthState(StrEnum):
+    """Whether requests are worth sending: to all policies, to some or to older versions of them, or not at all."""
+
+    SERVING = "serving"
+    DEGRADED = "degraded"
+    NOT_SERVING = "not serving"
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether requests are served, and a word on each part (part name -> state)."""
+    """The state as a whole, and a word on each part (part name -> state). Anybody may read it: it holds no secret."""
 
-    serving: bool
+    state: HealthState
     parts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -45,8 +54,8 @@ class Deps:
     visitors' cookies. `rater_of` turns a user id into the pseudonym the store keeps. `runs_dir` holds a folder
     for each run, with its `report.html`. `allowed_hosts` are the host names the pages answer to, without port
     ("*" for any): this stops other sites from reaching them by a name of their own. Only requests from this
-    machine reach the operator's page unless `operate_remotely`. `max_text_chars` is the longest text users may
-    send; a body must arrive within `body_timeout_s` seconds.
+    machine reach the operator's page unless `operate_remotely`. `max_classify_chars` and `max_generate_chars` are
+    the longest texts users may send to a policy of that kind; a body must arrive within `body_timeout_s` seconds.
     """
 
     client: AsyncClient
@@ -59,7 +68,8 @@ class Deps:
     secret: bytes = field(repr=False)
     allowed_hosts: tuple[str, ...] = LOOPBACK_NAMES
     operate_remotely: bool = False
-    max_text_chars: int = 16_000
+    max_classify_chars: int = 8_000
+    max_generate_chars: int = 16_000
     body_timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
@@ -67,7 +77,17 @@ class Deps:
         if len(self.secret) < _MIN_SECRET_BYTES:
             raise ValueError(f"secret: at least {_MIN_SECRET_BYTES} bytes, got {len(self.secret)}")
 
+    def max_chars(self, kind: PolicyKind) -> int:
+        """Return the longest text that a policy of this kind takes."""
+        match kind:
+            case PolicyKind.CLASSIFY | PolicyKind.TAG:
+                return self.max_classify_chars
+            case PolicyKind.GENERATE:
+                return self.max_generate_chars
+            case _:
+                assert_never(kind)
+
     @property
     def max_body_bytes(self) -> int:
         """The largest body: the longest text with every character escaped (6 bytes), and the other fields."""
-        return 6 * self.max_text_chars + (32 << 10)
+        return 6 * max(self.max_classify_chars, self.max_generate_chars) + (32 << 10)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+from thumbwheel.records import Run, RunState
 
 _DASH = "–"
 
@@ -43,6 +46,15 @@ def duration(span_us: int) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
+def course(run: Run) -> str:
+    """From which version to which a run led: "v1 → v2", "v1 → candidate: refused"."""
+    if run.state is not RunState.REJECTED:
+        return f"{run.parent_version} → {run.candidate_version or 'candidate'}"
+    if run.candidate_version:
+        return f"{run.parent_version} → {run.candidate_version}: not promoted"
+    return f"{run.parent_version} → candidate: refused" if run.gates else f"{run.parent_version} → no candidate"
+
+
 def short_digest(digest: str) -> str:
     """ "sha256:0123456789abcdef..." -> "0123456789"."""
     return digest.rpartition(":")[2][:10]
@@ -52,7 +64,8 @@ def _utc(time_us: int) -> datetime:
     return datetime.fromtimestamp(time_us / 1e6, UTC)
 
 
-FILTERS = {
+FILTERS: dict[str, Callable[..., str]] = {
+    "course": course,
     "percent": percent,
     "figure": figure,
     "count": count,

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from thumbwheel.web.deps import Deps
+from thumbwheel.web.deps import Deps, HealthState
 from thumbwheel.web.pages import NO_STORE
 
 
@@ -22,7 +22,8 @@ def routes(deps: Deps) -> list[Route]:
 
     async def healthz(_: Request) -> Response:
         health = deps.health()
-        body = {"status": "serving" if health.serving else "not serving", "parts": dict(health.parts)}
-        return JSONResponse(body, 200 if health.serving else 503, NO_STORE)
+        body = {"status": health.state, "parts": dict(health.parts)}
+        # Degraded is for people: a balancer that took the process away for one policy would lose the others.
+        return JSONResponse(body, 503 if health.state is HealthState.NOT_SERVING else 200, NO_STORE)
 
     return [Route("/metrics", metrics, methods=["GET"]), Route("/healthz", healthz, methods=["GET"])]

@@ -42,7 +42,8 @@ STATUS_OF: dict[type[ThumbwheelError], int] = {
     Overloaded: 429,
     Unavailable: 503,
     DeadlineMissed: 504,
-    DamagedArtifact: 500,
+    # Only an order to serve a version meets a damaged one, and is refused: nothing moved, and the caller can act.
+    DamagedArtifact: 409,
 }
 _MESSAGES = {
     404: "There is nothing at this address.",

@@ -19,6 +19,7 @@ from thumbwheel.records import (
     FeedbackKind,
     GenerateAnswer,
     LoggedResponse,
+    PolicyKind,
     RatedResponse,
 )
 from thumbwheel.web.deps import Deps, VotesOf
@@ -39,7 +40,7 @@ def routes(deps: Deps) -> list[Route]:
 
     async def give(request: Request) -> Response:
         visitor, fields = await posted(request, deps)
-        feedback_id = await _cast(deps.client, fields, visitor.user, deps.max_text_chars)
+        feedback_id = await _cast(deps.client, fields, visitor.user, deps.max_chars(PolicyKind.GENERATE))
         return JSONResponse({"feedback_id": feedback_id}, headers=NO_STORE)
 
     async def take_back(request: Request) -> Response:

@@ -220,4 +220,14 @@ async def test_a_damaged_champion_at_start_is_unavailable_not_fatal(home: Any, s
             await service.stub.Generate(pb.GenerateRequest(prompt="x"))
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         await service.stub.Classify(pb.ClassifyRequest(text="x"))
+        # The door stays open for those who ask the other policy.
+        assert await health(service) == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_process_whose_only_champion_is_damaged_does_not_serve(home: Any, serve: Any) -> None:
+    made = home.publish("chat", PolicyKind.GENERATE, seed=1)
+    flip_a_byte(home.registry.fetch("chat", made.version) / "model.safetensors")
+    async with serve(wait=False) as service:
+        await service.inference.reconciler.reconcile()
+        assert service.inference.reconciler.problems().keys() == {"chat"}
         assert await health(service) == health_pb2.HealthCheckResponse.NOT_SERVING

@@ -92,6 +92,18 @@ async def test_readiness_follows_what_serves(policies: ServedPolicies) -> None:
     assert not ServedPolicies().ready
 
 
+async def test_one_policy_that_serves_is_enough_once_all_were_tried(policies: ServedPolicies) -> None:
+    heard: list[bool] = []
+    policies.learn_of({"intent": PolicyKind.CLASSIFY, "chat": PolicyKind.GENERATE})
+    serve(policies, "v1")
+    policies.watch(lambda: heard.append(policies.serving))
+    assert not policies.serving  # chat may still be loading
+    policies.all_tried()
+    policies.all_tried()
+    policies.withdraw("intent", Channel.CHAMPION)
+    assert heard == [True, False]
+
+
 def test_names_are_resolved_by_kind(policies: ServedPolicies) -> None:
     assert policies.resolve("", PolicyKind.CLASSIFY) == policies.resolve("intent", PolicyKind.CLASSIFY) == "intent"
     with pytest.raises(UnknownPolicy, match="there is: none"):

@@ -20,7 +20,7 @@ from running_pages import running_pages
 
 from thumbwheel.client import AdminClient
 from thumbwheel.feedback.raters import Raters
-from thumbwheel.web.deps import RETRY, Deps, Health
+from thumbwheel.web.deps import RETRY, Deps, Health, HealthState
 
 SECRET = b"s" * 32
 
@@ -29,7 +29,7 @@ SECRET = b"s" * 32
 class Switch:
     """What a test may change of the running pages."""
 
-    health: Health = field(default_factory=lambda: Health(True, {"helpdesk": "serving"}))
+    health: Health = field(default_factory=lambda: Health(HealthState.SERVING, {"helpdesk": "champion v2"}))
 
 
 class Browser:

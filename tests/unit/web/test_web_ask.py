@@ -145,11 +145,22 @@ def test_an_error_on_the_way_is_the_last_line(browser: Any, world: World) -> Non
         (Overloaded("queue full", 2.5), 429),
         (LogUnavailable("disk full", 0.2), 503),
         (DeadlineMissed("too slow"), 504),
-        (DamagedArtifact("v2 damaged"), 500),
+        (DamagedArtifact("v2 damaged"), 409),
     ],
 )
 def test_each_error_of_the_service_has_its_status(error: ThumbwheelError, status: int) -> None:
     assert status_of(error) == status
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy", "longest"), [("classify", "topics", "8,000"), ("generate", "helpdesk", "16,000")]
+)
+def test_the_limit_that_is_told_is_the_one_that_holds(browser: Any, kind: str, policy: str, longest: str) -> None:
+    body: dict[str, Any] = {"policy": policy, "text": ""} | ({"candidates": 1} if kind == "generate" else {})
+    error = browser.post(f"/ask/{kind}", body).json()["error"]
+    assert error["message"] == f"text: must have 1 to {longest} characters, has 0"
+    error = browser.post(f"/ask/{kind}", {**body, "text": None}).json()["error"]
+    assert error["message"] == f"text: must be a string of 1 to {longest} characters"
 
 
 def test_a_full_queue_says_when_to_come_back(browser: Any, world: World) -> None:
@@ -165,7 +176,7 @@ def test_a_full_queue_says_when_to_come_back(browser: Any, world: World) -> None
     [
         ("/ask/classify", {"policy": "topics"}, "text"),
         ("/ask/classify", {"policy": "topics", "text": "   "}, "text"),
-        ("/ask/classify", {"policy": "topics", "text": "x" * 16_001}, "text"),
+        ("/ask/classify", {"policy": "topics", "text": "x" * 8_001}, "text"),
         ("/ask/classify", {"policy": "topics", "text": 7}, "text"),
         ("/ask/classify", {"policy": "topics", "text": "\ud800"}, "text"),
         ("/ask/classify", {"text": "hi"}, "policy"),

@@ -12,7 +12,7 @@ from demo_world import World
 from seen_page import Element, seen
 
 from thumbwheel.admin.v1 import admin_pb2 as adm
-from thumbwheel.errors import Unavailable, UnknownRun
+from thumbwheel.errors import DamagedArtifact, Unavailable, UnknownRun
 from thumbwheel.web.report import find_report
 
 
@@ -149,6 +149,48 @@ def test_rolling_back_returns_to_the_champion_before(browser: Any, world: World)
     refused = browser.post("/operate/rollback", body)
     assert refused.status_code == 409
     assert "no earlier champion" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("lever", "call"), [("promote", "Promote"), ("rollback", "Rollback")])
+def test_a_damaged_version_is_no_fault_of_the_page(browser: Any, world: World, lever: str, call: str) -> None:
+    world.failures[call] = DamagedArtifact("helpdesk v1: config.json was altered; restore its folder")
+    body = {key: value for key, value in order().items() if key != "version" or lever == "promote"}
+    response = browser.post(f"/operate/{lever}", body)
+    assert response.status_code == 409
+    assert response.json()["error"]["message"] == "helpdesk v1: config.json was altered; restore its folder"
+
+
+def test_the_way_back_is_named_and_offered_only_where_there_is_one(browser: Any, world: World) -> None:
+    page = opened(browser)
+    [lever] = [one for one in page.by_role("button") if one.name == "Roll back"]
+    assert "disabled" not in lever.attributes
+    assert lever.attributes["data-target"] == "v1"
+    assert "Roll back returns to v1" in page.text
+    world.champions["helpdesk"] = ["v1"]
+    page = opened(browser)
+    [lever] = [one for one in page.by_role("button") if one.name == "Roll back"]
+    assert "disabled" in lever.attributes
+    assert "v1 is the first champion: there is none to return to" in page.text
+
+
+@pytest.mark.parametrize(
+    ("state", "candidate", "gates", "title"),
+    [
+        ("promoted", "v3", 3, "v2 → v3"),
+        ("rejected", "", 3, "v2 → candidate: refused"),
+        ("rejected", "v3", 3, "v2 → v3: not promoted"),
+        ("rejected", "", 0, "v2 → no candidate"),
+        ("failed", "", 0, "v2 → candidate"),
+        ("running", "", 0, "v2 → candidate · judge"),
+    ],
+)
+def test_a_run_is_headed_by_where_it_led(
+    browser: Any, world: World, state: str, candidate: str, gates: int, title: str
+) -> None:
+    run = world.runs[0]
+    run.summary.state, run.summary.candidate_version = state, candidate
+    del run.gates[gates:]
+    assert f"Last runs {state} {title} 2" in opened(browser).text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from thumbwheel.web.deps import Health
+from thumbwheel.web.deps import Health, HealthState
 
 
 def test_metrics_come_from_the_registry_that_was_passed_in(browser: Any) -> None:
@@ -22,11 +22,18 @@ def test_metrics_speak_open_metrics_to_those_who_ask(browser: Any) -> None:
     assert response.text.endswith("# EOF\n")
 
 
-@pytest.mark.parametrize(("serving", "status", "word"), [(True, 200, "serving"), (False, 503, "not serving")])
+@pytest.mark.parametrize(
+    ("state", "status", "word"),
+    [
+        (HealthState.SERVING, 200, "serving"),
+        (HealthState.DEGRADED, 200, "degraded"),
+        (HealthState.NOT_SERVING, 503, "not serving"),
+    ],
+)
 def test_health_is_a_status_and_a_word_on_each_part(
-    browser: Any, switch: Any, monkeypatch: pytest.MonkeyPatch, serving: bool, status: int, word: str
+    browser: Any, switch: Any, monkeypatch: pytest.MonkeyPatch, state: HealthState, status: int, word: str
 ) -> None:
-    monkeypatch.setattr(switch, "health", Health(serving, {"helpdesk": "loading"}))
+    monkeypatch.setattr(switch, "health", Health(state, {"helpdesk": "loading"}))
     response = browser.http.get("/healthz")
     assert response.status_code == status
     assert response.json() == {"status": word, "parts": {"helpdesk": "loading"}}

@@ -31,7 +31,7 @@ EXPECTED = {
     "LogUnavailable": 503,
     "Unreachable": 503,
     "DeadlineMissed": 504,
-    "DamagedArtifact": 500,
+    "DamagedArtifact": 409,
 }
 
 

@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from thumbwheel.errors import InvalidConfig
-from thumbwheel.web.deps import Deps, Health
+from thumbwheel.web.deps import Deps, Health, HealthState
 from thumbwheel.web.server import serving
 
 
@@ -112,7 +112,7 @@ def test_a_short_secret_is_refused() -> None:
             admin=anything,
             votes=anything,
             rater_of=str,
-            health=lambda: Health(True),
+            health=lambda: Health(HealthState.SERVING),
             metrics=CollectorRegistry(),
             runs_dir=Path(),
             secret=b"short",

@@ -74,19 +74,21 @@ function failed(card, error) {
   if (!question.value && !isStopped) question.value = card.question;
 }
 
-function showCompare() {
-  compareRow.hidden = chosenPolicy()?.kind !== "generate";
+// What the chosen policy can do, and how much it reads.
+function fitPolicy() {
+  compareRow.hidden = chosenPolicy().kind !== "generate";
+  question.maxLength = chosenPolicy().max_chars;
 }
 
 if (form) {
   form.addEventListener("submit", ask);
-  form.addEventListener("change", showCompare);
+  form.addEventListener("change", fitPolicy);
   question.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       form.requestSubmit();
     }
   });
-  showCompare();
+  fitPolicy();
 }
 startMine();

@@ -5,7 +5,10 @@ import { currentOn, give, holderOf, keepToken, onChange, takeBack } from "./voti
 
 const cardTemplate = document.getElementById("card-template");
 const candidateTemplate = document.getElementById("candidate-template");
-const REASONS = { up: ["correct", "helpful", "clear", "friendly"], down: ["wrong", "unhelpful", "too-long", "unfriendly"] };
+const REASONS = {
+  classify: { up: ["correct", "close-enough"], down: ["wrong", "too-broad", "too-narrow", "none-fits"] },
+  generate: { up: ["correct", "helpful", "clear", "friendly"], down: ["wrong", "unhelpful", "too-long", "unfriendly"] },
+};
 const LIKELY_SHOWN = 3;
 
 export class Card {
@@ -172,7 +175,7 @@ class Candidate {
     this.lastValue = value;
     const chips = this.find(".chips");
     chips.querySelectorAll(".chip").forEach((chip) => chip.remove());
-    chips.append(...REASONS[mood].map(chip));
+    chips.append(...REASONS[this.card.policy.kind][mood].map(chip));
     this.find(".comment").value = "";
     this.find(".why").hidden = false;
   }
@@ -216,7 +219,7 @@ class Candidate {
       field.append(new Option("Choose the right label", ""), ...others.map((label) => new Option(label, label)));
     } else {
       field.rows = 3;
-      field.maxLength = document.getElementById("question").maxLength;
+      field.maxLength = this.card.policy.max_chars;
       field.value = this.answer.text;
     }
     return field;
@@ -279,7 +282,7 @@ function chip(reason) {
   box.type = "checkbox";
   box.value = reason;
   const face = document.createElement("span");
-  face.textContent = reason.replace("-", " ");
+  face.textContent = reason.replaceAll("-", " ");
   label.append(box, face);
   return label;
 }

@@ -61,16 +61,16 @@ const texts = {
     text: `Every new request to ${policy} is answered by ${version}. Requests under way finish on the version they started on.`,
     button: "Promote",
   }),
-  rollback: (policy, version) => ({
+  rollback: (policy, version, target) => ({
     title: `Roll back ${version}`,
-    text: `${policy} returns to the champion before ${version}. Requests under way finish on the version they started on.`,
+    text: `${policy} returns to ${target}, the champion before ${version}. Requests under way finish on the version they started on.`,
     button: "Roll back",
   }),
 };
 
 function open(button) {
   order = { kind: button.dataset.order, version: button.dataset.version };
-  const { title, text, button: label } = texts[order.kind](main.dataset.policy, order.version);
+  const { title, text, button: label } = texts[order.kind](main.dataset.policy, order.version, button.dataset.target);
   document.getElementById("order-title").textContent = title;
   document.getElementById("order-text").textContent = text;
   submit.textContent = label;

@@ -1,0 +1,27 @@
+"""What `/healthz` says of a process."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from thumbwheel.inference.swap import ServedPolicies
+from thumbwheel.web.deps import Health, HealthState
+
+
+def health(policies: ServedPolicies, troubled: Container[str], draining: bool) -> Health:
+    """Return the state of what `policies` serve; `troubled` are those whose champion can't be loaded.
+
+    What is wrong with it is for operators: the status, their page and the log tell.
+    """
+    parts = {one.policy: _part(policies, one.policy, one.policy in troubled) for one in policies.known()}
+    if draining or not policies.serving:
+        return Health(HealthState.NOT_SERVING, parts)
+    whole = not any(policy in troubled for policy in parts)
+    return Health(HealthState.SERVING if whole else HealthState.DEGRADED, parts)
+
+
+def _part(policies: ServedPolicies, policy: str, is_troubled: bool) -> str:
+    served = ", ".join(f"{served.channel} {served.ref.version}" for served in policies.served(policy))
+    if not is_troubled:
+        return served or "loading"
+    return f"{served} instead of one that can't be loaded" if served else "not served: its champion can't be loaded"
