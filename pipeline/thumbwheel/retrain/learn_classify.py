@@ -32,6 +32,10 @@ from thumbwheel.retrain.report_head import curves, report_head, save_history
 TIMED_REQUESTS = 40
 SCORING_BATCH = 256
 
+_SAMPLES_TEXT = (
+    "Held-out texts for which the two versions find different labels likeliest. p is the probability of the label that"
+    " was voted on, in the champion and in the candidate: it should rise after a vote up, and fall after a vote down."
+)
 _CURVES = {
     "policy_loss": ("Policy loss", ""),
     "approx_kl": ("Ratio - 1 - ln(ratio) of voted labels, dropout on", ""),
@@ -64,7 +68,8 @@ class ClassifyLearner:
         champion, candidate = load_classifier(job.champion), load_classifier(job.folder.candidate)
         held_out = [vote for _, vote in _votes(job, Split.HELD_OUT, champion)]
         evidence = _evidence(job, champion, candidate, held_out)
-        return Measured(evidence, _report(job, evidence, _samples(champion, held_out, evidence, job.plan.seed)))
+        samples = pick_samples(changed_answers(champion.labels, held_out, evidence), job.plan.seed)
+        return Measured(evidence, _report(job, evidence, samples))
 
 
 def training_votes(job: Job) -> list[ClassifyVote]:
@@ -119,9 +124,10 @@ def _report(job: Job, evidence: ClassifyEvidence, samples: Sequence[Sample]) -> 
     head = report_head(job, evidence.votes)
     return replace(
         head,
-        comparisons=_comparisons(evidence),
+        comparisons=comparisons(evidence),
         curves=curves(job.folder, _CURVES, "epoch"),
         samples=samples,
+        samples_text=_SAMPLES_TEXT,
         config={**head.config, "probability_floor": _floor(job)},
     )
 
@@ -144,7 +150,8 @@ def _latency(champion: Classifier, candidate: Classifier, texts: list[str]) -> L
     )
 
 
-def _comparisons(evidence: ClassifyEvidence) -> list[Comparison]:
+def comparisons(evidence: ClassifyEvidence) -> list[Comparison]:
+    """The table of the report. Drift is neither good nor bad as such: a candidate that learned has some."""
     up_N = evidence.rewards_N > 0.5
     if not len(up_N):
         return []
@@ -164,7 +171,7 @@ def _comparisons(evidence: ClassifyEvidence) -> list[Comparison]:
     return [
         agrees,
         Comparison("Mean probability of its likeliest label", certainty(old_NK), certainty(new_NK), "share"),
-        Comparison("Drift, KL(candidate || champion)", 0.0, drift(new_NK, old_NK), "nats an answer", "lower"),
+        Comparison("Drift, KL(candidate || champion)", 0.0, drift(new_NK, old_NK), "nats an answer"),
     ]
 
 
@@ -176,14 +183,17 @@ def drift(candidate_NK: Floats, champion_NK: Floats) -> float:
     return float(rel_entr(candidate_NK, champion_NK).sum(1).mean())
 
 
-def _samples(
-    champion: Classifier, held_out: Sequence[ClassifyVote], evidence: ClassifyEvidence, seed: int
+def changed_answers(
+    labels: Sequence[str], held_out: Sequence[ClassifyVote], evidence: ClassifyEvidence
 ) -> list[Sample]:
     """Held-out texts whose likeliest label changed, scored by how the probability of the voted label moved."""
     samples = []
     for vote, old_K, new_K in zip(held_out, evidence.champion_NK, evidence.candidate_NK, strict=True):
         sign = 1.0 if vote.thumb_up else -1.0
-        old, new = champion.labels[old_K.argmax()], champion.labels[new_K.argmax()]
+        old, new = labels[old_K.argmax()], labels[new_K.argmax()]
         if old != new:
-            samples.append(Sample(vote.text, old, new, sign * old_K[vote.label], sign * new_K[vote.label]))
-    return pick_samples(samples, seed)
+            before, after = old_K[vote.label], new_K[vote.label]
+            thumb = "up" if vote.thumb_up else "down"
+            note = f"voted: {thumb} on {labels[vote.label]}, p {before:.2f} → {after:.2f}"
+            samples.append(Sample(vote.text, old, new, sign * before, sign * after, note=note))
+    return samples

@@ -181,10 +181,11 @@ def _evidence(job: Job, sides: _SideBySide, reward: RewardModel) -> GenerateEvid
 def _report(job: Job, evidence: GenerateEvidence, samples: Sequence[Sample]) -> ReportData:
     return replace(
         report_head(job, evidence.votes),
-        comparisons=_comparisons(evidence),
+        comparisons=comparisons(evidence),
         curves=curves(job.folder, _CURVES),
         reward_model=replace(_reward_fit(evidence.reward_model), baselines=_baselines(job)),
         samples=samples,
+        samples_text="Held-out questions. The figure beside a version is the reward of its reply: more is better.",
     )
 
 
@@ -233,7 +234,9 @@ def _held_out_votes(job: Job, reward: RewardModel) -> HeldOutVotes:
     return HeldOutVotes([row.target for row in rated], probabilities)
 
 
-def _comparisons(evidence: GenerateEvidence) -> list[Comparison]:
+def comparisons(evidence: GenerateEvidence) -> list[Comparison]:
+    """The table of the report. Drift is neither good nor bad as such: a candidate that learned has some."""
+
     def mean(numbers: Iterable[float]) -> float:
         column = [float(number) for number in numbers]
         return sum(column) / len(column) if column else float("nan")
@@ -243,7 +246,7 @@ def _comparisons(evidence: GenerateEvidence) -> list[Comparison]:
     return [
         Comparison("Reward of a reply", *scores, better="higher"),
         Comparison("Length of a reply", *lengths, unit="tokens"),
-        Comparison("Drift from the champion", 0.0, mean(evidence.kl_per_reply), "nats a reply", "lower"),
+        Comparison("Drift from the champion", 0.0, mean(evidence.kl_per_reply), "nats a reply"),
     ]
 
 

@@ -113,6 +113,14 @@ def test_the_comparison_says_what_is_better(full: ReportData) -> None:
     assert "1.31 – –" in cells
 
 
+def test_a_sample_that_says_what_was_measured_shows_no_bare_figures(full: ReportData) -> None:
+    note = "voted: down on <b>lost</b>, p 0.97 → 0.01"
+    noted = replace(full, samples=[Sample("p", "c", "d", -0.97, -0.01, note=note)], samples_text="p is the chance.")
+    text = Page(render(noted)).text
+    assert note in text and "p is the chance." in text
+    assert "v1 · " not in text and "v2 · " not in text
+
+
 def test_texts_of_users_stay_text(full: ReportData) -> None:
     page = Page(render(full))
     assert page.tags["script"] == 0

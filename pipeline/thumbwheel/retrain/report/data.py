@@ -45,7 +45,10 @@ class RewardModelFit:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One prompt with both answers. Texts are users' and models' own: the page shows them as text, never as HTML."""
+    """One prompt with both answers. Texts are users' and models' own: the page shows them as text, never as HTML.
+
+    `note` says in words what was measured; where there is one it is shown instead of the bare scores.
+    """
 
     prompt: str
     champion: str
@@ -53,6 +56,7 @@ class Sample:
     champion_score: float = NAN
     candidate_score: float = NAN
     group: str = ""
+    note: str = ""
 
     @property
     def gain(self) -> float:
@@ -62,7 +66,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """A whole report. Times are microseconds since the Unix epoch; 0 means unknown."""
+    """A whole report. Times are microseconds since the Unix epoch; 0 means unknown.
+
+    `samples_text` tells what the samples are and what is told of each.
+    """
 
     policy: str
     kind: PolicyKind
@@ -79,6 +86,7 @@ class ReportData:
     curves: Sequence[Curve] = ()
     reward_model: RewardModelFit | None = None
     samples: Sequence[Sample] = ()
+    samples_text: str = ""
     lineage: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, object] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,48 @@
+"""What the learners' reports say of a candidate, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from thumbwheel.gates.evidence import ClassifyEvidence, GenerateEvidence, HeldOutVotes, Latency, TextLosses, Votes
+from thumbwheel.ppo.classify.votes import ClassifyVote
+from thumbwheel.retrain import learn_classify, learn_generate
+from thumbwheel.retrain.report.numbers import judged
+
+VOTES = Votes(positive=1, negative=1, per_rater={"a": 2}, least=1)
+LATENCY = Latency([0.1], [0.1])
+CHAMPION_NK = np.array([[0.97, 0.03], [0.4, 0.6], [0.9, 0.1]])
+CANDIDATE_NK = np.array([[0.01, 0.99], [0.8, 0.2], [0.95, 0.05]])
+
+
+@pytest.fixture
+def classify() -> ClassifyEvidence:
+    labels_N, rewards_N = np.array([0, 0, 0]), np.array([0.0, 1.0, 1.0])
+    return ClassifyEvidence(VOTES, LATENCY, labels_N, rewards_N, CHAMPION_NK, CHAMPION_NK, CANDIDATE_NK)
+
+
+@pytest.fixture
+def generate() -> GenerateEvidence:
+    none = TextLosses([], [], [])
+    return GenerateEvidence(
+        VOTES, LATENCY, HeldOutVotes([], []), [0.1], [0.3], [5.0], [6.0], [1.5], none, none, ["On its way."]
+    )
+
+
+def test_a_label_that_changed_is_shown_with_the_vote_and_the_voted_labels_chance(classify: ClassifyEvidence) -> None:
+    votes = [ClassifyVote(text, 0, (0.5, 0.5), up) for text, up in (("a", False), ("b", True), ("c", True))]
+    changed = learn_classify.changed_answers(("lost", "other"), votes, classify)
+    assert [(one.prompt, one.champion, one.candidate, one.note) for one in changed] == [
+        ("a", "lost", "other", "voted: down on lost, p 0.97 → 0.01"),
+        ("b", "other", "lost", "voted: up on lost, p 0.40 → 0.80"),
+    ]
+    assert [one.gain for one in changed] == pytest.approx([0.96, 0.4])
+
+
+def test_drift_is_told_and_not_judged(classify: ClassifyEvidence, generate: GenerateEvidence) -> None:
+    for rows in (learn_classify.comparisons(classify), learn_generate.comparisons(generate)):
+        [drift] = [row for row in rows if row.name.startswith("Drift")]
+        assert drift.candidate > 0.5
+        assert judged(drift) == ""
+        assert judged(rows[0]) == "better"
