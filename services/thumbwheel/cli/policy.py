@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from thumbwheel.cli.context import SEED, Context, json_option, pass_context
-from thumbwheel.cli.output import emit
+from thumbwheel.cli.output import counted, emit
 from thumbwheel.cli.versions import actor
 from thumbwheel.records import PolicyKind
 
 if TYPE_CHECKING:
-    from thumbwheel.app.first_policy import Source
+    from thumbwheel.app.first_policy import FirstVersion, Source
     from thumbwheel.pretrain.step_done import StepDone
-    from thumbwheel.records import Manifest
 
 
 @click.group(name="policy")
@@ -68,12 +67,23 @@ def init(
     from thumbwheel.app.first_policy import Source
 
     source = Source(PolicyKind(kind), data, model, labels_per_class, worth_keeping, seed)
-    manifest = _init(context, name, source)
+    _show(context, _init(context, name, source), labels_per_class)
+
+
+def _show(context: Context, first: FirstVersion, labels_per_class: int) -> None:
+    manifest, counts = first.manifest, {}
+    if context.json and first.labelled_texts:
+        counts = {"labelled_texts": first.labelled_texts, "learned_from": first.learned_from}
     row = {"policy": manifest.policy, "version": manifest.version, "kind": manifest.kind, "base": manifest.base}
-    emit(context, [{**row, "digest": manifest.digest}])
+    emit(context, [{**row, "digest": manifest.digest, **counts}])
+    if not context.json and first.learned_from < first.labelled_texts:
+        click.echo(
+            f"learned from {first.learned_from:,} of {counted(first.labelled_texts, 'labelled text')} "
+            f"({labels_per_class:,} a class); more with --labels-per-class N"
+        )
 
 
-def _init(context: Context, name: str, source: Source) -> Manifest:
+def _init(context: Context, name: str, source: Source) -> FirstVersion:
     from transformers.utils import logging as transformers_logging
 
     from thumbwheel.app.first_policy import init_policy
@@ -81,7 +91,7 @@ def _init(context: Context, name: str, source: Source) -> Manifest:
 
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what concerns the user is said as one error
-    shown = _told_as_json() if context.json else _shown_as_bar(name)
+    shown = _told_as_json() if context.json else _shown_as_bar(f"training {name}" if source.data else f"taking {name}")
     with closing(open_registry(context.settings)) as registry, shown as step_done:
         return init_policy(registry, name, source, actor(), step_done)
 
@@ -93,12 +103,17 @@ def _told_as_json() -> Iterator[StepDone]:
 
 
 @contextmanager
-def _shown_as_bar(name: str) -> Iterator[StepDone]:
+def _shown_as_bar(what: str) -> Iterator[StepDone]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
+    from thumbwheel.cli.show import draws_bars
+
+    console = Console(stderr=True)
+    if not draws_bars(console):
+        console.print(what, markup=False, highlight=False, soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("loss {task.fields[loss]}"))
-    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(f"training {name}", total=None, loss="-")
+    with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+        task = bars.add_task(what, total=None, loss="-")
         yield lambda step, steps, loss: bars.update(task, completed=step, total=steps, loss=f"{loss:.3f}")

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
-class Bars:
-    """Shows work as bars. Use as a context manager."""
+def draws_bars(console: Console) -> bool:
+    """Whether bars are seen while they grow; in a pipe, a file or a dumb terminal they only come out when done."""
+    return console.is_terminal and not console.is_dumb_terminal
 
-    def __init__(self) -> None:
-        """Nothing is drawn before it is entered."""
-        self.progress = Progress(
-            TextColumn("{task.description:<46}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        )
+
+class Bars:
+    """Shows work as bars; where these are not seen, says a line as each stage begins. Use as a context manager."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        """Nothing is drawn before it is entered; on standard error if standard output is for something else."""
+        columns = (TextColumn("{task.description:<46}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.progress = Progress(*columns, console=Console(stderr=stderr))
         self._runs: dict[str, TaskID] = {}
+        self._stages: dict[str, str] = {}
 
     def __enter__(self) -> Bars:
         self.progress.start()
@@ -26,15 +32,17 @@ class Bars:
 
     def say(self, sentence: str) -> None:
         """Print a line above the bars."""
-        self.progress.console.print(sentence, highlight=False)
+        self.progress.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def counter(self, what: str, total: int) -> Callable[[], None]:
         """Begin a count to `total`; the returned function advances it by one."""
+        self._begin(f"{what} ({total:,})")
         task = self.progress.add_task(what, total=total)
         return lambda: self.progress.advance(task)
 
     def bar(self, what: str) -> Callable[[int, int], None]:
         """Begin a bar; the returned function sets it to (done, total)."""
+        self._begin(what)
         task = self.progress.add_task(what, total=None)
         return lambda done, total: self.progress.update(task, completed=done, total=total)
 
@@ -42,9 +50,16 @@ class Bars:
         """Show the stage of a policy's run and the share of it that is done, in [0, 1]."""
         if policy not in self._runs:
             self._runs[policy] = self.progress.add_task(policy, total=100)
+        if self._stages.get(policy) != stage:
+            self._stages[policy] = stage
+            self._begin(f"{policy}: {stage}")
         self.progress.update(self._runs[policy], description=f"{policy}: {stage}", completed=round(100 * share))
 
     def learned(self, policy: str, sentence: str) -> None:
         """Say how a policy's run ended."""
         self.progress.update(self._runs[policy], description=f"{policy}: run ended", completed=100)
         self.say(f"{policy}: {sentence}")
+
+    def _begin(self, stage: str) -> None:
+        if not draws_bars(self.progress.console):
+            self.say(stage)

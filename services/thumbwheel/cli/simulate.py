@@ -17,6 +17,7 @@ from thumbwheel.errors import InvalidInput
 from thumbwheel.records import PolicyKind
 
 if TYPE_CHECKING:
+    from thumbwheel.client.answers import PolicyDescription
     from thumbwheel.simulate.crowd import Ledger, Question
     from thumbwheel.simulate.users import SimulatedUser
 
@@ -68,11 +69,15 @@ def users(
     from thumbwheel.simulate.crowd import Ledger
     from thumbwheel.simulate.users import SimulatedUser, crowd_of
 
+    with context.client() as client:
+        [served] = client.describe(policy)
+    questions = _questions(served.kind, data, seed)
     crowd = crowd_of(users, SimulatedUser(noise=noise, rates_pleased=rates, rates_displeased=rates))
     ledger = Ledger()
-    with Bars() as bars:
+    with Bars(stderr=context.json) as bars:
         told = bars.counter(f"{policy}: asking and voting", asks)
-        asyncio.run(_ask(context, policy, data, Votes(crowd, asks, at_once, seed), ledger, told))
+        votes = Votes(crowd, questions, asks, at_once, seed)
+        asyncio.run(_ask(context.grpc_address, served, votes, ledger, told))
     emit(context, _rows(policy, ledger), empty="no question was answered")
     for problem in sorted({*ledger.dropped, *ledger.lost_votes})[:5]:
         click.echo(problem, err=True)
@@ -108,22 +113,19 @@ class Votes:
     """What the users do."""
 
     raters: Sequence[SimulatedUser]
+    questions: Iterator[Question]
     asks: int
     at_once: int
     seed: int
 
 
-async def _ask(
-    context: Context, policy: str, data: Path | None, votes: Votes, ledger: Ledger, told: Callable[[], None]
-) -> None:
+async def _ask(address: str, served: PolicyDescription, votes: Votes, ledger: Ledger, told: Callable[[], None]) -> None:
     from thumbwheel.client import AsyncClient
     from thumbwheel.simulate.crowd import ONE_TRY, Crowd
 
-    async with AsyncClient(context.grpc_address, retry=ONE_TRY) as client:
-        [served] = await client.describe(policy)
-        questions = _questions(served.kind, data, votes.seed)
+    async with AsyncClient(address, retry=ONE_TRY) as client:
         rng = Random(f"votes {votes.seed}")
-        crowd = Crowd(client, policy, served.kind, questions, votes.raters, rng)
+        crowd = Crowd(client, served.policy, served.kind, votes.questions, votes.raters, rng)
         await crowd.ask(votes.asks, votes.at_once, ledger, told)
 
 

@@ -168,6 +168,8 @@ def test_a_champion_that_is_not_served_stands_out_in_the_status(run: Run, servic
     said = run("status")
     assert f"{HELPDESK}: {problem}\n" in said.out
     assert f"{HELPDESK}: 77 more votes are of kinds that nothing learns from yet\n" in said.out
+    service.world.status.policies[0].new_other_votes = 1
+    assert f"{HELPDESK}: 1 more vote is of a kind that nothing learns from yet\n" in run("status").out
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
@@ -294,6 +296,37 @@ def test_options_that_do_not_apply_are_refused(run: Run, arguments: list[str], s
     run("vote", "up")
     result = run(*arguments)
     assert (result.status, said in result.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"), [(TOPICS, "bad.jsonl: line 1: not JSON"), (HELPDESK, "about a classify policy only")]
+)
+def test_simulated_users_begin_only_with_a_file_that_is_good(
+    policy: str, said: str, run: Run, tmp_path: Path, service: DemoService
+) -> None:
+    (tmp_path / "bad.jsonl").write_text("nope\n")
+    result = run("simulate", "users", policy, "--asks", "3", "--data", str(tmp_path / "bad.jsonl"))
+    assert (result.status, result.out) == (2, "")
+    assert said in result.err
+    assert not service.world.responses
+
+
+def test_simulated_users_leave_standard_output_to_the_json(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "good.jsonl").write_text('{"text": "my refund", "label": "refund"}\n')
+    line = [
+        "simulate",
+        "users",
+        TOPICS,
+        "--asks",
+        "3",
+        "--noise",
+        "0",
+        "--data",
+        str(tmp_path / "good.jsonl"),
+        "--json",
+    ]
+    [row] = json.loads(run(*line).out)
+    assert (row["answers"], row["up"]) == (3, 3)
 
 
 def test_a_token_in_the_environment_is_no_wrong_use(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
