@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ import click
 
 from thumbwheel.app.home import make_home
 from thumbwheel.cli.context import COUNT, SEED, Context, json_option, pass_context
-from thumbwheel.cli.output import emit
+from thumbwheel.cli.output import counted, emit
 from thumbwheel.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = DemoPlan(seed=seed, asks={REPLY: asks, INTENT: asks * 5 // 3})
     home = _home(context)
-    with Bars() as bars:
+    with _told_at_the_end(context, home), Bars(stderr=context.json) as bars:
         bars.say(f"home: {home}")
         _train_first_policies(home, write_first_data(plan, home / "data"), bars)
         service = ServiceProcess(home, {**_free_ports(context), **plan.settings})
@@ -60,8 +62,42 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
             bars.progress.stop()
             _report(context, outcome)
             if not leave:
-                _stay(service.addresses, example_question(plan))
+                _stay(context, service.addresses, example_question(plan))
+    for fault in _faults(outcome):
+        click.secho(fault, fg="red", err=True)
     sys.exit(0 if outcome.good else 1)
+
+
+@contextmanager
+def _told_at_the_end(context: Context, home: Path) -> Iterator[None]:
+    """However it ends, say what is left on the disk, and what can be done with it."""
+    try:
+        yield
+    finally:
+        where = shlex.quote(str(home))
+        click.echo(f"\nAll of it is kept in {where}", err=context.json)
+        click.echo(f"  go on with it  {_program()} --home {where} up", err=context.json)
+        if "home" not in context.flags:
+            click.echo(f"  remove it      rm -r {where}", err=context.json)
+
+
+def _program() -> str:
+    """This program as whoever called it can call it again: by its name only where that is found."""
+    return "thumbwheel" if shutil.which("thumbwheel") else shlex.quote(sys.argv[0])
+
+
+def _faults(outcome: DemoOutcome) -> Iterator[str]:
+    """Say why the exit status is 1."""
+    for one in outcome.policies:
+        if not one.better:
+            why = f"see {one.run.report_path}" if one.run.report_path else one.run.error or one.run.summary
+            yield f"{one.policy} did not get better; {why}"
+    if outcome.dropped:
+        yield f"{len(outcome.dropped):,} of the requests and votes were dropped"
+    if outcome.acknowledged != outcome.stored:
+        yield f"{outcome.acknowledged:,} votes were acknowledged, but {outcome.stored:,} are in the store"
+    if outcome.dead_letters:
+        yield f"{counted(outcome.dead_letters, 'dead letter')} in the store"
 
 
 def _home(context: Context) -> Path:
@@ -154,12 +190,12 @@ def _rows(one: PolicyOutcome) -> Iterator[dict[str, Any]]:
         }
 
 
-def _stay(addresses: Mapping[str, Any], example: str) -> None:
-    click.echo(f"\nThe service goes on: gRPC {addresses['grpc']}, operators {addresses['admin']}")
-    click.echo(f"  ask and vote   {addresses['web']}/")
-    click.echo(f"                 the help desk knows only its own world; try: {example}")
-    click.echo(f"  operate        {addresses['web']}/operate")
-    click.echo("Ctrl-C stops it.")
+def _stay(context: Context, addresses: Mapping[str, Any], example: str) -> None:
+    click.echo(f"\nThe service goes on: gRPC {addresses['grpc']}, operators {addresses['admin']}", err=context.json)
+    click.echo(f"  ask and vote   {addresses['web']}/", err=context.json)
+    click.echo(f"                 the help desk knows only its own world; try: {example}", err=context.json)
+    click.echo(f"  operate        {addresses['web']}/operate", err=context.json)
+    click.echo("Ctrl-C stops it.", err=context.json)
     with suppress(KeyboardInterrupt):
         threading.Event().wait()
-    click.echo("stopping")
+    click.echo("stopping", err=context.json)
