@@ -125,7 +125,7 @@ def group(
     Your own:
       thumbwheel policy init support --kind classify --data tickets.jsonl
       thumbwheel up
-      thumbwheel ask "Where is my parcel?"
+      thumbwheel ask "Where is my parcel?" --user alice
       thumbwheel vote up
       thumbwheel retrain support
     """
