@@ -79,7 +79,7 @@ def _show(context: Context, first: FirstVersion, labels_per_class: int) -> None:
     if not context.json and first.learned_from < first.labelled_texts:
         click.echo(
             f"learned from {first.learned_from:,} of {counted(first.labelled_texts, 'labelled text')} "
-            f"({labels_per_class:,} a class); more with --labels-per-class N"
+            f"(up to {labels_per_class:,} a class); more with --labels-per-class N"
         )
 
 
@@ -112,7 +112,9 @@ def _shown_as_bar(what: str) -> Iterator[StepDone]:
 
     console = Console(stderr=True)
     if not draws_bars(console):
-        console.print(what, markup=False, highlight=False, soft_wrap=True)
+        click.echo(what, err=True)
+        yield lambda step, steps, loss: None
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("loss {task.fields[loss]}"))
     with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
         task = bars.add_task(what, total=None, loss="-")

@@ -63,7 +63,7 @@ def init(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Init:
 def test_it_says_how_few_labels_it_learned_from(init: Init, capsys: pytest.CaptureFixture[str]) -> None:
     assert init() == 0
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "learned from 20 of 320 labelled texts (5 a class); more with --labels-per-class N"
+    assert last == "learned from 20 of 320 labelled texts (up to 5 a class); more with --labels-per-class N"
 
 
 def test_scripts_get_both_numbers(init: Init, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,3 +96,4 @@ def test_without_a_terminal_a_line_says_that_the_training_begins(
     monkeypatch.setattr(classify, "pretrain_classify", watched)
     assert init() == 0
     assert seen == ["training support\n"]
+    assert capsys.readouterr().err == ""
