@@ -189,14 +189,15 @@ async def _learned(admin: AdminClient, crowds: Mapping[str, Crowd], show: Show) 
     ended: dict[str, Run] = {}
     while len(ended) < len(crowds):
         status = await asyncio.to_thread(admin.status)
-        for one in status.policies:
-            if one.policy not in ended:
-                show.learning(one.policy, _stage(one), one.running_progress)
         for policy in crowds.keys() - ended.keys():
             runs = await asyncio.to_thread(admin.runs, policy, 1)
             if runs and runs[0].state is not RunState.RUNNING:
                 ended[policy] = await asyncio.to_thread(admin.run, runs[0].run_id)
                 show.learned(policy, f"{runs[0].state}: {runs[0].error or runs[0].summary}")
+        # after those that ended, which the status does not tell from those that wait for their run
+        for one in status.policies:
+            if one.policy not in ended:
+                show.learning(one.policy, _stage(one), one.running_progress)
         await asyncio.sleep(_POLL_S)
     return ended
 

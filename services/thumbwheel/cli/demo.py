@@ -59,7 +59,7 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
         with service:
             bars.say(f"serving at {service.addresses['grpc']}, pages at {service.addresses['web']}/")
             outcome = asyncio.run(run_loop(plan, service.addresses, bars))
-            bars.progress.stop()
+            bars.stop()
             _report(context, outcome)
             if not leave:
                 _stay(context, service.addresses, example_question(plan))

@@ -28,7 +28,12 @@ class Bars:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+        self.stop()
+
+    def stop(self) -> None:
+        """Draw no more; what is printed from now on stands below the bars."""
+        if self.progress.live.is_started:
+            self.progress.stop()
 
     def say(self, sentence: str) -> None:
         """Print a line above the bars."""
@@ -48,17 +53,20 @@ class Bars:
 
     def learning(self, policy: str, stage: str, share: float) -> None:
         """Show the stage of a policy's run and the share of it that is done, in [0, 1]."""
-        if policy not in self._runs:
-            self._runs[policy] = self.progress.add_task(policy, total=100)
-        if self._stages.get(policy) != stage:
+        if stage and self._stages.get(policy) != stage:
             self._stages[policy] = stage
             self._begin(f"{policy}: {stage}")
-        self.progress.update(self._runs[policy], description=f"{policy}: {stage}", completed=round(100 * share))
+        self.progress.update(self._run(policy), description=f"{policy}: {stage}", completed=round(100 * share))
 
     def learned(self, policy: str, sentence: str) -> None:
         """Say how a policy's run ended."""
-        self.progress.update(self._runs[policy], description=f"{policy}: run ended", completed=100)
+        self.progress.update(self._run(policy), description=f"{policy}: run ended", completed=100)
         self.say(f"{policy}: {sentence}")
+
+    def _run(self, policy: str) -> TaskID:
+        if policy not in self._runs:
+            self._runs[policy] = self.progress.add_task(policy, total=100)
+        return self._runs[policy]
 
     def _begin(self, stage: str) -> None:
         if not draws_bars(self.progress.console):

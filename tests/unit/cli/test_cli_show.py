@@ -23,10 +23,21 @@ def test_a_stage_is_told_as_it_begins(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_run_is_told_stage_by_stage_each_once(capsys: pytest.CaptureFixture[str]) -> None:
     with Bars() as bars:
-        for stage, share in (("fit", 0.1), ("fit", 0.2), ("improve", 0.3), ("improve", 0.9)):
+        for stage, share in (("", 0.0), ("fit", 0.1), ("fit", 0.2), ("improve", 0.3), ("improve", 0.9)):
             bars.learning("reply", stage, share)
             bars.learning("intent", "freeze", 0.0)
-        assert capsys.readouterr().out == "reply: fit\nintent: freeze\nreply: improve\n"
+        assert capsys.readouterr().out == "intent: freeze\nreply: fit\nreply: improve\n"
+        bars.learned("reply", "promoted")
+        bars.learned("other", "rejected before it was ever seen to run")
+        assert capsys.readouterr().out == "reply: promoted\nother: rejected before it was ever seen to run\n"
+
+
+def test_bars_that_were_stopped_leave_nothing_more_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars() as bars:
+        bars.counter("asking", 1)()
+        bars.stop()
+        assert "asking" in capsys.readouterr().out
+    assert capsys.readouterr().out == ""
 
 
 def test_a_long_line_is_not_broken_and_nothing_in_it_is_taken_for_a_style(capsys: pytest.CaptureFixture[str]) -> None:

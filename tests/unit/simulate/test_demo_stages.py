@@ -1,0 +1,54 @@
+"""What the demonstration tells of a run; the whole of it is run end to end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from thumbwheel.client import AdminClient
+from thumbwheel.client.admin import PolicyStatus, ServiceStatus
+from thumbwheel.records import PolicyKind, Run, RunState, RunStep
+from thumbwheel.simulate.demo import _learned
+
+
+class Admin:
+    """Tells of a run that is under way when first asked for the status, and has ended when next."""
+
+    def __init__(self) -> None:
+        self.steps = ["fit", ""]
+
+    def status(self) -> ServiceStatus:
+        self.step = self.steps.pop(0)
+        run_id = "r1" if self.step else ""
+        status = PolicyStatus("intent", PolicyKind.CLASSIFY, "v1", "", 0, 0, "", 0, run_id, 0.5, 9, self.step, 0.5)
+        return ServiceStatus("1", 0, (status,), 0, 0, 0, "")
+
+    def runs(self, policy: str, limit: int) -> tuple[Run, ...]:
+        return (self.run("r1"),)
+
+    def run(self, run_id: str) -> Run:
+        state = RunState.RUNNING if self.step else RunState.REJECTED
+        return Run(run_id, "intent", state, RunStep.FIT, "v1", 1, summary="not better")
+
+
+class Show:
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def counter(self, what: str, total: int) -> Any:
+        raise AssertionError("nothing is counted here")
+
+    def learning(self, policy: str, stage: str, share: float) -> None:
+        self.told.append(stage)
+
+    def learned(self, policy: str, sentence: str) -> None:
+        self.told.append(sentence)
+
+
+def test_a_run_that_ended_is_not_said_to_be_waited_for() -> None:
+    show = Show()
+    ended = asyncio.run(_learned(cast(AdminClient, Admin()), cast(Any, {"intent": None}), show))
+    assert show.told == ["fit", "rejected: not better"]
+    assert ended["intent"].state is RunState.REJECTED
