@@ -89,11 +89,36 @@ def test_a_vote_may_say_why(page: Page, site: Any) -> None:
     card = ask(page, "classify")
     card.get_by_role("button", name="Bad answer").click()
     card.locator(".chip", has_text="wrong").click()
-    card.locator(".chip", has_text="too long").click()
+    card.locator(".chip", has_text="too broad").click()
     card.get_by_label("Comment").fill("It is about <delivery>")
     card.get_by_role("button", name="Add").click()
     expect(card.locator(".candidate-note")).to_have_text("Added to your vote.")
-    expect(own_votes(page)).to_contain_text("wrong, too-long, “It is about <delivery>”")
+    expect(own_votes(page)).to_contain_text("wrong, too-broad, “It is about <delivery>”")
+
+
+@pytest.mark.parametrize(
+    ("kind", "rated", "reasons"),
+    [
+        ("classify", "Good answer", ["correct", "close enough"]),
+        ("classify", "Bad answer", ["wrong", "too broad", "too narrow", "none fits"]),
+        ("generate", "Good answer", ["correct", "helpful", "clear", "friendly"]),
+        ("generate", "Bad answer", ["wrong", "unhelpful", "too long", "unfriendly"]),
+    ],
+)
+def test_the_reasons_on_offer_fit_what_was_answered(
+    page: Page, site: Any, kind: str, rated: str, reasons: list[str]
+) -> None:
+    page.goto(site.url)
+    card = ask(page, kind)
+    card.get_by_role("button", name=rated).click()
+    expect(card.locator(".chip")).to_have_text(reasons)
+
+
+def test_a_message_may_be_as_long_as_the_chosen_policy_reads(page: Page, site: Any) -> None:
+    page.goto(site.url)
+    for kind, longest in (("generate", "16000"), ("classify", "8000"), ("generate", "16000")):
+        choose(page, kind)
+        expect(page.get_by_label("Your message")).to_have_attribute("maxlength", longest)
 
 
 def test_stars_are_given_by_mouse_and_by_arrow_keys(page: Page, site: Any) -> None:
@@ -297,6 +322,7 @@ def test_a_version_is_promoted_and_rolled_back_with_a_reason(page: Page, site: A
     expect(trail).to_contain_text("users asked for it")
     page.get_by_role("button", name="Roll back").click()
     order = page.get_by_role("dialog", name=f"Roll back {version}")
+    expect(order).to_contain_text(f"returns to {before}, the champion before {version}.")
     expect(order.get_by_label("Your name")).to_have_value("Ada")
     order.get_by_label("Reason").fill("they did not")
     order.get_by_role("button", name="Roll back").click()

@@ -9,7 +9,7 @@ import pytest
 from demo_world import World
 from playwright.sync_api import Page, expect
 
-from thumbwheel.errors import LogUnavailable, Overloaded, Unavailable
+from thumbwheel.errors import Conflict, LogUnavailable, Overloaded, Unavailable
 
 pytestmark = pytest.mark.browser
 
@@ -105,7 +105,7 @@ def test_the_operators_page_follows_what_happens(page: Page, memory_site: Any, w
 
 
 def test_a_refused_order_stays_open_with_its_text(page: Page, memory_site: Any, world: World) -> None:
-    world.champions["helpdesk"] = ["v1"]
+    world.failures["Rollback"] = Conflict("there is no earlier champion to return to")
     page.goto(f"{memory_site.url}/operate")
     page.get_by_role("button", name="Roll back").click()
     order = page.get_by_role("dialog")
