@@ -6,7 +6,7 @@ import asyncio
 import threading
 import uuid
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -194,7 +194,7 @@ async def test_records_that_were_erased_unread_are_not_waited_for(service: Servi
 
 
 async def test_two_votes_at_once_under_one_id_are_not_both_acknowledged(service: Service) -> None:
-    fields = {"response_id": "r1", "feedback_token": service.token("r1")}
+    fields: Any = {"response_id": "r1", "feedback_token": service.token("r1")}
     for _ in range(10):
         feedback_id = str(uuid.uuid4())
         requests = [
