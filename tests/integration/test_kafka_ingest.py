@@ -13,6 +13,7 @@ from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.kafka_log import open_kafka_log
 from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.port import FEEDBACK, NewRecord
+from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Ingest, Kafka
 from thumbwheel.database.engine import connect
 from thumbwheel.database.schema import feedback_events, responses
@@ -46,9 +47,9 @@ def test_what_was_shipped_twice_is_stored_once(kafka_broker: KafkaBroker, tmp_pa
     log.append(shipped)
     log.append(shipped[: ANSWERS // 2])
     log.append([NewRecord(FEEDBACK, "r1", b"poison")])
-    worker = IngestWorker(log, store, Ingest(batch=70))
+    worker = IngestWorker(Source(log), store, Ingest(batch=70))
     assert worker.run_once() > 0
-    again = IngestWorker(log, store, Ingest(batch=70))
+    again = IngestWorker(Source(log), store, Ingest(batch=70))
     again.drain()
     assert again.backlog() == 0
     with connect(url).connect() as connection:

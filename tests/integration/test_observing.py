@@ -12,6 +12,7 @@ from thumbwheel.app.observing import Observer, write_observer
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.group_commit import GroupCommitter
 from thumbwheel.bus.port import FEEDBACK, EventLog, NewRecord
+from thumbwheel.bus.source import Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Ingest
 from thumbwheel.database.engine import connect
@@ -53,7 +54,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     store, log = open_store(url), open_log(tmp_path / "log.sqlite")
     registry = SqlRegistry(connect(url), tmp_path / "versions")
-    yield Parts(log, store, registry, Metrics(), Observer(log, store, registry, tmp_path / "log.sqlite"))
+    yield Parts(log, store, registry, Metrics(), Observer(Source(log), store, registry, tmp_path / "log.sqlite"))
     registry.close()
     log.close()
     store.close()
@@ -78,7 +79,7 @@ def test_lag_votes_orphans_and_size_are_seen(parts: Parts, tmp_path: Path) -> No
     parts.observer.look(parts.metrics)
     assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.requests") == 3.0
     assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.feedback") == 5.0
-    IngestWorker(parts.log, parts.store, Ingest()).drain()
+    IngestWorker(Source(parts.log), parts.store, Ingest()).drain()
     parts.observer.look(parts.metrics)
     assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.feedback") == 0.0
     assert parts.value("thumbwheel_votes", policy="desk", policy_version="v1", vote="up") == 2.0
@@ -102,7 +103,7 @@ def test_runs_are_counted_once_when_they_end(parts: Parts) -> None:
     assert parts.value("thumbwheel_runs_total", policy="desk", state="promoted") == 1.0
     assert parts.value("thumbwheel_run_duration_seconds_sum", policy="desk") == 30.0
     fresh = Metrics()
-    Observer(parts.log, parts.store, parts.registry, Path("log.sqlite")).look(fresh)
+    Observer(Source(parts.log), parts.store, parts.registry, Path("log.sqlite")).look(fresh)
     assert fresh.registry.get_sample_value("thumbwheel_runs_total", {"policy": "desk", "state": "promoted"}) is None
 
 

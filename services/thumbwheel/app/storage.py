@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from thumbwheel.app.home import make_home
 from thumbwheel.bus.group_commit import GroupCommitter, Write
-from thumbwheel.bus.port import EventLog
+from thumbwheel.bus.port import EventLog, RecordAppender
+from thumbwheel.bus.source import CONSUMER, Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
@@ -24,10 +25,11 @@ from thumbwheel.store.sql import open_store
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """What a process keeps things in."""
+    """What a process keeps things in: answers and votes are appended, `source` leads them into the store."""
 
-    log: EventLog
-    committer: GroupCommitter
+    source: Source
+    requests: RecordAppender
+    votes: RecordAppender
     store: FeedbackStore
     registry: Registry
 
@@ -37,16 +39,25 @@ def open_storage(settings: Settings, on_write: Callable[[Write], None]) -> Itera
     """Open everything; on leaving, appends in flight finish and all is closed. `on_write` hears of durable writes.
 
     Raises:
+        InvalidConfig: Kafka's password can not be read.
         SchemaMismatch: a newer release wrote the database.
-        Unavailable: a file can not be opened or written.
+        Unavailable: a file can not be opened or written. A broker that is away is no reason: it may come.
     """
     make_home(settings.home)
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.database_url)))
         registry = stack.enter_context(closing(_registry(settings)))
-        log = stack.enter_context(closing(open_log(settings.log_path, max_bytes=settings.log.max_bytes)))
-        committer = stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch, on_write=on_write)))
-        yield Storage(log, committer, store, registry)
+        local = stack.enter_context(closing(open_log(settings.log_path, max_bytes=settings.log.max_bytes)))
+        source = Source(local)
+        if settings.log.kind == "kafka":
+            source = Source(stack.enter_context(closing(_kafka(settings))), kafka_consumer(settings), local)
+        committer = stack.enter_context(closing(GroupCommitter(local, settings.log.max_batch, on_write=on_write)))
+        yield Storage(source, committer, committer, store, registry)
+
+
+def kafka_consumer(settings: Settings) -> str:
+    """Return the name under which offsets of these topics are kept: the embedded log's, and others', mean nothing."""
+    return f"{CONSUMER} kafka {settings.kafka.topic_prefix}".rstrip()
 
 
 def open_registry(settings: Settings) -> SqlRegistry:
@@ -61,6 +72,13 @@ def open_registry(settings: Settings) -> SqlRegistry:
     finally:
         engine.dispose()
     return _registry(settings)
+
+
+def _kafka(settings: Settings) -> EventLog:
+    # Imported where it is used: the embedded service does without the client.
+    from thumbwheel.bus.kafka_log import open_kafka_log
+
+    return open_kafka_log(settings.kafka)
 
 
 def _registry(settings: Settings) -> SqlRegistry:
