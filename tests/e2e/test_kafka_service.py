@@ -16,6 +16,7 @@ import pytest
 from kafka_server import KafkaBroker
 from live_service import make_policies
 from service_ledger import (
+    CALLERS,
     FREE_PORTS,
     Acknowledged,
     ask_and_vote,
@@ -27,9 +28,10 @@ from service_ledger import (
 from thumbwheel.bus.kafka_log import open_kafka_log
 from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.source import places
-from thumbwheel.client import AdminClient
+from thumbwheel.client import AdminClient, AsyncClient
+from thumbwheel.client.retry import RetryPolicy
 from thumbwheel.config.settings import Kafka
-from thumbwheel.errors import Conflict
+from thumbwheel.errors import Conflict, Unavailable
 from thumbwheel.simulate.service import ServiceProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")]
@@ -193,4 +195,49 @@ def test_erasing_is_refused_with_what_to_do(home: Path, kafka: Kafka, kafka_brok
         kafka_broker.kill()  # the refusal needs no broker
         with AdminClient(service.addresses["admin"]) as admin, pytest.raises(Conflict, match=r"retention\.ms"):
             admin.erase_user("user-0", reason="asked for", actor="test")
+    demand_balance(home, told)
+
+
+async def vote_until_taken(service: ServiceProcess, broker: KafkaBroker) -> str:
+    """Vote while the broker is away, from a client that tries again; start the broker once it was refused."""
+    patient = RetryPolicy(attempts=100, most_s=1.0)
+    async with AsyncClient(service.addresses["grpc"], retry=patient, timeout_s=120) as client:
+        answer = await client.classify("where is my parcel", "topics", user="patient")
+        voting = asyncio.create_task(answer.thumbs_up())
+        while metric(service, "thumbwheel_feedback_total") < 1:
+            await asyncio.sleep(0.05)
+        assert not voting.done()
+        broker.start()
+        return await voting
+
+
+def test_with_votes_durable_at_the_broker_its_absence_refuses_them_and_a_second_try_counts_once(
+    home: Path, kafka: Kafka, kafka_broker: KafkaBroker
+) -> None:
+    told = Acknowledged()
+    kafka_broker.kill()
+    with serving(home, flags(kafka, feedback_durability="broker")) as service:
+        told.votes.append(asyncio.run(vote_until_taken(service, kafka_broker)))
+        asyncio.run(ask_and_vote(service.addresses["grpc"], told, 50))
+        kafka_broker.kill()
+        asyncio.run(ask_and_vote(service.addresses["grpc"], told, 1))
+        refusal, *_ = told.refusals
+        assert isinstance(refusal, Unavailable) and refusal.retry_after_s > 0
+        assert len(told.refusals) == CALLERS
+        kafka_broker.start()
+        assert wait_until_ingested(service.addresses["admin"]) == 0
+    demand_balance(home, told)
+
+
+def test_with_votes_durable_at_the_broker_they_outlive_the_disk_of_the_outbox(home: Path, kafka: Kafka) -> None:
+    told, chance = Acknowledged(), Random(5)
+    settings = flags(kafka, feedback_durability="broker")
+    for _ in range(BURSTS):
+        with serving(home, settings) as service:
+            asyncio.run(ask_and_vote(service.addresses["grpc"], told, chance.randint(20, 80), service.kill))
+        for file in home.glob("log.sqlite*"):
+            file.unlink()
+    with serving(home, settings) as service:
+        assert wait_until_ingested(service.addresses["admin"]) == 0
+    told.answers.clear()  # of those that nobody has voted on the last may have gone with the disk
     demand_balance(home, told)

@@ -10,8 +10,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from thumbwheel.app.home import make_home
+from thumbwheel.bus.broker_votes import BrokerVotes
 from thumbwheel.bus.group_commit import GroupCommitter, Write
-from thumbwheel.bus.port import EventLog, RecordAppender
+from thumbwheel.bus.port import DurableAppender, EventLog, RecordAppender
 from thumbwheel.bus.source import CONSUMER, Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
@@ -47,12 +48,28 @@ def open_storage(settings: Settings, on_write: Callable[[Write], None]) -> Itera
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.database_url)))
         registry = stack.enter_context(closing(_registry(settings)))
-        local = stack.enter_context(closing(open_log(settings.log_path, max_bytes=settings.log.max_bytes)))
-        source = Source(local)
-        if settings.log.kind == "kafka":
-            source = Source(stack.enter_context(closing(_kafka(settings))), kafka_consumer(settings), local)
-        committer = stack.enter_context(closing(GroupCommitter(local, settings.log.max_batch, on_write=on_write)))
-        yield Storage(source, committer, committer, store, registry)
+        source = _source(settings, stack)
+
+        def committing(log: DurableAppender) -> GroupCommitter:
+            return stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch, on_write=on_write)))
+
+        requests = votes = committing(source.outbox or source.log)
+        if source.outbox is not None and settings.log.feedback_durability == "broker":
+            votes = committing(BrokerVotes(source.log, source.outbox, settings.kafka.ack_timeout_s))
+        yield Storage(source, requests, votes, store, registry)
+
+
+def _source(settings: Settings, stack: ExitStack) -> Source:
+    kafka = settings.log.kind == "kafka"
+    local = open_log(
+        settings.log_path,
+        max_bytes=settings.log.max_bytes,
+        max_record_bytes=settings.kafka.max_record_bytes if kafka else None,
+    )
+    stack.enter_context(closing(local))
+    if not kafka:
+        return Source(local)
+    return Source(stack.enter_context(closing(_kafka(settings))), kafka_consumer(settings), local)
 
 
 def kafka_consumer(settings: Settings) -> str:

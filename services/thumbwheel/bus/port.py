@@ -48,7 +48,19 @@ class RecordAppender(Protocol):
     """Appends to an event log from an event loop: what the doors need of it."""
 
     async def append(self, records: Sequence[NewRecord]) -> None:
-        """Return when all of `records` are durable. Raises LogUnavailable, Overloaded: nothing was promised."""
+        """Return when all of `records` are durable.
+
+        Raises:
+            InvalidInput: one of these records is larger than the log takes; nothing was appended.
+            LogUnavailable, Overloaded: nothing was promised.
+        """
+
+
+class DurableAppender(Protocol):
+    """Appends where blocking is allowed: what `GroupCommitter` needs of a log."""
+
+    def append(self, records: Sequence[NewRecord]) -> None:
+        """Return when all of `records` are durable. Raises InvalidInput, LogUnavailable, as an event log does."""
 
 
 class EventLog(Protocol):

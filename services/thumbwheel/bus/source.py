@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from thumbwheel.bus.port import TOPICS, EventLog
@@ -49,3 +49,17 @@ def waiting(outbox: EventLog, topic: str) -> Waiting:
 def places(log: EventLog, topics: Sequence[str] = TOPICS) -> Iterator[Place]:
     """Yield every partition of `topics`. Raises Unavailable."""
     return ((topic, partition) for topic in topics for partition in log.partitions(topic))
+
+
+def ends(log: EventLog, topics: Sequence[str]) -> Mapping[Place, int]:
+    """Return the present end of every partition of `topics`. Raises Unavailable."""
+    return {place: log.end_offset(*place) for place in places(log, topics)}
+
+
+def shipped(outbox: EventLog, ends: Mapping[Place, int]) -> bool:
+    """Whether nothing below `ends` is left in an outbox: records leave it in order, once the log behind it has them.
+
+    Raises Unavailable.
+    """
+    oldest = ((outbox.read(*place, 0, 1), end) for place, end in ends.items())
+    return all(not first or first[0].offset >= end for first, end in oldest)

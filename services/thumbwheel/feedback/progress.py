@@ -6,15 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from thumbwheel.bus.port import EventLog
-from thumbwheel.bus.source import Place, Source, places
+from thumbwheel.bus.source import Place, Source, ends, shipped
 from thumbwheel.errors import Unavailable
 from thumbwheel.store.port import FeedbackStore
 
 _LOOK_S = 0.02
 _RETRY_S = 1.0
-
-_Ends = Mapping[Place, int]
 
 
 class IngestProgress:
@@ -35,14 +32,13 @@ class IngestProgress:
         outbox, log = self._source.outbox, self._source.log
         if outbox is not None:
             # Shipping moves records on: only behind it do the log's ends cover all that was acknowledged.
-            waiting = await asyncio.to_thread(_ends, outbox, topics)
-            await _until(lambda: _shipped(outbox, waiting), deadline)
-        ends = await asyncio.to_thread(_ends, log, topics)
-        await _until(lambda: self._passed(ends), deadline)
+            waiting = await asyncio.to_thread(ends, outbox, topics)
+            await _until(lambda: shipped(outbox, waiting), deadline)
+        readable = await asyncio.to_thread(ends, log, topics)
+        await _until(lambda: self._passed(readable), deadline)
 
-    def _passed(self, ends: _Ends) -> bool:
-        consumer = self._source.consumer
-        return all(self._store.offset(consumer, topic, one) >= end for (topic, one), end in ends.items())
+    def _passed(self, marks: Mapping[Place, int]) -> bool:
+        return all(self._store.offset(self._source.consumer, *place) >= end for place, end in marks.items())
 
 
 async def _until(reached: Callable[[], bool], deadline: float) -> None:
@@ -50,13 +46,3 @@ async def _until(reached: Callable[[], bool], deadline: float) -> None:
         if time.monotonic() >= deadline:
             raise Unavailable("earlier events are still on their way to the store; try again", _RETRY_S)
         await asyncio.sleep(_LOOK_S)
-
-
-def _ends(log: EventLog, topics: Sequence[str]) -> _Ends:
-    return {(topic, one): log.end_offset(topic, one) for topic, one in places(log, topics)}
-
-
-def _shipped(outbox: EventLog, ends: _Ends) -> bool:
-    """Whether nothing below `ends` is left in the outbox: records leave it in order, once the log has them."""
-    oldest = ((outbox.read(topic, one, 0, 1), end) for (topic, one), end in ends.items())
-    return all(not first or first[0].offset >= end for first, end in oldest)

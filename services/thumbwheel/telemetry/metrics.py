@@ -134,8 +134,8 @@ class LogMetrics:
             "thumbwheel_log_append_duration_seconds",
             (),
             _COMMIT,
-            "Time of one durable write, from its start to the end of its fsync.",
-            "When it grows, the disk is slow or shared.",
+            "Time of one durable write, to the end of its fsync, or to the brokers' answer where votes wait for that.",
+            "When it grows, the disk is slow or shared, or the broker is.",
         )
         self.append_records = make.histogram(
             "thumbwheel_log_append_records",
@@ -149,7 +149,7 @@ class LogMetrics:
             (),
             "writes",
             "Durable writes that failed; nothing of them was acknowledged.",
-            "The warnings in the log say why: a full disk, log.max_bytes reached, a mount that became read-only.",
+            "The warnings say why: a full disk, log.max_bytes reached, a read-only mount; a broker that is away.",
         )
         self.unlogged = make.counter(
             "thumbwheel_unlogged_responses",
