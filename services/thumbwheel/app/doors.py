@@ -110,6 +110,6 @@ def _eraser(settings: Settings, storage: Storage, identity: Identity) -> Erasure
     return Eraser(identity.raters, ingest_progress(storage), storage.source.log, storage.store, copies)
 
 
-def ingest_progress(storage: Storage) -> IngestProgress:
+def ingest_progress(storage: Storage, patience_s: float = 2.0) -> IngestProgress:
     """Follow ingest."""
-    return IngestProgress(storage.store, storage.source)
+    return IngestProgress(storage.store, storage.source, patience_s)

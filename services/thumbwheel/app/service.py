@@ -33,6 +33,7 @@ from thumbwheel.app.doors import (
     admin_door,
     feedback_door,
     inference_door,
+    ingest_progress,
 )
 from thumbwheel.app.health import health
 from thumbwheel.app.home import Addresses, Home
@@ -42,8 +43,10 @@ from thumbwheel.app.learning import TrainingLoop, learning
 from thumbwheel.app.observing import Observer, observing, write_observer
 from thumbwheel.app.relaying import relaying
 from thumbwheel.app.storage import Storage, open_storage
+from thumbwheel.bus.port import TOPICS
 from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.config.settings import Settings
+from thumbwheel.errors import Unavailable
 from thumbwheel.feedback.keys import Keys, load_or_make_keys
 from thumbwheel.hosts.local import ADMIN, PUBLIC, LocalHost
 from thumbwheel.inference.reconcile import Reconciler
@@ -54,6 +57,8 @@ from thumbwheel.telemetry.metrics import Metrics
 from thumbwheel.web.app import create_app
 from thumbwheel.web.deps import RETRY, Deps
 from thumbwheel.web.server import serving
+
+_LIST_PATIENCE_S = 0.5  # how long somebody's list of votes waits for the last of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +190,18 @@ def _deps(service: Service, client: AsyncClient, admin: AdminClient) -> Deps:
         max_classify_chars=settings.classify.max_input_chars,
         max_generate_chars=settings.generate.max_input_chars,
         # a key of its own for cookies, so that no key serves two purposes
+        settled=lambda: _settled(service),
         secret=hmac.digest(service.keys.user_key, b"web cookies", hashlib.sha256),
     )
+
+
+async def _settled(service: Service) -> bool:
+    """Whether the store has every vote acknowledged before; also false where that can't be known."""
+    try:
+        await ingest_progress(service.storage, _LIST_PATIENCE_S).caught_up(TOPICS)
+    except Unavailable:
+        return False
+    return True
 
 
 def _swap(reconciler: Reconciler, policy: str) -> Swap:
