@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -21,6 +22,7 @@ from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.records import (
     Channel,
     ClassifyAnswer,
+    DeadLetter,
     Feedback,
     FeedbackKind,
     LoggedResponse,
@@ -32,7 +34,7 @@ from thumbwheel.records import (
 )
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
-from thumbwheel.store.port import FeedbackStore
+from thumbwheel.store.port import Batch, FeedbackStore
 from thumbwheel.store.sql import open_store
 from thumbwheel.telemetry.metrics import Metrics
 
@@ -122,3 +124,32 @@ def test_durable_writes_are_timed_and_failures_counted(parts: Parts, tmp_path: P
     assert parts.value("thumbwheel_log_append_records_count") == float(written)
     assert parts.value("thumbwheel_log_append_duration_seconds_count") == written + 1.0
     assert parts.value("thumbwheel_log_append_failures_total") == 1.0
+
+
+def test_an_outbox_and_the_lag_behind_the_log_after_it_are_seen(parts: Parts, tmp_path: Path) -> None:
+    outbox = open_log(tmp_path / "outbox.sqlite")
+    source = Source(parts.log, "ingest elsewhere", outbox)
+    outbox.append(answer_and_thumb(0, True))
+    parts.log.append([one for number in range(3) for one in answer_and_thumb(number, True)])
+    parts.store.apply(Batch(source.consumer, FEEDBACK, 0, 0, 2))
+    Observer(source, parts.store, parts.registry, Path("log.sqlite")).look(parts.metrics)
+    assert parts.value("thumbwheel_outbox_records", topic="thumbwheel.feedback") == 1.0
+    assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.requests") == 3.0
+    assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.feedback") == 1.0
+    outbox.close()
+
+
+def test_with_the_log_away_the_rest_is_seen(parts: Parts, tmp_path: Path) -> None:
+    class Away:
+        def partitions(self, topic: str) -> Sequence[int]:
+            raise LogUnavailable("away", 1.0)
+
+    outbox = open_log(tmp_path / "outbox.sqlite")
+    outbox.append(answer_and_thumb(0, True))
+    parts.store.apply(Batch("c", FEEDBACK, 0, 0, 1, dead_letters=[DeadLetter(FEEDBACK, 0, 0, "poison", b"", 1)]))
+    observer = Observer(Source(cast(EventLog, Away()), "c", outbox), parts.store, parts.registry, Path("log.sqlite"))
+    with pytest.raises(LogUnavailable, match="away"):
+        observer.look(parts.metrics)
+    assert parts.value("thumbwheel_outbox_records", topic="thumbwheel.requests") == 1.0
+    assert parts.value("thumbwheel_dead_letters") == 1.0
+    outbox.close()

@@ -41,6 +41,7 @@ from thumbwheel.app.inference import Inference
 from thumbwheel.app.ingesting import ingesting
 from thumbwheel.app.learning import TrainingLoop, learning
 from thumbwheel.app.observing import Observer, observing, write_observer
+from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.relaying import relaying
 from thumbwheel.app.storage import Storage, open_storage
 from thumbwheel.bus.port import TOPICS
@@ -131,6 +132,7 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
         source = storage.source
         if source.outbox is not None:
             stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
+            stack.enter_context(publishing_dead_letters(source, storage.store, metrics.ingest))
         worker = stack.enter_context(ingesting(source, storage.store, settings.ingest, metrics.ingest))
         observer = Observer(source, storage.store, storage.registry, settings.log_path)
         stack.enter_context(observing(metrics, observer))

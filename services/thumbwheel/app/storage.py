@@ -48,7 +48,7 @@ def open_storage(settings: Settings, on_write: Callable[[Write], None]) -> Itera
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.database_url)))
         registry = stack.enter_context(closing(_registry(settings)))
-        source = _source(settings, stack)
+        source = open_source(settings, stack)
 
         def committing(log: DurableAppender) -> GroupCommitter:
             return stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch, on_write=on_write)))
@@ -59,7 +59,11 @@ def open_storage(settings: Settings, on_write: Callable[[Write], None]) -> Itera
         yield Storage(source, requests, votes, store, registry)
 
 
-def _source(settings: Settings, stack: ExitStack) -> Source:
+def open_source(settings: Settings, stack: ExitStack) -> Source:
+    """Open the log, and the outbox before it if there is one; `stack` closes them.
+
+    Raises InvalidConfig, Unavailable as `open_storage` does.
+    """
     kafka = settings.log.kind == "kafka"
     local = open_log(
         settings.log_path,

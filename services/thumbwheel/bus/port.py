@@ -14,6 +14,8 @@ from typing import Protocol
 REQUESTS = "thumbwheel.requests"
 FEEDBACK = "thumbwheel.feedback"
 TOPICS = (REQUESTS, FEEDBACK)
+DEAD_LETTERS = "thumbwheel.deadletters"
+"""What ingest could not use, for other readers; only in logs that others read. Ingest does not."""
 
 
 @dataclass(frozen=True, slots=True)

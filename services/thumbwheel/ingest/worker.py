@@ -107,6 +107,10 @@ class IngestWorker:
         Votes are given up only when nothing is left to read: their answer may be in what is left.
         """
         self._trim()
+        return self.expire_orphans()
+
+    def expire_orphans(self) -> int:
+        """Give up on votes that waited too long, if nothing is left to read; return how many. Raises Unavailable."""
         if self.backlog():
             return 0
         return self._store.expire_orphans(self._clock() - int(self._settings.orphan_max_age_s * 1_000_000))

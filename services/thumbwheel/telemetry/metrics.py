@@ -239,8 +239,8 @@ class IngestMetrics:
             "thumbwheel_ingest_lag_records",
             ("topic",),
             "records",
-            "Records in the log and not yet in the store.",
-            "Growing: the store is slow or away; nothing is lost while the log has room.",
+            "Records in the log and not yet in the store: the lag behind Kafka, or behind the embedded log.",
+            "Growing: the store is slow or away; nothing is lost while the log has room (in Kafka: retention).",
         )
         self.rows = make.counter(
             "thumbwheel_ingest_rows",
@@ -268,7 +268,14 @@ class IngestMetrics:
             (),
             "records",
             "Records that could not be used, kept in the store with their bytes and the reason.",
-            "Growing: look at the reasons in the table dead_letters; often a newer release wrote the log.",
+            "Growing: `thumbwheel deadletters list` has the reasons; often a newer release wrote the log.",
+        )
+        self.published = make.counter(
+            "thumbwheel_dead_letters_published",
+            (),
+            "records",
+            "Dead letters that were published to their topic in Kafka; a few twice, after a crash.",
+            "Stands still while dead letters grow: the broker is away, or the topic is missing.",
         )
         self.orphans = make.gauge(
             "thumbwheel_orphan_votes",
