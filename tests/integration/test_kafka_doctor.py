@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
 import pytest
 from kafka_server import KafkaBroker
 
@@ -99,9 +98,8 @@ def test_votes_on_a_disk_that_goes_with_the_machine_are_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, ok: bool
 ) -> None:
     mounts = [
-        psutil._common.sdiskpart("/dev/a", "/", "other", ""),
-        psutil._common.sdiskpart("/dev/b", str(tmp_path), kind, ""),
-        psutil._common.sdiskpart("/dev/c", f"{tmp_path}/elsewhere", "other", ""),
+        SimpleNamespace(mountpoint=point, fstype=of)
+        for point, of in (("/", "other"), (str(tmp_path), kind), (f"{tmp_path}/elsewhere", "other"))
     ]
     monkeypatch.setattr("thumbwheel.app.kafka_check.psutil.disk_partitions", lambda all: mounts)
     away = {"bootstrap_servers": "127.0.0.1:1", "request_timeout_s": 1.0}

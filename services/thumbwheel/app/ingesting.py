@@ -31,7 +31,10 @@ def ingesting(source: Source, store: FeedbackStore, settings: Ingest, metrics: I
         metrics.batch_duration.observe(step.seconds)
 
     def got_over(error: ThumbwheelError) -> None:
-        metrics.failures.inc(reason="fenced" if isinstance(error, Fenced) else "unavailable")
+        if isinstance(error, Fenced):
+            metrics.failures.inc(reason="fenced")
+            return
+        metrics.failures.inc(reason="unavailable")
         if not paused.is_set():  # a log or a store that stays away is told once
             logger.warning("ingest pauses, and goes on by itself", problem=str(error))
         paused.set()

@@ -191,8 +191,8 @@ def _deps(service: Service, client: AsyncClient, admin: AdminClient) -> Deps:
         allowed_hosts=tuple(name.strip() for name in settings.serve.web_hosts.split(",")),
         max_classify_chars=settings.classify.max_input_chars,
         max_generate_chars=settings.generate.max_input_chars,
-        # a key of its own for cookies, so that no key serves two purposes
         settled=lambda: _settled(service),
+        # a key of its own for cookies, so that no key serves two purposes
         secret=hmac.digest(service.keys.user_key, b"web cookies", hashlib.sha256),
     )
 
