@@ -73,14 +73,14 @@ async def _parts(
         storage.registry.move(policy, Channel.CHAMPION, "v1", actor="benchmark", reason="benchmark")
         identity = Identity.of(load_or_make_keys(settings.keys_path, 1), settings)
         inference = Inference(settings, storage.registry, metrics, loader)
-        door = inference_door(settings, storage.committer, identity, inference.policies, metrics)
+        door = inference_door(settings, storage.requests, identity, inference.policies, metrics)
         host = LocalHost(settings.serve, [door], metrics.rpc)
         await host.start()
         try:
             inference.follow()
             inference.tell(host)
             await inference.ready()
-            yield EmbeddedService(storage.registry, inference, storage.log, f"127.0.0.1:{host.ports['public']}")
+            yield EmbeddedService(storage.registry, inference, storage.source.log, f"127.0.0.1:{host.ports['public']}")
         finally:
             await host.drain()
             await inference.close()

@@ -18,6 +18,7 @@ from pathlib import Path
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.group_commit import GroupCommitter
 from thumbwheel.bus.port import NewRecord
+from thumbwheel.bus.source import Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Ingest
 from thumbwheel.ingest.worker import IngestWorker
@@ -141,7 +142,7 @@ def ingest(folder: Path, count: int) -> tuple[float, float]:
     """Return answers/s and votes/s of the whole way: read, decode, apply, commit."""
     log = open_log(folder / "log.sqlite")
     store = open_store(f"sqlite:///{folder / 'store.sqlite'}")
-    worker = IngestWorker(log, store, Ingest())
+    worker = IngestWorker(Source(log), store, Ingest())
     rates = []
     for make in (answer, vote):
         for start in range(0, count, 500):

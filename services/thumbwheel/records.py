@@ -324,7 +324,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record of the log that could not be used, kept with its place and its bytes."""
+    """A record of the log that could not be used, kept with its place and its bytes.
+
+    `number` is the store's, in order of arrival (0 before it is stored).
+    """
 
     topic: str
     partition: int
@@ -332,6 +335,7 @@ class DeadLetter:
     reason: str
     payload: bytes
     time_us: int
+    number: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,3 +139,15 @@ def test_the_page_says_when_no_policy_is_served(page: Page, memory_site: Any, wo
     world.failures["DescribePolicy"] = Unavailable("starting", 0.1)
     page.goto(memory_site.url)
     expect(page.get_by_text("No policy is served right now.")).to_be_visible()
+
+
+def test_a_list_that_lacks_the_latest_votes_says_so(page: Page, memory_site: Any) -> None:
+    page.route("**/votes", lambda route: route.fulfill(json={"votes": [], "complete": False}))
+    page.goto(memory_site.url)
+    note = page.get_by_text("Your latest votes are saved, but this list does not show all of them yet.")
+    expect(note).to_be_visible()
+    expect(page.get_by_text("None yet.")).to_be_hidden()
+    page.unroute("**/votes")
+    page.reload()
+    expect(page.get_by_text("None yet.")).to_be_visible()
+    expect(note).to_be_hidden()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.group_commit import GroupCommitter
+from thumbwheel.bus.source import Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Unavailable
@@ -67,7 +68,7 @@ def ingest(folder: Path, database: str, _life: str) -> None:
     log = open_log(folder / "log.sqlite", partitions=3)
     store = open_store(database)
     ready()
-    IngestWorker(log, store, Ingest(batch=5)).run(threading.Event())
+    IngestWorker(Source(log), store, Ingest(batch=5)).run(threading.Event())
 
 
 def fill_log(folder: Path, _database: str, _life: str) -> None:
@@ -87,7 +88,7 @@ def fill_store(folder: Path, database: str, _life: str) -> None:
     """Ingest a log that is larger than the disk; print how many records were stored."""
     log = open_log(folder / "log.sqlite")
     store = open_store(database)
-    worker = IngestWorker(log, store, Ingest(batch=10))
+    worker = IngestWorker(Source(log), store, Ingest(batch=10))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_LIMIT, FILE_LIMIT))
     stored = 0
     try:

@@ -20,6 +20,7 @@ from thumbwheel.admin.servicer import AdminServicer
 from thumbwheel.admin.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.port import TOPICS, EventLog
+from thumbwheel.bus.source import Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.client.admin import AdminClient
 from thumbwheel.client.retry import RetryPolicy
@@ -28,7 +29,7 @@ from thumbwheel.database.engine import connect
 from thumbwheel.feedback.progress import IngestProgress
 from thumbwheel.feedback.raters import Raters
 from thumbwheel.hosts.local import ADMIN, LocalHost, Registration
-from thumbwheel.ingest.worker import CONSUMER, IngestWorker
+from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.records import (
     AuditAction,
     AuditEntry,
@@ -100,7 +101,7 @@ class Desk:
 
     @property
     def ingest(self) -> IngestWorker:
-        return IngestWorker(self.log, self.store, Ingest())
+        return IngestWorker(Source(self.log), self.store, Ingest())
 
     def publish(self, count: int, policy: str = "desk") -> None:
         folder = self.home / "made"
@@ -139,7 +140,7 @@ async def desk(tmp_path: Path, patience_s: float) -> AsyncIterator[Desk]:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     store, log = open_store(url), open_log(tmp_path / "log.sqlite")
     desk = Desk(tmp_path, SqlRegistry(connect(url), tmp_path / "versions"), store, log)
-    eraser = Eraser(RATERS, IngestProgress(store, log, CONSUMER, patience_s), log, store, desk.copies)
+    eraser = Eraser(RATERS, IngestProgress(store, Source(log), patience_s), log, store, desk.copies)
     facts = ServiceFacts("1.2.3", 5, tmp_path, desk.ingest.backlog, problem=lambda policy: f"{policy} is damaged")
     servicer = AdminServicer(desk.registry, store, desk.loop, eraser, facts, lambda: desk.moves.append("moved"))
     registration = Registration(SERVICE, lambda server: add_AdminServiceServicer_to_server(servicer, server), ADMIN)

@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, TOPICS
+from thumbwheel.bus.source import Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Ingest
 from thumbwheel.database.engine import connect
@@ -109,7 +110,7 @@ def balance(folder: Path, database: str, at_least: int) -> None:
     """Ingest what is left and compare ledger, log and store."""
     log = open_log(folder / "log.sqlite")
     store = open_store(database)
-    IngestWorker(log, store, Ingest()).drain()
+    IngestWorker(Source(log), store, Ingest()).drain()
     logged = {
         topic: [record.key for part in log.partitions(topic) for record in log.read(topic, part, 0, 10**6)]
         for topic in TOPICS
@@ -205,7 +206,7 @@ def test_a_full_disk_stops_ingest_where_it_stands(tmp_path: Path, database: str,
     assert float(retry_after_s) > 0
     assert "database is unavailable" in message and "space" in message
     store = open_store(database)
-    assert IngestWorker(log, store, Ingest()).drain() == 500 - int(count)  # there is room again
+    assert IngestWorker(Source(log), store, Ingest()).drain() == 500 - int(count)  # there is room again
     assert all(store.response(f"r{number}") == answer(number) for number in range(500))
     store.close()
     log.close()

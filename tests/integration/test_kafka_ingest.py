@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from pathlib import Path
 
+from answered import answer_and_vote
 from kafka_server import KafkaBroker
 from sqlalchemy import func, select
 
@@ -13,25 +13,14 @@ from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.kafka_log import open_kafka_log
 from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.port import FEEDBACK, NewRecord
+from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Ingest, Kafka
 from thumbwheel.database.engine import connect
 from thumbwheel.database.schema import feedback_events, responses
-from thumbwheel.events.convert import EventRecord
 from thumbwheel.ingest.worker import IngestWorker
-from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, VersionRef
 from thumbwheel.store.sql import open_store
 
 ANSWERS = 300
-
-
-def answer_and_vote(number: int) -> list[EventRecord]:
-    now_us = time.time_ns() // 1_000
-    served = ClassifyAnswer("text", 0, "a", (1.0,), 0.0, ("a",))
-    version = VersionRef("p", "v", "d")
-    return [
-        LoggedResponse(f"r{number}", "q", version, Channel.CHAMPION, "", "u", "", now_us, "", served),
-        Feedback(f"f{number}", f"r{number}", "u", "", "p", "v", FeedbackKind.THUMB, now_us, thumb_up=True),
-    ]
 
 
 def test_what_was_shipped_twice_is_stored_once(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
@@ -46,9 +35,9 @@ def test_what_was_shipped_twice_is_stored_once(kafka_broker: KafkaBroker, tmp_pa
     log.append(shipped)
     log.append(shipped[: ANSWERS // 2])
     log.append([NewRecord(FEEDBACK, "r1", b"poison")])
-    worker = IngestWorker(log, store, Ingest(batch=70))
+    worker = IngestWorker(Source(log), store, Ingest(batch=70))
     assert worker.run_once() > 0
-    again = IngestWorker(log, store, Ingest(batch=70))
+    again = IngestWorker(Source(log), store, Ingest(batch=70))
     again.drain()
     assert again.backlog() == 0
     with connect(url).connect() as connection:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -12,6 +13,7 @@ from thumbwheel.app.observing import Observer, write_observer
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.group_commit import GroupCommitter
 from thumbwheel.bus.port import FEEDBACK, EventLog, NewRecord
+from thumbwheel.bus.source import Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Ingest
 from thumbwheel.database.engine import connect
@@ -20,6 +22,7 @@ from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.records import (
     Channel,
     ClassifyAnswer,
+    DeadLetter,
     Feedback,
     FeedbackKind,
     LoggedResponse,
@@ -31,7 +34,7 @@ from thumbwheel.records import (
 )
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
-from thumbwheel.store.port import FeedbackStore
+from thumbwheel.store.port import Batch, FeedbackStore
 from thumbwheel.store.sql import open_store
 from thumbwheel.telemetry.metrics import Metrics
 
@@ -53,7 +56,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     store, log = open_store(url), open_log(tmp_path / "log.sqlite")
     registry = SqlRegistry(connect(url), tmp_path / "versions")
-    yield Parts(log, store, registry, Metrics(), Observer(log, store, registry, tmp_path / "log.sqlite"))
+    yield Parts(log, store, registry, Metrics(), Observer(Source(log), store, registry, tmp_path / "log.sqlite"))
     registry.close()
     log.close()
     store.close()
@@ -78,7 +81,7 @@ def test_lag_votes_orphans_and_size_are_seen(parts: Parts, tmp_path: Path) -> No
     parts.observer.look(parts.metrics)
     assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.requests") == 3.0
     assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.feedback") == 5.0
-    IngestWorker(parts.log, parts.store, Ingest()).drain()
+    IngestWorker(Source(parts.log), parts.store, Ingest()).drain()
     parts.observer.look(parts.metrics)
     assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.feedback") == 0.0
     assert parts.value("thumbwheel_votes", policy="desk", policy_version="v1", vote="up") == 2.0
@@ -102,7 +105,7 @@ def test_runs_are_counted_once_when_they_end(parts: Parts) -> None:
     assert parts.value("thumbwheel_runs_total", policy="desk", state="promoted") == 1.0
     assert parts.value("thumbwheel_run_duration_seconds_sum", policy="desk") == 30.0
     fresh = Metrics()
-    Observer(parts.log, parts.store, parts.registry, Path("log.sqlite")).look(fresh)
+    Observer(Source(parts.log), parts.store, parts.registry, Path("log.sqlite")).look(fresh)
     assert fresh.registry.get_sample_value("thumbwheel_runs_total", {"policy": "desk", "state": "promoted"}) is None
 
 
@@ -121,3 +124,32 @@ def test_durable_writes_are_timed_and_failures_counted(parts: Parts, tmp_path: P
     assert parts.value("thumbwheel_log_append_records_count") == float(written)
     assert parts.value("thumbwheel_log_append_duration_seconds_count") == written + 1.0
     assert parts.value("thumbwheel_log_append_failures_total") == 1.0
+
+
+def test_an_outbox_and_the_lag_behind_the_log_after_it_are_seen(parts: Parts, tmp_path: Path) -> None:
+    outbox = open_log(tmp_path / "outbox.sqlite")
+    source = Source(parts.log, "ingest elsewhere", outbox)
+    outbox.append(answer_and_thumb(0, True))
+    parts.log.append([one for number in range(3) for one in answer_and_thumb(number, True)])
+    parts.store.apply(Batch(source.consumer, FEEDBACK, 0, 0, 2))
+    Observer(source, parts.store, parts.registry, Path("log.sqlite")).look(parts.metrics)
+    assert parts.value("thumbwheel_outbox_records", topic="thumbwheel.feedback") == 1.0
+    assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.requests") == 3.0
+    assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.feedback") == 1.0
+    outbox.close()
+
+
+def test_with_the_log_away_the_rest_is_seen(parts: Parts, tmp_path: Path) -> None:
+    class Away:
+        def partitions(self, topic: str) -> Sequence[int]:
+            raise LogUnavailable("away", 1.0)
+
+    outbox = open_log(tmp_path / "outbox.sqlite")
+    outbox.append(answer_and_thumb(0, True))
+    parts.store.apply(Batch("c", FEEDBACK, 0, 0, 1, dead_letters=[DeadLetter(FEEDBACK, 0, 0, "poison", b"", 1)]))
+    observer = Observer(Source(cast(EventLog, Away()), "c", outbox), parts.store, parts.registry, Path("log.sqlite"))
+    with pytest.raises(LogUnavailable, match="away"):
+        observer.look(parts.metrics)
+    assert parts.value("thumbwheel_outbox_records", topic="thumbwheel.requests") == 1.0
+    assert parts.value("thumbwheel_dead_letters") == 1.0
+    outbox.close()

@@ -28,9 +28,9 @@ def test_topics_are_made_and_shown(
             status = int(end.code or 0)
         return status, capsys.readouterr().out
 
-    names = [f"{prefix}thumbwheel.requests", f"{prefix}thumbwheel.feedback"]
+    names = [f"{prefix}thumbwheel.requests", f"{prefix}thumbwheel.feedback", f"{prefix}thumbwheel.deadletters"]
     status, output = run("describe", "--json")
-    assert (status, [one["partitions"] for one in json.loads(output)]) == (1, [0, 0])
+    assert (status, [one["partitions"] for one in json.loads(output)]) == (1, [0, 0, 0])
     status, output = run("create", "--json")
     assert (status, json.loads(output)) == (0, [{"made": name} for name in names])
     assert run("create") == (0, "all topics were there\n")

@@ -6,8 +6,21 @@ import asyncio
 
 from thumbwheel.admin.ports import Copies, Progress, Pseudonyms
 from thumbwheel.bus.port import TOPICS, EventLog
+from thumbwheel.errors import Conflict
 from thumbwheel.records import ErasureReport
 from thumbwheel.store.port import FeedbackStore
+
+
+class RefusedErasure:
+    """Erases nobody: a part that keeps users' texts can not remove them."""
+
+    def __init__(self, why: str) -> None:
+        """Say `why`, and what to do."""
+        self._why = why
+
+    async def erase(self, user_id: str) -> ErasureReport:
+        """Refuse. Raises Conflict; nothing was removed."""
+        raise Conflict(self._why)
 
 
 class Eraser:

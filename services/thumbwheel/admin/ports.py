@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from thumbwheel.records import ErasureReport
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -61,6 +63,18 @@ class Pseudonyms(Protocol):
         """Return a user's pseudonym."""
 
 
+class Erasure(Protocol):
+    """Removes what is kept of users."""
+
+    async def erase(self, user_id: str) -> ErasureReport:
+        """Remove a user's texts and votes for good, and report what there was.
+
+        Raises:
+            Unavailable: nothing was promised; ask again.
+            Conflict: not all of it can be removed; nothing was.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Swap:
     """The last change of what a policy serves; `version` is empty when there was none since the start."""
@@ -73,13 +87,15 @@ class Swap:
 class ServiceFacts:
     """What the process knows of itself.
 
-    `backlog` counts events that are in the log and not yet in the store. `problem` says why a policy's champion is not
-    served and what is instead; empty: it is.
+    `backlog` counts acknowledged events that are not yet in the store; it raises LogUnavailable where the log is away,
+    and then only `unshipped`, those still in this machine's outbox, can be counted. `problem` says why a policy's
+    champion is not served and what is instead; empty: it is.
     """
 
     version: str
     started_us: int
     home: Path
     backlog: Callable[[], int]
+    unshipped: Callable[[], int] = lambda: 0
     last_swap: Callable[[str], Swap] = lambda policy: Swap()
     problem: Callable[[str], str] = lambda policy: ""

@@ -12,11 +12,10 @@ from grpc.aio import ServicerContext
 from structlog.contextvars import bind_contextvars
 
 from thumbwheel.admin import convert, validate
-from thumbwheel.admin.erasure import Eraser
-from thumbwheel.admin.ports import Loop, ServiceFacts
+from thumbwheel.admin.ports import Erasure, Loop, ServiceFacts
 from thumbwheel.admin.v1 import admin_pb2 as pb
 from thumbwheel.admin.v1.admin_pb2_grpc import AdminServiceServicer
-from thumbwheel.errors import UnknownPolicy, UnknownRun
+from thumbwheel.errors import LogUnavailable, UnknownPolicy, UnknownRun
 from thumbwheel.records import AuditAction, AuditEntry, Channel, PolicyKind, VoteCounts
 from thumbwheel.registry.port import Registry
 from thumbwheel.store.port import FeedbackStore
@@ -38,7 +37,7 @@ class AdminServicer(AdminServiceServicer):
         registry: Registry,
         store: FeedbackStore,
         loop: Loop,
-        eraser: Eraser,
+        eraser: Erasure,
         facts: ServiceFacts,
         moved: Callable[[], None],
     ) -> None:
@@ -179,15 +178,24 @@ class AdminServicer(AdminServiceServicer):
         return self._loop.start_run(policy, actor)
 
     def _status(self) -> pb.StatusResponse:
+        backlog, log_problem = self._backlog()
         return pb.StatusResponse(
             service_version=self._facts.version,
             started_unix_us=self._facts.started_us,
             policies=[self._policy_status(policy, kind) for policy, kind in self._registry.policies()],
-            log_backlog_events=self._facts.backlog(),
+            log_backlog_events=backlog,
+            log_problem=log_problem,
             dead_letters=self._store.count_dead_letters(),
             orphan_votes=self._store.count_orphans(),
             home=str(self._facts.home),
         )
+
+    def _backlog(self) -> tuple[int, str]:
+        """Return how many events are on their way, and why that may be too few. Operators look when a part is away."""
+        try:
+            return self._facts.backlog(), ""
+        except LogUnavailable as error:
+            return self._facts.unshipped(), str(error)
 
     def _policy_status(self, policy: str, kind: PolicyKind) -> pb.PolicyStatus:
         channels = self._registry.channels(policy)

@@ -9,14 +9,14 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from thumbwheel.app.clock_check import ahead_of_postgres_s, judge_clock
+from thumbwheel.app.finding import Finding, tried
 from thumbwheel.app.home import announced
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import check as check_schema
-from thumbwheel.errors import ThumbwheelError
 from thumbwheel.feedback.keys import load_keys
 from thumbwheel.records import Channel
 from thumbwheel.registry.port import Registry
@@ -26,19 +26,9 @@ _LEAST_FREE_BYTES = 1 << 30
 _LEAST_SQLITE = (3, 35, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check; `cure` is empty when all is well."""
-
-    check: str
-    ok: bool
-    found: str
-    cure: str = ""
-
-
 def examine(settings: Settings) -> list[Finding]:
     """Check everything that can be checked from here."""
-    return [*_installation(), *_home(settings), *_database(settings)]
+    return [*_installation(), *_home(settings), *_database(settings), *_log(settings)]
 
 
 def _installation() -> Iterator[Finding]:
@@ -70,7 +60,7 @@ def _home(settings: Settings) -> Iterator[Finding]:
         "service", True, f"runs as process {running.pid}, gRPC at {running.grpc}" if running else "not running"
     )
     if _seen(settings.keys_path.exists):
-        yield _tried("keys", lambda: f"{len(load_keys(settings.keys_path).token_keys)} token key(s)")
+        yield tried("keys", lambda: f"{len(load_keys(settings.keys_path).token_keys)} token key(s)")
 
 
 def _seen(look: Callable[[], bool]) -> bool:
@@ -112,9 +102,10 @@ def _free_space(home: Path, settings: Settings) -> Finding:
 def _database(settings: Settings) -> Iterator[Finding]:
     if not settings.database.url and not _seen((settings.home / "store.sqlite").exists):
         return  # the first start makes it
-    schema = _tried("database", lambda: _schema(settings))
+    schema = tried("database", lambda: _schema(settings))
     yield schema
     if schema.ok:
+        yield from _database_clock(settings)
         yield from _versions(settings)
 
 
@@ -127,12 +118,29 @@ def _schema(settings: Settings) -> str:
     return "schema is current"
 
 
+def _database_clock(settings: Settings) -> Iterator[Finding]:
+    if settings.database.url:
+        engine = connect(settings.database_url)
+        try:
+            yield judge_clock("database clock", ahead_of_postgres_s(engine))
+        finally:
+            engine.dispose()
+
+
+def _log(settings: Settings) -> Iterator[Finding]:
+    if settings.log.kind == "kafka":
+        # Imported where it is used: the embedded service does without the client.
+        from thumbwheel.app.kafka_check import examine_kafka
+
+        yield from examine_kafka(settings)
+
+
 def _versions(settings: Settings) -> Iterator[Finding]:
     engine = connect(settings.database_url)
     try:
         registry: Registry = SqlRegistry(engine, settings.versions_dir)
         for policy, _ in registry.policies():
-            yield _tried(f"policy {policy}", lambda policy=policy: _champion(registry, policy))  # type: ignore[misc]
+            yield tried(f"policy {policy}", lambda policy=policy: _champion(registry, policy))  # type: ignore[misc]
     finally:
         engine.dispose()
 
@@ -141,13 +149,3 @@ def _champion(registry: Registry, policy: str) -> str:
     champion = registry.channels(policy)[Channel.CHAMPION]
     registry.fetch(policy, champion)
     return f"champion {champion}, every file as published"
-
-
-def _tried(check: str, look: Callable[[], str]) -> Finding:
-    try:
-        return Finding(check, True, look())
-    except ThumbwheelError as error:
-        problem, _, cure = str(error).partition("; ")
-        return Finding(check, False, problem, cure or "mend what was found")
-    except KeyError:
-        return Finding(check, False, "has no champion", "promote a version: thumbwheel promote")

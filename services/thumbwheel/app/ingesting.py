@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from thumbwheel.bus.port import EventLog
+from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Fenced, ThumbwheelError
 from thumbwheel.ingest.worker import IngestWorker, Step
@@ -20,17 +20,26 @@ logger = get_logger(__name__)
 
 
 @contextmanager
-def ingesting(log: EventLog, store: FeedbackStore, settings: Ingest, metrics: IngestMetrics) -> Iterator[IngestWorker]:
+def ingesting(source: Source, store: FeedbackStore, settings: Ingest, metrics: IngestMetrics) -> Iterator[IngestWorker]:
     """Move the log into the store while the block runs; what is left in the log at its end waits for the next start."""
 
+    paused = threading.Event()
+
     def step_done(step: Step) -> None:
+        paused.clear()
         metrics.rows.inc(step.records - step.dead_letters, kind=step.topic.rpartition(".")[2])
         metrics.batch_duration.observe(step.seconds)
 
     def got_over(error: ThumbwheelError) -> None:
-        metrics.failures.inc(reason="fenced" if isinstance(error, Fenced) else "unavailable")
+        if isinstance(error, Fenced):
+            metrics.failures.inc(reason="fenced")
+            return
+        metrics.failures.inc(reason="unavailable")
+        if not paused.is_set():  # a log or a store that stays away is told once
+            logger.warning("ingest pauses, and goes on by itself", problem=str(error))
+        paused.set()
 
-    worker = IngestWorker(log, store, settings, step_done, got_over)
+    worker = IngestWorker(source, store, settings, step_done, got_over)
     stop = threading.Event()
 
     def work() -> None:

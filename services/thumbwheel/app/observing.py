@@ -9,10 +9,11 @@ from pathlib import Path
 
 import structlog
 
+from thumbwheel.app.relaying import look_at_outbox
 from thumbwheel.bus.group_commit import Write
-from thumbwheel.bus.port import TOPICS, EventLog
+from thumbwheel.bus.port import TOPICS
+from thumbwheel.bus.source import Source, places
 from thumbwheel.errors import Unavailable
-from thumbwheel.ingest.worker import CONSUMER
 from thumbwheel.records import RunState, VoteCounts
 from thumbwheel.registry.port import Registry
 from thumbwheel.store.port import FeedbackStore
@@ -62,32 +63,38 @@ def observing(metrics: Metrics, observer: Observer) -> Iterator[None]:
 class Observer:
     """Looks at log, store and runs. Used from one thread."""
 
-    def __init__(self, log: EventLog, store: FeedbackStore, registry: Registry, log_path: Path) -> None:
+    def __init__(self, source: Source, store: FeedbackStore, registry: Registry, log_path: Path) -> None:
         """Runs that have ended by now are not counted; those that end from now on are."""
-        self._log = log
+        self._source = source
         self._store = store
         self._registry = registry
         self._log_path = log_path
         self._ended = {run.run_id for run in store.runs(limit=_RUNS_LOOKED_AT) if run.state is not RunState.RUNNING}
 
     def look(self, metrics: Metrics) -> None:
-        """Set what there is now. Raises Unavailable."""
+        """Set what there is now. Raises Unavailable where a part is away; the others were looked at."""
         metrics.log.size.set(sum(_size(path) for path in _files(self._log_path)))
-        self._look_at_ingest(metrics.ingest)
+        if self._source.outbox is not None:
+            look_at_outbox(self._source.outbox, metrics.outbox)
+        self._look_at_store(metrics)
+        self._look_at_lag(metrics.ingest)
+
+    def _look_at_store(self, metrics: Metrics) -> None:
+        metrics.ingest.orphans.set(self._store.count_orphans())
+        metrics.ingest.dead_letters.set(self._store.count_dead_letters())
         self._look_at_runs(metrics.run)
         for policy, _ in self._registry.policies():
             for version, counts in self._store.vote_counts(policy).items():
                 for vote, number in _by_vote(counts).items():
                     metrics.feedback.votes.set(number, policy=policy, policy_version=version, vote=vote)
 
-    def _look_at_ingest(self, metrics: IngestMetrics) -> None:
+    def _look_at_lag(self, metrics: IngestMetrics) -> None:
         for topic in TOPICS:
-            metrics.lag.set(sum(self._lag(topic, partition) for partition in self._log.partitions(topic)), topic=topic)
-        metrics.orphans.set(self._store.count_orphans())
-        metrics.dead_letters.set(self._store.count_dead_letters())
+            metrics.lag.set(sum(self._lag(*place) for place in places(self._source.log, [topic])), topic=topic)
 
     def _lag(self, topic: str, partition: int) -> int:
-        return max(0, self._log.end_offset(topic, partition) - self._store.offset(CONSUMER, topic, partition))
+        offset = self._store.offset(self._source.consumer, topic, partition)
+        return max(0, self._source.log.end_offset(topic, partition) - offset)
 
     def _look_at_runs(self, metrics: RunMetrics) -> None:
         runs = self._store.runs(limit=_RUNS_LOOKED_AT)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from thumbwheel.bus.port import EventLog
+from thumbwheel.bus.port import TOPICS, EventLog
 from thumbwheel.bus.relay import Relay, Shipment
+from thumbwheel.bus.source import waiting
 from thumbwheel.errors import ThumbwheelError, Unavailable
 from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import OutboxMetrics
@@ -33,7 +34,7 @@ def relaying(outbox: EventLog, downstream: EventLog, metrics: OutboxMetrics) -> 
 
     def look() -> None:
         try:
-            _look(relay, outbox, metrics)
+            look_at_outbox(outbox, metrics)
         except Unavailable as error:
             logger.warning("metrics of the outbox are out of date", problem=str(error))
 
@@ -60,10 +61,12 @@ def relaying(outbox: EventLog, downstream: EventLog, metrics: OutboxMetrics) -> 
         thread.join()
 
 
-def _look(relay: Relay, outbox: EventLog, metrics: OutboxMetrics) -> None:
+def look_at_outbox(outbox: EventLog, metrics: OutboxMetrics) -> None:
+    """Set what waits in the outbox now. Raises Unavailable."""
     now_us = time.time_ns() // 1_000
-    for topic, waiting in relay.waiting().items():
-        age_us = 0 if waiting.oldest_us is None else max(0, now_us - waiting.oldest_us)
-        metrics.records.set(waiting.records, topic=topic)
+    for topic in TOPICS:
+        held = waiting(outbox, topic)
+        age_us = 0 if held.oldest_us is None else max(0, now_us - held.oldest_us)
+        metrics.records.set(held.records, topic=topic)
         metrics.age.set(age_us / 1e6, topic=topic)
     metrics.fullness.set(outbox.fullness())

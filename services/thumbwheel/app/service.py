@@ -2,13 +2,14 @@
 
 It comes up from the inside out and goes down the other way round:
 
-1. the home is locked, the storage opened, ingest started, and runs that were interrupted go on;
+1. the home is locked, the storage opened, relay and ingest started, and runs that were interrupted go on;
 2. the doors are opened, saying NOT_SERVING, while the reconciler loads what the registry's channels point at;
 3. the pages are opened, the schedule starts, the addresses are announced in the home. So a service that can not come
    up (a port is taken) starts no new run.
 
 On SIGTERM or SIGINT the doors say NOT_SERVING and requests in flight finish; then the schedule and the pages close and
-the models are freed. What the log holds and the store has not stays in the log for the next start.
+the models are freed. What the log holds and the store has not stays in the log for the next start, and so does what is
+left in an outbox. A broker that is away keeps nothing from starting: events go into the outbox, and ingest waits.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from thumbwheel.app.doors import (
     admin_door,
     feedback_door,
     inference_door,
+    ingest_progress,
 )
 from thumbwheel.app.health import health
 from thumbwheel.app.home import Addresses, Home
@@ -39,9 +41,13 @@ from thumbwheel.app.inference import Inference
 from thumbwheel.app.ingesting import ingesting
 from thumbwheel.app.learning import TrainingLoop, learning
 from thumbwheel.app.observing import Observer, observing, write_observer
+from thumbwheel.app.publishing import publishing_dead_letters
+from thumbwheel.app.relaying import relaying
 from thumbwheel.app.storage import Storage, open_storage
+from thumbwheel.bus.port import TOPICS
 from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.config.settings import Settings
+from thumbwheel.errors import Unavailable
 from thumbwheel.feedback.keys import Keys, load_or_make_keys
 from thumbwheel.hosts.local import ADMIN, PUBLIC, LocalHost
 from thumbwheel.inference.reconcile import Reconciler
@@ -52,6 +58,8 @@ from thumbwheel.telemetry.metrics import Metrics
 from thumbwheel.web.app import create_app
 from thumbwheel.web.deps import RETRY, Deps
 from thumbwheel.web.server import serving
+
+_LIST_PATIENCE_S = 0.5  # how long somebody's list of votes waits for the last of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +129,12 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
         storage = stack.enter_context(open_storage(settings, write_observer(metrics.log)))
         keys = load_or_make_keys(settings.keys_path, started_us)
         identity = Identity.of(keys, settings)
-        worker = stack.enter_context(ingesting(storage.log, storage.store, settings.ingest, metrics.ingest))
-        observer = Observer(storage.log, storage.store, storage.registry, settings.log_path)
+        source = storage.source
+        if source.outbox is not None:
+            stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
+            stack.enter_context(publishing_dead_letters(source, storage.store, metrics.ingest))
+        worker = stack.enter_context(ingesting(source, storage.store, settings.ingest, metrics.ingest))
+        observer = Observer(source, storage.store, storage.registry, settings.log_path)
         stack.enter_context(observing(metrics, observer))
         inference = Inference(settings, storage.registry, metrics)
         stack.push_async_callback(inference.close)
@@ -134,11 +146,12 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
             started_us,
             settings.home,
             worker.backlog,
+            source.unshipped,
             lambda policy: _swap(reconciler, policy),
             reconciler.explain,
         )
         registrations = [
-            inference_door(settings, storage.committer, identity, policies, metrics),
+            inference_door(settings, storage.requests, identity, policies, metrics),
             feedback_door(settings, storage, identity, policies, metrics),
             admin_door(settings, storage, identity, training, facts, reconciler.nudge),
         ]
@@ -178,9 +191,19 @@ def _deps(service: Service, client: AsyncClient, admin: AdminClient) -> Deps:
         allowed_hosts=tuple(name.strip() for name in settings.serve.web_hosts.split(",")),
         max_classify_chars=settings.classify.max_input_chars,
         max_generate_chars=settings.generate.max_input_chars,
+        settled=lambda: _settled(service),
         # a key of its own for cookies, so that no key serves two purposes
         secret=hmac.digest(service.keys.user_key, b"web cookies", hashlib.sha256),
     )
+
+
+async def _settled(service: Service) -> bool:
+    """Whether the store has every vote acknowledged before; also false where that can't be known."""
+    try:
+        await ingest_progress(service.storage, _LIST_PATIENCE_S).caught_up(TOPICS)
+    except Unavailable:
+        return False
+    return True
 
 
 def _swap(reconciler: Reconciler, policy: str) -> Swap:

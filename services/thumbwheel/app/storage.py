@@ -10,8 +10,10 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from thumbwheel.app.home import make_home
+from thumbwheel.bus.broker_votes import BrokerVotes
 from thumbwheel.bus.group_commit import GroupCommitter, Write
-from thumbwheel.bus.port import EventLog
+from thumbwheel.bus.port import DurableAppender, EventLog, RecordAppender
+from thumbwheel.bus.source import CONSUMER, Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
@@ -24,10 +26,11 @@ from thumbwheel.store.sql import open_store
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """What a process keeps things in."""
+    """What a process keeps things in: answers and votes are appended, `source` leads them into the store."""
 
-    log: EventLog
-    committer: GroupCommitter
+    source: Source
+    requests: RecordAppender
+    votes: RecordAppender
     store: FeedbackStore
     registry: Registry
 
@@ -37,16 +40,45 @@ def open_storage(settings: Settings, on_write: Callable[[Write], None]) -> Itera
     """Open everything; on leaving, appends in flight finish and all is closed. `on_write` hears of durable writes.
 
     Raises:
+        InvalidConfig: Kafka's password can not be read.
         SchemaMismatch: a newer release wrote the database.
-        Unavailable: a file can not be opened or written.
+        Unavailable: a file can not be opened or written. A broker that is away is no reason: it may come.
     """
     make_home(settings.home)
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.database_url)))
         registry = stack.enter_context(closing(_registry(settings)))
-        log = stack.enter_context(closing(open_log(settings.log_path, max_bytes=settings.log.max_bytes)))
-        committer = stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch, on_write=on_write)))
-        yield Storage(log, committer, store, registry)
+        source = open_source(settings, stack)
+
+        def committing(log: DurableAppender) -> GroupCommitter:
+            return stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch, on_write=on_write)))
+
+        requests = votes = committing(source.outbox or source.log)
+        if source.outbox is not None and settings.log.feedback_durability == "broker":
+            votes = committing(BrokerVotes(source.log, source.outbox, settings.kafka.ack_timeout_s))
+        yield Storage(source, requests, votes, store, registry)
+
+
+def open_source(settings: Settings, stack: ExitStack) -> Source:
+    """Open the log, and the outbox before it if there is one; `stack` closes them.
+
+    Raises InvalidConfig, Unavailable as `open_storage` does.
+    """
+    kafka = settings.log.kind == "kafka"
+    local = open_log(
+        settings.log_path,
+        max_bytes=settings.log.max_bytes,
+        max_record_bytes=settings.kafka.max_record_bytes if kafka else None,
+    )
+    stack.enter_context(closing(local))
+    if not kafka:
+        return Source(local)
+    return Source(stack.enter_context(closing(_kafka(settings))), kafka_consumer(settings), local)
+
+
+def kafka_consumer(settings: Settings) -> str:
+    """Return the name under which offsets of these topics are kept: the embedded log's, and others', mean nothing."""
+    return f"{CONSUMER} kafka {settings.kafka.topic_prefix}".rstrip()
 
 
 def open_registry(settings: Settings) -> SqlRegistry:
@@ -61,6 +93,13 @@ def open_registry(settings: Settings) -> SqlRegistry:
     finally:
         engine.dispose()
     return _registry(settings)
+
+
+def _kafka(settings: Settings) -> EventLog:
+    # Imported where it is used: the embedded service does without the client.
+    from thumbwheel.bus.kafka_log import open_kafka_log
+
+    return open_kafka_log(settings.kafka)
 
 
 def _registry(settings: Settings) -> SqlRegistry:

@@ -15,8 +15,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 
-from thumbwheel.bus.port import EventLog, NewRecord
-from thumbwheel.errors import LogUnavailable, Overloaded
+from thumbwheel.bus.port import DurableAppender, NewRecord
+from thumbwheel.errors import InvalidInput, LogUnavailable, Overloaded
 
 _Outcome = BaseException | None
 _RETRY_S = 0.1
@@ -60,7 +60,7 @@ class GroupCommitter:
 
     def __init__(
         self,
-        log: EventLog,
+        log: DurableAppender,
         max_batch: int,
         max_queued: int = 10_000,
         max_queued_bytes: int = 64 << 20,
@@ -86,6 +86,7 @@ class GroupCommitter:
         A caller that is cancelled meanwhile may find its records appended or not.
 
         Raises:
+            InvalidInput: one of `records` can not be appended, whatever others wait beside; nothing was.
             LogUnavailable: nothing was acknowledged.
             Overloaded: too many are waiting; nothing was appended.
         """
@@ -150,9 +151,16 @@ class GroupCommitter:
             self._abandon()
 
     def _write(self, batch: Sequence[_Waiting]) -> None:
+        """Append for all callers of `batch`. A record that the log refuses is its own caller's trouble only."""
         started = time.monotonic()
         records = [record for waiting in batch for record in waiting.records]
         outcome = self._commit(records)
+        if isinstance(outcome, InvalidInput) and len(batch) > 1:
+            # Nothing was appended. By halves it takes few writes to find whose it is, however many callers there are.
+            middle = len(batch) // 2
+            self._write(batch[:middle])
+            self._write(batch[middle:])
+            return
         try:
             self._on_write(Write(len(records), time.monotonic() - started, outcome))
         finally:

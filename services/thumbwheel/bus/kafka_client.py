@@ -6,14 +6,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
 
-from kafka.errors import AuthorizationError, KafkaError, UnknownTopicOrPartitionError
+from kafka.admin import KafkaAdminClient
+from kafka.errors import (
+    AuthorizationError,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    UnknownTopicOrPartitionError,
+)
 from kafka.net.compat import KafkaNetClient
 
-from thumbwheel.bus.port import TOPICS
+from thumbwheel.bus.port import DEAD_LETTERS, TOPICS
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import InvalidConfig, LogUnavailable
 
@@ -26,7 +33,7 @@ _Thing = TypeVar("_Thing")
 
 def topic_names(settings: Kafka) -> dict[str, str]:
     """Return the name at the broker of each topic."""
-    return {topic: settings.topic_prefix + topic for topic in TOPICS}
+    return {topic: settings.topic_prefix + topic for topic in (*TOPICS, DEAD_LETTERS)}
 
 
 def client_options(settings: Kafka) -> dict[str, Any]:
@@ -36,7 +43,7 @@ def client_options(settings: Kafka) -> dict[str, Any]:
         InvalidConfig: the password can not be read, or kafka-python lacks its fast checksums.
     """
     if find_spec("crc32c") is None:
-        raise InvalidConfig("kafka", "checksums would be computed in Python, 15 times slower: install crc32c")
+        raise InvalidConfig("kafka", "checksums would be computed in Python, 15 times slower; install crc32c")
     options: dict[str, Any] = {
         "bootstrap_servers": [one.strip() for one in settings.bootstrap_servers.split(",")],
         "security_protocol": settings.security_protocol,
@@ -73,6 +80,13 @@ def make_client(kind: Callable[..., _Client], options: dict[str, Any]) -> _Clien
         for one in made:
             one.close()
         raise
+
+
+@contextmanager
+def administrator(settings: Kafka) -> Iterator[KafkaAdminClient]:
+    """Connect to look at the cluster, or to change it, while the block runs. Raises LogUnavailable."""
+    with closing(make_client(KafkaAdminClient, client_options(settings))) as admin:
+        yield admin
 
 
 class Kept(Generic[_Thing]):
@@ -142,6 +156,10 @@ def _cause(error: KafkaError) -> str:
         return "a topic is missing; `thumbwheel topics create` makes it"
     if isinstance(error, AuthorizationError):
         return f"it does not allow kafka.sasl_user to do that ({type(error).__name__})"
+    if isinstance(error, MessageSizeTooLargeError):
+        return "a topic's max.message.bytes is smaller than kafka.max_record_bytes; `thumbwheel doctor` says which"
+    if isinstance(error, InvalidTimestampError):
+        return "this machine's clock is far from the cluster's; set it (NTP)"
     # A wrong password looks like a broker that is away: clients try again until their time is up, and say only that.
     return (
         f"{type(error).__name__}; see that the brokers of kafka.bootstrap_servers run and can be reached, and that "

@@ -26,12 +26,12 @@ from thumbwheel.bus.kafka_client import (
 )
 from thumbwheel.bus.kafka_reader import KafkaReader
 from thumbwheel.bus.port import EventLog, NewRecord, StoredRecord, partition_of
+from thumbwheel.bus.record_size import demand_size
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import Conflict, InvalidInput, LogUnavailable
 
 _BATCH_BYTES = 256 << 10
 _LOOK_S = 0.2  # how often `wait` looks for what other processes appended
-_OVERHEAD_BYTES = 128  # of a record, beside key, payload and headers; at most
 
 
 def open_kafka_log(settings: Kafka) -> EventLog:
@@ -142,11 +142,7 @@ class KafkaLog:
     def _check(self, record: NewRecord) -> None:
         if record.topic not in self._names:
             raise InvalidInput("topic", f"no topic {record.topic!r}; there is {', '.join(sorted(self._names))}")
-        size = _size(record)
-        if size > self._settings.max_record_bytes:
-            raise InvalidInput(
-                "payload", f"{size} bytes are more than kafka.max_record_bytes, {self._settings.max_record_bytes}"
-            )
+        demand_size(record, self._settings.max_record_bytes)
 
     def _send(self, producer: KafkaProducer, records: Sequence[NewRecord]) -> None:
         counts = {topic: len(producer.partitions_for(self._names[topic])) for topic in {one.topic for one in records}}
@@ -229,8 +225,3 @@ def _discard_producer(producer: KafkaProducer) -> None:
     producer._sender.force_close()
     with suppress(KafkaError):
         producer.close(timeout=1.0)
-
-
-def _size(record: NewRecord) -> int:
-    headers = sum(len(name.encode()) + len(value) + 10 for name, value in record.headers.items())
-    return len(record.key.encode()) + len(record.payload) + headers + _OVERHEAD_BYTES

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from thumbwheel.bus.kafka_client import client_options, make_client, milliseconds, topic_names, translated
+from thumbwheel.bus.kafka_client import administrator, milliseconds, topic_names, translated
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import Conflict
 
-_BATCH_OVERHEAD_BYTES = 1 << 10  # what a batch adds to its one record
+BATCH_OVERHEAD_BYTES = 1 << 10  # what a batch adds to its one record
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +30,14 @@ def create_topics(settings: Kafka) -> list[str]:
         Conflict: the cluster refused, for example because it has fewer brokers than copies were asked for.
         LogUnavailable: no broker answered.
     """
-    with _administrator(settings) as admin:
+    with administrator(settings) as admin:
         return [name for name in topic_names(settings).values() if _create(admin, name, settings)]
 
 
 def describe_topics(settings: Kafka) -> list[TopicState]:
     """Return the state of every topic. Raises LogUnavailable."""
     names = topic_names(settings)
-    with _administrator(settings) as admin, translated():
+    with administrator(settings) as admin, translated():
         found = {one["name"]: one["partitions"] for one in admin.describe_topics() if not one["error_code"]}
     return [_state(name, found.get(name, [])) for name in names.values()]
 
@@ -54,7 +52,7 @@ def _create(admin: KafkaAdminClient, name: str, settings: Kafka) -> bool:
         "num_partitions": settings.partitions,
         "replication_factor": settings.replication,
         "configs": {
-            "max.message.bytes": str(settings.max_record_bytes + _BATCH_OVERHEAD_BYTES),
+            "max.message.bytes": str(settings.max_record_bytes + BATCH_OVERHEAD_BYTES),
             "min.insync.replicas": str(max(1, settings.replication - 1)),
         },
     }
@@ -68,9 +66,3 @@ def _create(admin: KafkaAdminClient, name: str, settings: Kafka) -> bool:
                 raise
         raise Conflict(f"the cluster refused to make the topic {name}: {type(error).__name__}") from error
     return True
-
-
-@contextmanager
-def _administrator(settings: Kafka) -> Iterator[KafkaAdminClient]:
-    with closing(make_client(KafkaAdminClient, client_options(settings))) as admin:
-        yield admin

@@ -14,6 +14,8 @@ from typing import Protocol
 REQUESTS = "thumbwheel.requests"
 FEEDBACK = "thumbwheel.feedback"
 TOPICS = (REQUESTS, FEEDBACK)
+DEAD_LETTERS = "thumbwheel.deadletters"
+"""What ingest could not use, for other readers; only in logs that others read. Ingest does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,19 @@ class RecordAppender(Protocol):
     """Appends to an event log from an event loop: what the doors need of it."""
 
     async def append(self, records: Sequence[NewRecord]) -> None:
-        """Return when all of `records` are durable. Raises LogUnavailable, Overloaded: nothing was promised."""
+        """Return when all of `records` are durable.
+
+        Raises:
+            InvalidInput: one of these records is larger than the log takes; nothing was appended.
+            LogUnavailable, Overloaded: nothing was promised.
+        """
+
+
+class DurableAppender(Protocol):
+    """Appends where blocking is allowed: what `GroupCommitter` needs of a log."""
+
+    def append(self, records: Sequence[NewRecord]) -> None:
+        """Return when all of `records` are durable. Raises InvalidInput, LogUnavailable, as an event log does."""
 
 
 class EventLog(Protocol):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from thumbwheel.bus.port import TOPICS, EventLog, NewRecord, StoredRecord
+from thumbwheel.bus.source import Waiting, waiting
 from thumbwheel.errors import InvalidInput, ThumbwheelError, Unavailable
 
 _IDLE_S = 1.0
@@ -29,14 +30,6 @@ class Shipment:
     topic: str
     records: int
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What the outbox holds of a topic. `oldest_us` is when its oldest record came, None where there is none."""
-
-    records: int
-    oldest_us: int | None
 
 
 def _no_shipment(_shipment: Shipment) -> None: ...
@@ -106,7 +99,7 @@ class Relay:
 
     def waiting(self) -> Mapping[str, Waiting]:
         """Return what is still to be shipped, by topic. Safe from any thread. Raises Unavailable."""
-        return {topic: self._waiting(topic) for topic in TOPICS}
+        return {topic: waiting(self._outbox, topic) for topic in TOPICS}
 
     def _ship(self, topic: str, partition: int) -> int:
         started = time.monotonic()
@@ -118,14 +111,6 @@ class Relay:
         self._limit = _next_limit(records)
         self._on_ship(Shipment(topic, len(records), time.monotonic() - started))
         return len(records)
-
-    def _waiting(self, topic: str) -> Waiting:
-        count, oldest_us = 0, None
-        for partition in self._outbox.partitions(topic):
-            for first in self._outbox.read(topic, partition, 0, 1):
-                count += self._outbox.end_offset(topic, partition) - first.offset
-                oldest_us = first.time_us if oldest_us is None else min(oldest_us, first.time_us)
-        return Waiting(count, oldest_us)
 
 
 def _next_limit(records: list[StoredRecord]) -> int:

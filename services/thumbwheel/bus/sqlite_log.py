@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from thumbwheel.bus.port import TOPICS, EventLog, NewRecord, StoredRecord, partition_of
+from thumbwheel.bus.record_size import demand_size
 from thumbwheel.database.sqlite_faults import fault
 from thumbwheel.database.sqlite_scrub import scrub_file
 from thumbwheel.errors import InvalidInput, LogUnavailable
@@ -43,6 +44,7 @@ def open_log(
     max_bytes: int = 2 << 30,
     partitions: int = 1,
     topics: Sequence[str] = TOPICS,
+    max_record_bytes: int | None = None,
     read_only: bool = False,
 ) -> EventLog:
     """Open the log in the file `path`, made if it is not there.
@@ -52,21 +54,38 @@ def open_log(
         max_bytes: size of the file at which appends are refused.
         partitions: partitions of a topic when it is first made; what the file has already stays.
         topics: the topics.
+        max_record_bytes: size of the largest record that the log behind this one takes; larger ones are refused here,
+            where their caller hears of it.
         read_only: for a second process that only looks on; its appends are refused.
 
     Raises:
         LogUnavailable: the file can not be opened or written.
     """
-    return SqliteLog(path, max_bytes=max_bytes, partitions=partitions, topics=topics, read_only=read_only)
+    return SqliteLog(
+        path,
+        max_bytes=max_bytes,
+        partitions=partitions,
+        topics=topics,
+        max_record_bytes=max_record_bytes,
+        read_only=read_only,
+    )
 
 
 class SqliteLog:
     """An `EventLog` in one SQLite file. One connection writes, another reads, each behind its lock."""
 
     def __init__(
-        self, path: Path, *, max_bytes: int, partitions: int, topics: Sequence[str], read_only: bool = False
+        self,
+        path: Path,
+        *,
+        max_bytes: int,
+        partitions: int,
+        topics: Sequence[str],
+        max_record_bytes: int | None,
+        read_only: bool,
     ) -> None:
         """See `open_log`."""
+        self._max_record_bytes = max_record_bytes
         self._max_bytes = max_bytes
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
@@ -86,7 +105,10 @@ class SqliteLog:
         self._partition_counts = Counter(topic for topic, _ in self._streams)
 
     def append(self, records: Sequence[NewRecord]) -> None:
-        """Append all of `records` or none. Returns only when they are durable. Raises LogUnavailable."""
+        """Append all of `records` or none. Returns only when they are durable. Raises LogUnavailable, InvalidInput."""
+        if self._max_record_bytes is not None:
+            for record in records:
+                demand_size(record, self._max_record_bytes)
         placed = [(self._stream(record.topic, record.key), record) for record in records]
         if not placed:
             return

@@ -29,6 +29,8 @@ COMMANDS = {
     "doctor": ("doctor", "Check this installation and its home folder."),
     "config": ("config", "Show the configuration."),
     "topics": ("topics", "Make or show the event log's topics in Kafka."),
+    "deadletters": ("deadletters", "Look at what ingest could not use, or try it again."),
+    "replay": ("replay", "Rebuild the store from the log into an empty database."),
     "keys": ("keys", "Change the key that signs feedback tokens."),
     "completion": ("completion", "Print the shell completion script."),
 }

@@ -29,6 +29,8 @@ def command(context: Context) -> None:
         f"{status.log_backlog_events} events on their way into the store, "
         f"{status.orphan_votes} votes waiting for their answer, {status.dead_letters} dead letters"
     )
+    if status.log_problem:
+        click.secho(f"log: {status.log_problem}", fg="red")
     for one in status.policies:
         if one.problem:
             click.secho(f"{one.policy}: {one.problem}", fg="red")

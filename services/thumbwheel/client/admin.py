@@ -94,7 +94,10 @@ class PolicyStatus:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """Where the whole loop stands. `log_backlog_events` are appended and not yet in the store."""
+    """Where the whole loop stands. `log_backlog_events` are acknowledged and not yet in the store.
+
+    With a `log_problem` the log is away, and only those are counted that the service still holds itself.
+    """
 
     service_version: str
     started_us: int
@@ -103,6 +106,7 @@ class ServiceStatus:
     dead_letters: int
     orphan_votes: int
     home: str
+    log_problem: str = ""
 
 
 class AdminClient:
@@ -197,6 +201,7 @@ class AdminClient:
             dead_letters=response.dead_letters,
             orphan_votes=response.orphan_votes,
             home=response.home,
+            log_problem=response.log_problem,
         )
 
     def close(self) -> None:

@@ -49,10 +49,9 @@ class Corrections:
 
     async def _logged_labels(self, response_id: str) -> Sequence[str]:
         """The labels an answer was chosen from; none if it was erased."""
-        ends = await self._progress.ends([REQUESTS])
         logged = await self._response(response_id)
         if logged is None:
-            await self._progress.passed(ends)
+            await self._progress.caught_up([REQUESTS])
             logged = await self._response(response_id)
         return logged.answer.labels if logged and isinstance(logged.answer, ClassifyAnswer) else ()
 

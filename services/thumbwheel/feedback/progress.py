@@ -1,50 +1,48 @@
-"""Waiting until what the log holds now is in the store."""
+"""Waiting until what was acknowledged is in the store."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from thumbwheel.bus.port import EventLog
+from thumbwheel.bus.source import Place, Source, ends, shipped
 from thumbwheel.errors import Unavailable
 from thumbwheel.store.port import FeedbackStore
 
 _LOOK_S = 0.02
 _RETRY_S = 1.0
 
-_Place = tuple[str, int]
-
 
 class IngestProgress:
-    """How far ingest has come, seen through its offsets in the store."""
+    """How far ingest has come, seen through its offsets in the store, and before it the relay through the outbox."""
 
-    def __init__(self, store: FeedbackStore, log: EventLog, consumer: str, patience_s: float = 2.0) -> None:
-        """Follow ingest's `consumer`; be patient for at most `patience_s` seconds."""
+    def __init__(self, store: FeedbackStore, source: Source, patience_s: float = 2.0) -> None:
+        """Follow ingest from `source` into `store`; be patient for at most `patience_s` seconds."""
         self._store = store
-        self._log = log
-        self._consumer = consumer
+        self._source = source
         self._patience_s = patience_s
 
-    async def ends(self, topics: Sequence[str]) -> Mapping[_Place, int]:
-        """Return the present ends of all partitions of `topics`."""
-        return await asyncio.to_thread(self._ends, topics)
-
-    async def passed(self, ends: Mapping[_Place, int]) -> None:
-        """Return when ingest has passed `ends`. Raises Unavailable, with a retry hint, when that takes too long."""
-        deadline = time.monotonic() + self._patience_s
-        while not await asyncio.to_thread(self._passed, ends):
-            if time.monotonic() >= deadline:
-                raise Unavailable("earlier events are still on their way to the store; try again", _RETRY_S)
-            await asyncio.sleep(_LOOK_S)
-
     async def caught_up(self, topics: Sequence[str]) -> None:
-        """Return when everything that `topics` hold at the call is in the store. Raises Unavailable."""
-        await self.passed(await self.ends(topics))
+        """Return when everything that was acknowledged for `topics` before the call is in the store.
 
-    def _ends(self, topics: Sequence[str]) -> dict[_Place, int]:
-        places = ((topic, one) for topic in topics for one in self._log.partitions(topic))
-        return {(topic, one): self._log.end_offset(topic, one) for topic, one in places}
+        Raises Unavailable, with a retry hint, when that takes too long, or can't be known because the log is away.
+        """
+        deadline = time.monotonic() + self._patience_s
+        outbox, log = self._source.outbox, self._source.log
+        if outbox is not None:
+            # Shipping moves records on: only behind it do the log's ends cover all that was acknowledged.
+            waiting = await asyncio.to_thread(ends, outbox, topics)
+            await _until(lambda: shipped(outbox, waiting), deadline)
+        readable = await asyncio.to_thread(ends, log, topics)
+        await _until(lambda: self._passed(readable), deadline)
 
-    def _passed(self, ends: Mapping[_Place, int]) -> bool:
-        return all(self._store.offset(self._consumer, topic, one) >= end for (topic, one), end in ends.items())
+    def _passed(self, marks: Mapping[Place, int]) -> bool:
+        return all(self._store.offset(self._source.consumer, *place) >= end for place, end in marks.items())
+
+
+async def _until(reached: Callable[[], bool], deadline: float) -> None:
+    while not await asyncio.to_thread(reached):
+        if time.monotonic() >= deadline:
+            raise Unavailable("earlier events are still on their way to the store; try again", _RETRY_S)
+        await asyncio.sleep(_LOOK_S)

@@ -33,7 +33,7 @@ class VoteLookup(Protocol):
 
 
 class IngestedVotes:
-    """Looks in the store, and where a denial would follow waits for ingest to pass what the log held at the call."""
+    """Looks in the store, and where a denial would follow waits for ingest to pass what was acknowledged before."""
 
     def __init__(self, store: FeedbackStore, progress: IngestProgress) -> None:
         """Look in `store`, to which `progress` leads."""
@@ -42,11 +42,10 @@ class IngestedVotes:
 
     async def has_voted(self, response_id: str, rater: str, kind: FeedbackKind) -> bool:
         """See the protocol."""
-        # Both topics: a vote whose answer is not in the store yet waits there and is not found.
-        ends = await self._progress.ends(TOPICS)
         if await self._find(response_id, rater, kind):
             return True
-        await self._progress.passed(ends)
+        # Both topics: a vote whose answer is not in the store yet waits there and is not found.
+        await self._progress.caught_up(TOPICS)
         return await self._find(response_id, rater, kind)
 
     async def is_known(self, record: Feedback | Retraction) -> bool:

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Sequence
 
 from thumbwheel.bus.port import NewRecord, RecordAppender
-from thumbwheel.errors import ThumbwheelError
+from thumbwheel.errors import InvalidInput, ThumbwheelError
 from thumbwheel.telemetry.logging import get_logger
 
 logger = get_logger(__name__)
@@ -36,7 +36,7 @@ class GatheredAppends:
         self._not_before = 0.0  # on the loop's clock
 
     async def append(self, records: Sequence[NewRecord]) -> None:
-        """Return when `records` are durable. Raises LogUnavailable, Overloaded: nothing was acknowledged."""
+        """Return when `records` are durable. Raises InvalidInput, LogUnavailable, Overloaded."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((records, done))
         if self._task is None:
@@ -50,12 +50,21 @@ class GatheredAppends:
                 await asyncio.sleep(max(0.0, self._not_before - loop.time()))
                 begun = loop.time()
                 batch, self._waiting = self._waiting, []
-                outcome = await self._append([record for records, _ in batch for record in records])
+                await self._append_for(batch)
                 others = len(batch) + len(self._waiting) - 1
                 self._not_before = begun + min(others * _WAIT_PER_OTHER_S, _MAX_WAIT_S)
-                _settle(batch, outcome)
         finally:
             self._task = None
+
+    async def _append_for(self, batch: Sequence[_Waiting]) -> None:
+        outcome = await self._append([record for records, _ in batch for record in records])
+        if isinstance(outcome, InvalidInput) and len(batch) > 1:
+            # A record that is too large is its own caller's trouble only; nothing was appended.
+            middle = len(batch) // 2
+            await self._append_for(batch[:middle])
+            await self._append_for(batch[middle:])
+        else:
+            _settle(batch, outcome)
 
     async def _append(self, records: Sequence[NewRecord]) -> Exception | None:
         try:

@@ -1,7 +1,8 @@
 """The request log: every answer is durable in the event log before its receiver gets it.
 
-When the log can't take it the answer is served all the same, marked as not logged, without a feedback token, and
-counted: whoever asks must not suffer from a full disk, and a vote on it could never be joined to its answer.
+When the log can't take it, or it is larger than the log takes, the answer is served all the same, marked as not logged,
+without a feedback token, and counted: whoever asks must not suffer from a full disk, and a vote on it could never be
+joined to its answer.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import uuid_utils
 
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.port import RecordAppender
-from thumbwheel.errors import LogUnavailable, Overloaded
+from thumbwheel.errors import InvalidInput, LogUnavailable, Overloaded
 from thumbwheel.inference.gathered_appends import GatheredAppends
 from thumbwheel.inference.ports import FeedbackTokens, Pseudonyms
 from thumbwheel.inference.swap import Served
@@ -97,7 +98,7 @@ class RequestLog:
     async def _append(self, origin: Origin, answers: Sequence[LoggedResponse]) -> bool:
         try:
             await self._appender.append([to_log(answer, origin.trace_parent) for answer in answers])
-        except (LogUnavailable, Overloaded) as error:
+        except (InvalidInput, LogUnavailable, Overloaded) as error:
             self._metrics.unlogged.inc(len(answers), policy=answers[0].ref.policy)
             logger.warning("served without being logged", policy=answers[0].ref.policy, problem=str(error))
             return False

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from thumbwheel.bus.port import TOPICS, EventLog
+from thumbwheel.bus.source import Source, places
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Fenced, ThumbwheelError, Unavailable
 from thumbwheel.ingest.steps import batch_of
 from thumbwheel.store.port import Batch, FeedbackStore
 
-CONSUMER = "ingest"
 _IDLE_S = 1.0  # longest sleep: orphans expire and other processes' appends are seen without a nudge
 _HOUSEKEEPING_S = 30.0
 _TRIM_ABOVE = 0.5
@@ -49,15 +48,16 @@ class IngestWorker:
 
     def __init__(
         self,
-        log: EventLog,
+        source: Source,
         store: FeedbackStore,
         settings: Ingest,
         on_step: Callable[[Step], None] = _no_step,
         on_trouble: Callable[[ThumbwheelError], None] = _no_trouble,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
-        """Work from `log` into `store`; neither is closed by the worker."""
-        self._log = log
+        """Work from `source` into `store`; neither is closed by the worker."""
+        self._source = source
+        self._log = source.log
         self._store = store
         self._settings = settings
         self._on_step = on_step
@@ -87,23 +87,19 @@ class IngestWorker:
         Raises:
             Unavailable: the log or the store is away; nothing was lost, call again.
         """
-        return sum(self._move(topic, partition) for topic, partition in self._partitions())
+        return sum(self._move(topic, partition) for topic, partition in places(self._log))
 
     def drain(self) -> int:
         """Move records until the log has no more; return how many this worker moved. Raises Unavailable."""
         total = 0
-        while (moved := self.run_once()) or self.backlog():
+        while (moved := self.run_once()) or self._unread():
             total += moved
         return total
 
     def backlog(self) -> int:
-        """Return how many records of the log are not in the store yet. Safe from any thread."""
-        total = 0
-        for topic, partition in self._partitions():
-            offset = self._store.offset(CONSUMER, topic, partition)
-            end = self._log.end_offset(topic, partition)
-            total += end - offset if offset <= end else end
-        return total
+        """Return how many acknowledged records are not in the store yet. Safe from any thread. Raises Unavailable."""
+        # The outbox first: what is shipped meanwhile is counted twice, not left out.
+        return self._source.unshipped() + self._unread()
 
     def housekeep(self) -> int:
         """Give up on votes that waited too long, make room in a log that fills up; return how many were given up.
@@ -111,9 +107,21 @@ class IngestWorker:
         Votes are given up only when nothing is left to read: their answer may be in what is left.
         """
         self._trim()
+        return self.expire_orphans()
+
+    def expire_orphans(self) -> int:
+        """Give up on votes that waited too long, if nothing is left to read; return how many. Raises Unavailable."""
         if self.backlog():
             return 0
         return self._store.expire_orphans(self._clock() - int(self._settings.orphan_max_age_s * 1_000_000))
+
+    def _unread(self) -> int:
+        total = 0
+        for topic, partition in places(self._log):
+            offset = self._store.offset(self._source.consumer, topic, partition)
+            end = self._log.end_offset(topic, partition)
+            total += end - offset if offset <= end else end
+        return total
 
     def _move(self, topic: str, partition: int) -> int:
         started = time.monotonic()
@@ -122,11 +130,12 @@ class IngestWorker:
         if end == offset:
             return 0
         if end < offset:  # another log than was read before: reading it all adds nothing twice, skipping would lose
-            self._apply(Batch(CONSUMER, topic, partition, offset, 0))
+            self._apply(Batch(self._source.consumer, topic, partition, offset, 0))
             return 0
         records = self._log.read(topic, partition, offset, self._settings.batch)
         # Nothing to read before `end`: all of it was erased.
-        batch = batch_of(CONSUMER, offset, records) if records else Batch(CONSUMER, topic, partition, offset, end)
+        consumer = self._source.consumer
+        batch = batch_of(consumer, offset, records) if records else Batch(consumer, topic, partition, offset, end)
         if not self._apply(batch):
             return 0
         self._on_step(Step(topic, partition, len(records), len(batch.dead_letters), time.monotonic() - started))
@@ -146,13 +155,10 @@ class IngestWorker:
 
     def _offset(self, topic: str, partition: int) -> int:
         if (topic, partition) not in self._offsets:
-            self._offsets[topic, partition] = self._store.offset(CONSUMER, topic, partition)
+            self._offsets[topic, partition] = self._store.offset(self._source.consumer, topic, partition)
         return self._offsets[topic, partition]
 
     def _trim(self) -> None:
         if self._log.fullness() > _TRIM_ABOVE:
-            for topic, partition in self._partitions():
-                self._log.trim(topic, partition, self._store.offset(CONSUMER, topic, partition))
-
-    def _partitions(self) -> Iterator[tuple[str, int]]:
-        return ((topic, partition) for topic in TOPICS for partition in self._log.partitions(topic))
+            for topic, partition in places(self._log):
+                self._log.trim(topic, partition, self._store.offset(self._source.consumer, topic, partition))

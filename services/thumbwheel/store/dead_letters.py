@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from thumbwheel.database.schema import dead_letters as table
 from thumbwheel.errors import PoisonRecord
@@ -23,10 +24,18 @@ def add(connection: Connection, letters: Sequence[DeadLetter]) -> None:
 
 def newest(connection: Connection, limit: int) -> list[DeadLetter]:
     """Return the newest, by order of insertion."""
-    return [
-        DeadLetter(row.topic, row.partition, row.offset, row.reason, row.payload, row.time_us)
-        for row in connection.execute(select(table).order_by(table.c.id.desc()).limit(limit))
-    ]
+    return [_letter(row) for row in connection.execute(select(table).order_by(table.c.id.desc()).limit(limit))]
+
+
+def following(connection: Connection, number: int, limit: int) -> list[DeadLetter]:
+    """Return those from `number` on, in order."""
+    query = select(table).where(table.c.id >= number).order_by(table.c.id).limit(limit)
+    return [_letter(row) for row in connection.execute(query)]
+
+
+def remove(connection: Connection, number: int) -> None:
+    """Delete one, if it is there."""
+    connection.execute(delete(table).where(table.c.id == number))
 
 
 def count(connection: Connection) -> int:
@@ -65,6 +74,10 @@ def _mentions(connection: Connection, names: Iterable[str]) -> Iterator[tuple[in
         for row in rows:
             if any(needle in row.payload for needle in needles):
                 yield row.id, row.payload
+
+
+def _letter(row: Row[*tuple[Any, ...]]) -> DeadLetter:
+    return DeadLetter(row.topic, row.partition, row.offset, row.reason, row.payload, row.time_us, row.id)
 
 
 def _row(letter: DeadLetter) -> dict[str, object]:

@@ -15,6 +15,11 @@ def next_offset(connection: Connection, consumer: str, topic: str, partition: in
     return found or 0
 
 
+def any_committed(connection: Connection) -> bool:
+    """Whether any consumer ever committed."""
+    return connection.scalar(select(table.c.consumer).limit(1)) is not None
+
+
 def advance(connection: Connection, batch: Batch) -> None:
     """Move the batch's consumer from `expected_offset` to `next_offset`. Raises Fenced if it stands elsewhere."""
     key = _key(batch.consumer, batch.topic, batch.partition)

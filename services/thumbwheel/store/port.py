@@ -58,6 +58,9 @@ class FeedbackStore(Protocol):
     def offset(self, consumer: str, topic: str, partition: int) -> int:
         """Return the consumer's next offset; 0 when it never committed."""
 
+    def is_untouched(self) -> bool:
+        """Whether nothing was ever applied."""
+
     def apply(self, batch: Batch) -> None:
         """Write a batch and move the offset from `expected_offset` to `next_offset`, in one transaction.
 
@@ -110,6 +113,12 @@ class FeedbackStore(Protocol):
     # --- counters -------------------------------------------------------------------------------
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return the newest dead letters."""
+
+    def dead_letters_from(self, number: int, limit: int) -> list[DeadLetter]:
+        """Return at most `limit` dead letters from `number` on, in order; there may be gaps."""
+
+    def remove_dead_letter(self, number: int) -> None:
+        """Forget a dead letter for good; nothing happens if it is not there. Its number is not given again."""
 
     def count_dead_letters(self) -> int:
         """Count all dead letters."""

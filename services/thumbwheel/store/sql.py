@@ -64,6 +64,11 @@ class SqlStore:
         with reading(self._engine) as connection:
             return offsets.next_offset(connection, consumer, topic, partition)
 
+    def is_untouched(self) -> bool:
+        """Whether nothing was ever applied."""
+        with reading(self._engine) as connection:
+            return not offsets.any_committed(connection)
+
     def apply(self, batch: Batch) -> None:
         """Write a batch and move the offset, in one transaction. Raises Fenced, Unavailable."""
         with writing(self._engine) as connection:
@@ -139,6 +144,16 @@ class SqlStore:
         """Return the newest dead letters."""
         with reading(self._engine) as connection:
             return dead_letters.newest(connection, limit)
+
+    def dead_letters_from(self, number: int, limit: int) -> list[DeadLetter]:
+        """Return dead letters from a number on, in order."""
+        with reading(self._engine) as connection:
+            return dead_letters.following(connection, number, limit)
+
+    def remove_dead_letter(self, number: int) -> None:
+        """Forget a dead letter; nothing happens if it is not there."""
+        with writing(self._engine) as connection:
+            dead_letters.remove(connection, number)
 
     def count_dead_letters(self) -> int:
         """Count all dead letters."""

@@ -134,8 +134,8 @@ class LogMetrics:
             "thumbwheel_log_append_duration_seconds",
             (),
             _COMMIT,
-            "Time of one durable write, from its start to the end of its fsync.",
-            "When it grows, the disk is slow or shared.",
+            "Time of one durable write, to the end of its fsync, or to the brokers' answer where votes wait for that.",
+            "When it grows, the disk is slow or shared, or the broker is.",
         )
         self.append_records = make.histogram(
             "thumbwheel_log_append_records",
@@ -149,7 +149,7 @@ class LogMetrics:
             (),
             "writes",
             "Durable writes that failed; nothing of them was acknowledged.",
-            "The warnings in the log say why: a full disk, log.max_bytes reached, a mount that became read-only.",
+            "The warnings say why: a full disk, log.max_bytes reached, a read-only mount; a broker that is away.",
         )
         self.unlogged = make.counter(
             "thumbwheel_unlogged_responses",
@@ -239,8 +239,8 @@ class IngestMetrics:
             "thumbwheel_ingest_lag_records",
             ("topic",),
             "records",
-            "Records in the log and not yet in the store.",
-            "Growing: the store is slow or away; nothing is lost while the log has room.",
+            "Records in the log and not yet in the store: the lag behind Kafka, or behind the embedded log.",
+            "Growing: the store is slow or away; nothing is lost while the log has room (in Kafka: retention).",
         )
         self.rows = make.counter(
             "thumbwheel_ingest_rows",
@@ -268,7 +268,14 @@ class IngestMetrics:
             (),
             "records",
             "Records that could not be used, kept in the store with their bytes and the reason.",
-            "Growing: look at the reasons in the table dead_letters; often a newer release wrote the log.",
+            "Growing: `thumbwheel deadletters list` has the reasons; often a newer release wrote the log.",
+        )
+        self.published = make.counter(
+            "thumbwheel_dead_letters_published",
+            (),
+            "records",
+            "Dead letters that were published to their topic in Kafka; a few twice, after a crash.",
+            "Stands still while dead letters grow: the broker is away, or the topic is missing.",
         )
         self.orphans = make.gauge(
             "thumbwheel_orphan_votes",

@@ -52,8 +52,11 @@ def routes(deps: Deps) -> list[Route]:
 
     async def own(request: Request) -> Response:
         visitor = visitor_of(request, deps.secret)
-        rows = [] if visitor.is_new else await to_thread.run_sync(own_votes, deps.votes, deps.rater_of(visitor.user))
-        return JSONResponse({"votes": rows}, headers=NO_STORE)
+        if visitor.is_new:
+            return JSONResponse({"votes": [], "complete": True}, headers=NO_STORE)
+        complete = await deps.settled()
+        rows = await to_thread.run_sync(own_votes, deps.votes, deps.rater_of(visitor.user))
+        return JSONResponse({"votes": rows, "complete": complete}, headers=NO_STORE)
 
     return [
         Route("/votes", give, methods=["POST"]),

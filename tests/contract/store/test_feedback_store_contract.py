@@ -315,6 +315,26 @@ def test_dead_letters_are_kept_newest_first(store: FeedbackStore) -> None:
     assert store.count_dead_letters() == 5
 
 
+def test_dead_letters_have_numbers_that_are_not_given_again(store: FeedbackStore) -> None:
+    letters = [DeadLetter("topic", 1, offset, "reason", b"\xff", 77) for offset in range(5)]
+    put(store, dead=letters[:3])
+    numbers = [one.number for one in store.dead_letters_from(0, 10)]
+    assert numbers == sorted(numbers) and min(numbers) > 0
+    assert [one.number for one in store.dead_letters(10)] == numbers[::-1]
+    assert store.dead_letters_from(numbers[1], 1) == [letters[1]]
+    store.remove_dead_letter(numbers[2])
+    store.remove_dead_letter(numbers[2])
+    put(store, dead=letters[3:])
+    assert [one.offset for one in store.dead_letters_from(numbers[1], 10)] == [1, 3, 4]
+    assert store.dead_letters_from(numbers[2] + 1, 1)[0].number > numbers[2]
+
+
+def test_a_store_is_untouched_until_something_is_applied(store: FeedbackStore) -> None:
+    assert store.is_untouched()
+    put(store)
+    assert not store.is_untouched()
+
+
 # --- what pages and learning read ---------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ import pytest
 from thumbwheel.bus.codec import from_log, to_log
 from thumbwheel.bus.group_commit import GroupCommitter
 from thumbwheel.bus.port import FEEDBACK, EventLog
+from thumbwheel.bus.source import Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.client.aio import AsyncClient, FeedbackId
 from thumbwheel.client.answers import Ballot
@@ -33,7 +34,7 @@ from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceStub, add_Fe
 from thumbwheel.feedback.voters import Voters
 from thumbwheel.feedback.votes import IngestedVotes
 from thumbwheel.hosts.local import LocalHost, Registration
-from thumbwheel.ingest.worker import CONSUMER, IngestWorker
+from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.records import Channel, ClassifyAnswer, LoggedResponse, VersionRef
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import open_store
@@ -65,7 +66,7 @@ class Service:
 
     @property
     def ingest(self) -> IngestWorker:
-        return IngestWorker(self.log, self.store, Ingest())
+        return IngestWorker(Source(self.log), self.store, Ingest())
 
     def answer(self, response_id: str, user: str = "") -> None:
         """Log an answer, as serving does before it sends one."""
@@ -138,7 +139,7 @@ def patience_s() -> float:
 async def service(parts: Service, patience_s: float) -> AsyncIterator[Service]:
     """The service with an ingest that works when told to (`service.ingest.drain()`)."""
     committer = GroupCommitter(parts.log, max_batch=64)
-    progress = IngestProgress(parts.store, parts.log, CONSUMER, patience_s)
+    progress = IngestProgress(parts.store, Source(parts.log), patience_s)
     voters = Voters(parts.signer, parts.raters, RaterLimits(per_minute=20), RaterLimits(per_minute=20))
     lookup = IngestedVotes(parts.store, progress)
     corrections = Corrections(lambda policy: None, parts.served_labels, parts.store, progress)

@@ -14,6 +14,7 @@ import pytest
 
 from thumbwheel.bus.group_commit import GroupCommitter
 from thumbwheel.bus.port import FEEDBACK
+from thumbwheel.bus.source import Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.client.aio import AsyncClient
 from thumbwheel.errors import LogUnavailable, Overloaded
@@ -25,7 +26,6 @@ from thumbwheel.feedback.servicer import FeedbackServicer
 from thumbwheel.feedback.v1 import feedback_pb2 as pb
 from thumbwheel.feedback.voters import Voters
 from thumbwheel.feedback.votes import IngestedVotes
-from thumbwheel.ingest.worker import CONSUMER
 
 if TYPE_CHECKING:
     from tests.integration.feedback.conftest import Service
@@ -304,7 +304,7 @@ async def test_a_stranger_can_not_use_up_a_raters_pace(service: Service, client:
 async def test_a_vote_that_could_not_be_made_durable_is_not_acknowledged(tmp_path: Path, parts: Service) -> None:
     small = open_log(tmp_path / "small.sqlite", max_bytes=1 << 16)
     committer = GroupCommitter(small, max_batch=64)
-    progress = IngestProgress(parts.store, small, CONSUMER)
+    progress = IngestProgress(parts.store, Source(small))
     voters = Voters(parts.signer, parts.raters, RaterLimits(per_minute=1000), RaterLimits(per_minute=40))
     lookup = IngestedVotes(parts.store, progress)
     corrections = Corrections(lambda policy: None, parts.served_labels, parts.store, progress)

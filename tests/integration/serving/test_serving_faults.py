@@ -12,7 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from thumbwheel.bus.port import NewRecord
-from thumbwheel.errors import LogUnavailable
+from thumbwheel.errors import InvalidInput, LogUnavailable, ThumbwheelError
 from thumbwheel.inference.servicer import SERVICE
 from thumbwheel.inference.token_sampler import PlanProcessor
 from thumbwheel.inference.v1 import inference_pb2 as pb
@@ -129,15 +129,24 @@ async def test_a_cancelled_classify_leaves_the_queue(home: Any, serve: Any) -> N
     assert [one.answer.text for one in home.logged()] == ["y"]
 
 
-class FullLog:
+class RefusingLog:
+    def __init__(self, error: ThumbwheelError) -> None:
+        self._error = error
+
     async def append(self, records: Sequence[NewRecord]) -> None:
-        raise LogUnavailable("the disk is full: free space", retry_after_s=1.0)
+        raise self._error
 
 
 @pytest.mark.usefixtures("chat")
-async def test_without_the_log_answers_are_served_marked_and_counted(home: Any, serve: Any) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [LogUnavailable("the disk is full: free space", retry_after_s=1.0), InvalidInput("payload", "is too large")],
+)
+async def test_without_the_log_answers_are_served_marked_and_counted(
+    home: Any, serve: Any, error: ThumbwheelError
+) -> None:
     home.publish("intent", PolicyKind.CLASSIFY, seed=1)
-    async with serve(appender=FullLog()) as service:
+    async with serve(appender=RefusingLog(error)) as service:
         label = await service.stub.Classify(pb.ClassifyRequest(text="x"))
         texts = await service.stub.Generate(pb.GenerateRequest(prompt="x", n=2))
         stream = [message async for message in service.stub.StreamGenerate(pb.GenerateRequest(prompt="x"))]

@@ -2,9 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from thumbwheel.app.doctor import Finding, examine
+from thumbwheel.app.clock_check import ahead_of_postgres_s
+from thumbwheel.app.doctor import examine
+from thumbwheel.app.finding import Finding
 from thumbwheel.app.storage import open_registry
 from thumbwheel.config.settings import Settings
+from thumbwheel.database.engine import connect
 from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.registry.port import NewVersion
@@ -73,3 +76,14 @@ def test_a_home_that_can_not_be_made_is_a_finding(tmp_path: Path, home: str) -> 
 def test_looking_whether_a_home_can_be_made_makes_nothing(tmp_path: Path) -> None:
     assert found(tmp_path / "deep" / "home")["home"].ok
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_clock_of_a_database_server_is_compared(postgres_url: str, tmp_path: Path) -> None:
+    engine = connect(postgres_url)
+    try:
+        assert abs(ahead_of_postgres_s(engine)) < 2.0
+    finally:
+        engine.dispose()
+    settings = Settings.model_validate({"home": tmp_path, "database": {"url": postgres_url}})
+    finding = {one.check: one for one in examine(settings)}["database clock"]
+    assert (finding.ok, finding.cure) == (True, "")

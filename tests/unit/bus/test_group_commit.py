@@ -13,7 +13,7 @@ import pytest
 from thumbwheel.bus.group_commit import GroupCommitter, Write
 from thumbwheel.bus.port import REQUESTS, EventLog, NewRecord
 from thumbwheel.bus.sqlite_log import open_log
-from thumbwheel.errors import LogUnavailable, Overloaded
+from thumbwheel.errors import InvalidInput, LogUnavailable, Overloaded
 
 
 class GatedLog:
@@ -30,6 +30,8 @@ class GatedLog:
         payloads = [record.payload for record in records]
         if b"bad" in payloads:
             raise LogUnavailable("full", 1.0)
+        if b"large" in payloads:
+            raise InvalidInput("payload", "too large")
         self.batches.append(payloads)
 
 
@@ -95,6 +97,21 @@ async def test_a_failing_batch_fails_its_callers_only(gated: GatedLog, committer
     assert [type(outcome) for outcome in outcomes] == [LogUnavailable] * 4
     await asyncio.gather(first, after)
     assert gated.batches == [[b"a"], [b"e"]]
+
+
+async def test_a_record_that_is_refused_is_its_own_callers_trouble_only(
+    gated: GatedLog, committer: GroupCommitter
+) -> None:
+    first = spawn(committer, "a")
+    await entered(gated)
+    batch = [spawn(committer, name) for name in ("b", "large", "c", "d")]
+    await started(first, *batch)
+    gated.gate.release(20)
+    outcomes = await asyncio.gather(*batch, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), InvalidInput, type(None), type(None)]
+    await first
+    assert sorted(payload for payloads in gated.batches for payload in payloads) == [b"a", b"b", b"c", b"d"]
+    assert gated.batches[-1] == [b"c", b"d"]
 
 
 async def test_the_queue_is_bounded_by_records(gated: GatedLog, committer: GroupCommitter) -> None:

@@ -15,7 +15,7 @@ import pytest
 from thumbwheel.bus import sqlite_log
 from thumbwheel.bus.port import REQUESTS, EventLog, NewRecord
 from thumbwheel.bus.sqlite_log import open_log
-from thumbwheel.errors import LogUnavailable
+from thumbwheel.errors import InvalidInput, LogUnavailable
 
 MAX_BYTES = 1 << 20
 
@@ -172,3 +172,13 @@ def test_an_erasure_that_a_reader_hinders_says_so(path: Path, monkeypatch: pytes
     assert log.erase(["k"]) == 0
     assert [file.name for file in path.parent.iterdir() if b"forget" in file.read_bytes()] == []
     log.close()
+
+
+def test_what_the_log_behind_it_does_not_take_is_refused_at_once_and_whole(tmp_path: Path) -> None:
+    outbox = open_log(tmp_path / "outbox.sqlite", max_record_bytes=1_000)
+    with pytest.raises(InvalidInput, match=r"payload: 1001 bytes are more than kafka\.max_record_bytes, 1000"):
+        outbox.append([NewRecord(REQUESTS, "k", b"small"), NewRecord(REQUESTS, "k", bytes(1_001 - 128 - 1))])
+    assert outbox.end_offset(REQUESTS, 0) == 0
+    outbox.append([NewRecord(REQUESTS, "k", bytes(1_000 - 128 - 1))])
+    assert outbox.end_offset(REQUESTS, 0) == 1
+    outbox.close()

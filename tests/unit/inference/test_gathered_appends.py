@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from thumbwheel.bus.port import REQUESTS, NewRecord
-from thumbwheel.errors import LogUnavailable
+from thumbwheel.errors import InvalidInput, LogUnavailable
 from thumbwheel.inference.gathered_appends import GatheredAppends
 
 
@@ -19,12 +19,15 @@ class SlowLog:
         self.batches: list[list[str]] = []
         self.let_go = asyncio.Event()
         self.error: Exception | None = None
+        self.refused = ""
 
     async def append(self, records: Sequence[NewRecord]) -> None:
         self.batches.append([record.key for record in records])
         await self.let_go.wait()
         if self.error is not None:
             raise self.error
+        if self.refused in self.batches[-1]:
+            raise InvalidInput("payload", "too large")
 
 
 def record(key: str) -> NewRecord:
@@ -58,6 +61,16 @@ async def test_a_failure_reaches_every_caller_of_its_batch_and_the_next_try_goes
     log.error = None
     await gathered.append([record("c")])
     assert log.batches == [["a", "b"], ["c"]]
+
+
+async def test_a_record_that_is_refused_is_its_own_callers_trouble_only() -> None:
+    log = SlowLog()
+    log.let_go.set()
+    log.refused = "b"
+    gathered = GatheredAppends(log)
+    outcomes = await asyncio.gather(*(gathered.append([record(key)]) for key in "abc"), return_exceptions=True)
+    assert [type(one) for one in outcomes] == [type(None), InvalidInput, type(None)]
+    assert log.batches == [["a", "b", "c"], ["a"], ["b", "c"], ["b"], ["c"]]
 
 
 async def test_with_company_the_next_hand_over_waits_for_more_alone_it_does_not(

@@ -11,10 +11,11 @@ import pytest
 
 from thumbwheel.bus.codec import SCHEMA, SCHEMA_HEADER, to_log
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, EventLog, NewRecord
+from thumbwheel.bus.source import CONSUMER, Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Fenced, LogUnavailable, ThumbwheelError, Unavailable
-from thumbwheel.ingest.worker import CONSUMER, IngestWorker, Step
+from thumbwheel.ingest.worker import IngestWorker, Step
 from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, VersionRef
 from thumbwheel.store.port import Batch, FeedbackStore
 from thumbwheel.store.sql import open_store
@@ -37,7 +38,7 @@ class World:
         self.log.append([to_log(record) for record in records])
 
     def second_worker(self) -> IngestWorker:
-        return IngestWorker(self.log, self.store, Ingest())
+        return IngestWorker(Source(self.log), self.store, Ingest())
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     troubles: list[ThumbwheelError] = []
     now_us = [DAY_US * 10]
     settings = Ingest(batch=7, orphan_max_age_s=86_400)
-    worker = IngestWorker(log, store, settings, steps.append, troubles.append, clock=lambda: now_us[0])
+    worker = IngestWorker(Source(log), store, settings, steps.append, troubles.append, clock=lambda: now_us[0])
     yield World(log, store, worker, steps, troubles, now_us)
     store.close()
     log.close()
@@ -168,7 +169,7 @@ def test_run_ends_at_once_when_it_is_told_while_the_store_is_away(
 
 def test_run_wakes_for_what_is_appended(world: World) -> None:
     stop, moved = threading.Event(), threading.Event()
-    worker = IngestWorker(world.log, world.store, Ingest(), lambda _step: moved.set())
+    worker = IngestWorker(Source(world.log), world.store, Ingest(), lambda _step: moved.set())
     thread = threading.Thread(target=worker.run, args=(stop,))
     thread.start()
     for name in names(3):
@@ -210,7 +211,7 @@ def test_a_log_that_was_replaced_is_read_from_its_start(world: World, tmp_path: 
     world.worker.drain()
     new = open_log(tmp_path / "new.sqlite", partitions=2)
     new.append([to_log(answer("r000")), to_log(answer("new")), to_log(vote("f1", "new"))])
-    worker = IngestWorker(new, world.store, Ingest())
+    worker = IngestWorker(Source(new), world.store, Ingest())
     assert worker.backlog() > 0
     worker.drain()
     assert worker.backlog() == 0

@@ -30,6 +30,10 @@ class Switch:
     """What a test may change of the running pages."""
 
     health: Health = field(default_factory=lambda: Health(HealthState.SERVING, {"helpdesk": "champion v2"}))
+    settled: bool = True
+
+    async def is_settled(self) -> bool:
+        return self.settled
 
 
 class Browser:
@@ -109,6 +113,7 @@ def pages_url(service: DemoService, switch: Switch, runs_dir: Path) -> Iterator[
                 metrics=registry,
                 runs_dir=runs_dir,
                 secret=SECRET,
+                settled=switch.is_settled,
                 body_timeout_s=1.0,
             )
 

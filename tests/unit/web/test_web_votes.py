@@ -134,3 +134,14 @@ def test_a_vote_that_could_not_be_stored_says_so(browser: Any, world: World) -> 
     world.failures["SubmitFeedback"] = LogUnavailable("the disk is full", 0.01)
     assert browser.vote(browser.ask(), thumb="up").status_code == 503
     assert browser.votes() == []
+
+
+def test_the_list_says_when_votes_are_still_on_their_way_to_it(browser: Any, switch: Any) -> None:
+    browser.vote(browser.ask(), thumb="up")
+    assert browser.http.get("/votes").json()["complete"] is True
+    switch.settled = False
+    try:
+        answer = browser.http.get("/votes").json()
+    finally:
+        switch.settled = True
+    assert (answer["complete"], len(answer["votes"])) == (False, 1)

@@ -283,7 +283,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("service_version", "started_unix_us", "policies", "log_backlog_events", "dead_letters", "orphan_votes", "home")
+    __slots__ = ("service_version", "started_unix_us", "policies", "log_backlog_events", "dead_letters", "orphan_votes", "home", "log_problem")
     SERVICE_VERSION_FIELD_NUMBER: _ClassVar[int]
     STARTED_UNIX_US_FIELD_NUMBER: _ClassVar[int]
     POLICIES_FIELD_NUMBER: _ClassVar[int]
@@ -291,6 +291,7 @@ class StatusResponse(_message.Message):
     DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     ORPHAN_VOTES_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
+    LOG_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     service_version: str
     started_unix_us: int
     policies: _containers.RepeatedCompositeFieldContainer[PolicyStatus]
@@ -298,7 +299,8 @@ class StatusResponse(_message.Message):
     dead_letters: int
     orphan_votes: int
     home: str
-    def __init__(self, service_version: _Optional[str] = ..., started_unix_us: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[PolicyStatus, _Mapping]]] = ..., log_backlog_events: _Optional[int] = ..., dead_letters: _Optional[int] = ..., orphan_votes: _Optional[int] = ..., home: _Optional[str] = ...) -> None: ...
+    log_problem: str
+    def __init__(self, service_version: _Optional[str] = ..., started_unix_us: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[PolicyStatus, _Mapping]]] = ..., log_backlog_events: _Optional[int] = ..., dead_letters: _Optional[int] = ..., orphan_votes: _Optional[int] = ..., home: _Optional[str] = ..., log_problem: _Optional[str] = ...) -> None: ...
 
 class PolicyStatus(_message.Message):
     __slots__ = ("policy", "kind", "champion", "canary", "new_votes", "votes_needed", "schedule", "next_run_unix_us", "running_run_id", "thumbs_up_rate", "thumbs", "running_step", "running_progress", "last_swap_version", "last_swap_duration_s", "problem", "new_other_votes", "earlier_champion")

@@ -12,16 +12,19 @@ from thumbwheel.config.units import Bytes, Count, Seconds
 
 
 class Kafka(Section):
-    """A Kafka cluster. Only `thumbwheel topics` reads this, to make its topics; `up` does not ship to Kafka yet."""
+    """A Kafka cluster, where `log.kind` is `kafka`; `thumbwheel topics create` makes its topics."""
 
     bootstrap_servers: str = Field(
         "127.0.0.1:9092",
         min_length=1,
-        description="Addresses to find the cluster by, `host:port`, joined by commas. Only `thumbwheel topics` reads "
-        "this section; `up` does not ship to Kafka yet.",
+        description="Addresses to find the cluster by, `host:port`, joined by commas. This section counts where "
+        "`log.kind` is `kafka`.",
     )
     topic_prefix: str = Field(
-        "", pattern=r"^[A-Za-z0-9._-]{0,200}$", description="Written before the topics' names; empty: none."
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,200}$",
+        description="Written before the topics' names; empty: none. Another cluster, or topics made anew, need another "
+        "one: the store remembers by it how far it has read.",
     )
     partitions: Count = Field(
         8, ge=1, le=1_000, description="Partitions a topic is made with. Later changes scatter keys: choose enough."

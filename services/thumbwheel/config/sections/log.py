@@ -1,17 +1,41 @@
-"""The embedded event log."""
+"""The event log, and where an event is durable."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from thumbwheel.config.sections.section import Section
 from thumbwheel.config.units import Bytes, Count
 
 
 class Log(Section):
-    """The embedded event log."""
+    """The event log: the file `log.sqlite` in the home, or Kafka with that file as the outbox before it."""
 
+    kind: Literal["embedded", "kafka"] = Field(
+        "embedded",
+        description="`embedded`: the log is a file in the home. `kafka`: the file is an outbox, shipped to the cluster "
+        "of section `kafka`, which ingest reads. A home that changes over ships what its log still holds. `erase` is "
+        "refused with `kafka`.",
+    )
     max_bytes: Bytes = Field(
-        2 << 30, ge=1 << 20, description="Size at which the log refuses feedback and requests go unlogged, bytes."
+        2 << 30,
+        ge=1 << 20,
+        description="Size of the file at which feedback is refused and requests go unlogged, bytes.",
+    )
+    feedback_durability: Literal["outbox", "broker"] = Field(
+        "outbox",
+        description="What OK means for a vote where `log.kind` is `kafka`. `outbox`: it is synced to this machine's "
+        "disk, and lost if that disk dies before the vote is shipped. `broker`: all in-step copies in Kafka have it, "
+        "and the answer it is about; with the broker away votes are refused as UNAVAILABLE with a retry hint, and one "
+        "that is sent again under its `feedback_id` counts once. Choose `broker` where the disk goes with the "
+        "container.",
     )
     max_batch: Count = Field(512, ge=1, le=10_000, description="Records written by one fsync at most.")
+
+    @model_validator(mode="after")
+    def _broker_only_with_kafka(self) -> Self:
+        if self.feedback_durability == "broker" and self.kind != "kafka":
+            raise ValueError('feedback_durability "broker" needs kind "kafka": the embedded log has no broker')
+        return self

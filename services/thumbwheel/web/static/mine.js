@@ -2,11 +2,12 @@
 
 import { shownText } from "./texts.js";
 import { ago } from "./times.js";
-import { canTakeBack, current, onChange, refresh, takeBack } from "./voting.js";
+import { canTakeBack, current, isComplete, onChange, refresh, takeBack } from "./voting.js";
 
 const list = document.getElementById("mine");
 const heading = document.getElementById("mine-title");
 const empty = document.getElementById("mine-empty");
+const pending = document.getElementById("mine-pending");
 const problem = document.getElementById("mine-error");
 const announcer = document.getElementById("announcer");
 const template = document.getElementById("vote-template");
@@ -19,7 +20,8 @@ export function startMine() {
 
 function show() {
   const rows = current();
-  empty.hidden = rows.length > 0;
+  pending.hidden = isComplete();
+  empty.hidden = rows.length > 0 || !isComplete();
   list.replaceChildren(...rows.map(item));
 }
 

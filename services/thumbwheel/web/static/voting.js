@@ -11,6 +11,7 @@ const changes = new EventTarget();
 const sent = new Map(); // key -> row
 const withdrawn = new Map(); // key -> time of withdrawal
 let listed = [];
+let complete = true;
 let looking = false;
 
 const keyOf = (row) => `${row.response_id}/${row.kind}`;
@@ -46,6 +47,9 @@ export function current() {
   return [...rows.values()].sort((a, b) => b.time_us - a.time_us);
 }
 
+// Whether the list has all that was ever sent from here; what is acknowledged may be on its way to it for long.
+export const isComplete = () => complete;
+
 export const currentOn = (responseId) => current().filter((row) => row.response_id === responseId);
 
 // The service keeps a ranking under the smallest id of those ranked, whatever their order.
@@ -70,12 +74,12 @@ export async function takeBack(responseId, kind) {
 }
 
 export async function refresh() {
-  listed = (await get("/votes")).votes;
+  ({ votes: listed, complete } = await get("/votes"));
   const ids = new Set(listed.map((row) => row.feedback_id));
   const keys = new Set(listed.map(keyOf));
   for (const [key, row] of sent) if (ids.has(row.feedback_id)) sent.delete(key);
   for (const [key, since] of withdrawn) {
-    if (!keys.has(key) && Date.now() - since > SETTLE_MS) withdrawn.delete(key);
+    if (complete && !keys.has(key) && Date.now() - since > SETTLE_MS) withdrawn.delete(key);
   }
   changes.dispatchEvent(new Event("change"));
 }

@@ -1,0 +1,47 @@
+"""The publisher of dead letters on its thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from thumbwheel.bus.source import Source
+from thumbwheel.errors import Unavailable
+from thumbwheel.ingest.dead_letter_topic import DeadLetterPublisher
+from thumbwheel.store.port import FeedbackStore
+from thumbwheel.telemetry.logging import get_logger
+from thumbwheel.telemetry.metrics import IngestMetrics
+
+_PERIOD_S = 2.0
+
+logger = get_logger(__name__)
+
+
+@contextmanager
+def publishing_dead_letters(source: Source, store: FeedbackStore, metrics: IngestMetrics) -> Iterator[None]:
+    """Publish dead letters while the block runs; what is left goes out at the next start."""
+    publisher = DeadLetterPublisher(store, source.log, source.consumer)
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                published = publisher.publish()
+            except Unavailable:
+                published = 0  # ingest, which reads from the same log into the same store, says so
+            except Exception:
+                # A defect. Nothing is lost: the table has them.
+                logger.exception("dead letters could not be published")
+                published = 0
+            metrics.published.inc(published)
+            if not published:
+                stop.wait(_PERIOD_S)
+
+    thread = threading.Thread(target=work, name="dead-letters", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,63 @@
+"""The ingest thread while the log is away: it waits, says so once, and goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from answered import answer_and_vote
+from structlog.testing import capture_logs
+
+from thumbwheel.app.ingesting import ingesting
+from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.port import EventLog
+from thumbwheel.bus.source import Source
+from thumbwheel.bus.sqlite_log import open_log
+from thumbwheel.config.settings import Ingest
+from thumbwheel.errors import LogUnavailable
+from thumbwheel.store.sql import open_store
+from thumbwheel.telemetry.metrics import Metrics
+
+
+class Fickle:
+    """A log that can be taken away."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+        self.is_away = True
+        self.refused = 0
+
+    def partitions(self, topic: str) -> Sequence[int]:
+        if self.is_away:
+            self.refused += 1
+            raise LogUnavailable("away", 0.001)
+        return self.log.partitions(topic)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.log, name)
+
+
+def until_refused(log: Fickle, times: int) -> None:
+    wanted = log.refused + times
+    while log.refused < wanted:
+        threading.Event().wait(0.005)
+
+
+def test_it_pauses_says_so_once_and_goes_on_by_itself(tmp_path: Path) -> None:
+    real, store = open_log(tmp_path / "log.sqlite"), open_store(f"sqlite:///{tmp_path}/store.sqlite")
+    fickle, metrics = Fickle(real), Metrics()
+    with capture_logs() as said, ingesting(Source(cast(EventLog, fickle)), store, Ingest(), metrics.ingest):
+        for number in range(2):
+            fickle.is_away = True
+            until_refused(fickle, 3)
+            real.append([to_log(record) for record in answer_and_vote(number)])
+            fickle.is_away = False
+            while store.response(f"r{number}") is None:
+                threading.Event().wait(0.005)
+    assert [line["problem"] for line in said] == ["away", "away"]
+    value = metrics.registry.get_sample_value("thumbwheel_ingest_failures_total", {"reason": "unavailable"})
+    assert value == fickle.refused >= 6
+    store.close()
+    real.close()
