@@ -206,7 +206,7 @@ async def vote_until_taken(service: ServiceProcess, broker: KafkaBroker) -> str:
     patient = RetryPolicy(attempts=100, most_s=1.0)
     async with AsyncClient(service.addresses["grpc"], retry=patient, timeout_s=120) as client:
         answer = await client.classify("where is my parcel", "topics", user="patient")
-        voting = asyncio.create_task(answer.thumbs_up())
+        voting = asyncio.ensure_future(answer.thumbs_up())
         while metric(service, "thumbwheel_feedback_total") < 1:
             await asyncio.sleep(0.05)
         assert not voting.done()
