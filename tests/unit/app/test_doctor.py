@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from thumbwheel.app.clock_check import ahead_of_postgres_s
 from thumbwheel.app.doctor import examine
@@ -84,6 +85,10 @@ def test_the_clock_of_a_database_server_is_compared(postgres_url: str, tmp_path:
         assert abs(ahead_of_postgres_s(engine)) < 2.0
     finally:
         engine.dispose()
-    settings = Settings.model_validate({"home": tmp_path, "database": {"url": postgres_url}})
+    url, password_file = make_url(postgres_url), tmp_path / "password"
+    password_file.write_text(str(url.password))
+    password_file.chmod(0o600)
+    database = {"url": url.set(password=None).render_as_string(), "password_file": password_file}
+    settings = Settings.model_validate({"home": tmp_path / "home", "database": database})
     finding = {one.check: one for one in examine(settings)}["database clock"]
     assert (finding.ok, finding.cure) == (True, "")
