@@ -26,8 +26,9 @@ $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 demo: env ## Run the whole loop with simulated users; ARGS=--exit ends it after the table.
 	$(BIN)/thumbwheel demo $(ARGS)
 
-servers: ## Get the servers that tests drive and that no package brings: Kafka (needs java and mvn).
+servers: ## Get the servers that tests drive and that no package brings: Kafka, S3Proxy (needs java and mvn).
 	tests/support/kafka/fetch
+	tests/support/s3/fetch
 
 test: env ## Run every test; ARGS go to pytest.
 	$(BIN)/python -m pytest $(ARGS)

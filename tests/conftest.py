@@ -1,4 +1,4 @@
-"""For the whole run: a Kafka broker and a PostgreSQL server for the tests that ask for one.
+"""For the whole run: a Kafka broker, a PostgreSQL server and an S3 gateway for the tests that ask for one.
 
 And a thread that a test left behind must not keep the run from ending, nor stay unnoticed.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import kafka_server
 import pytest
+import s3_server
 from postgres_server import CURE, PostgresServer, find_binaries, running_server
 
 _status = pytest.StashKey[int]()
@@ -67,3 +68,23 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """The URL of a database of this test's own, with all tables and no rows."""
     with postgres.database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.S3Gateway]:
+    found = s3_server.libs()
+    if found is None:
+        if "s3" in os.environ.get("THUMBWHEEL_REQUIRE", ""):
+            pytest.fail(s3_server.CURE)
+        pytest.skip(s3_server.CURE)
+    with s3_server.running_gateway(found, tmp_path_factory.mktemp("s3")) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def s3_gateway(s3_session: s3_server.S3Gateway, monkeypatch: pytest.MonkeyPatch) -> s3_server.S3Gateway:
+    """A real gateway that runs, even if the test before has killed it, and lets this process in."""
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    s3_session.start()
+    return s3_session

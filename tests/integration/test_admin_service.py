@@ -45,6 +45,7 @@ from thumbwheel.records import (
     RunStep,
     VersionRef,
 )
+from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.store.port import FeedbackStore
@@ -139,7 +140,7 @@ def patience_s() -> float:
 async def desk(tmp_path: Path, patience_s: float) -> AsyncIterator[Desk]:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     store, log = open_store(url), open_log(tmp_path / "log.sqlite")
-    desk = Desk(tmp_path, SqlRegistry(connect(url), tmp_path / "versions"), store, log)
+    desk = Desk(tmp_path, SqlRegistry(connect(url), LocalArtifacts(tmp_path / "versions")), store, log)
     eraser = Eraser(RATERS, IngestProgress(store, Source(log), patience_s), log, store, desk.copies)
     facts = ServiceFacts("1.2.3", 5, tmp_path, desk.ingest.backlog, problem=lambda policy: f"{policy} is damaged")
     servicer = AdminServicer(desk.registry, store, desk.loop, eraser, facts, lambda: desk.moves.append("moved"))

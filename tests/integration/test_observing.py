@@ -32,6 +32,7 @@ from thumbwheel.records import (
     RunStep,
     VersionRef,
 )
+from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.store.port import Batch, FeedbackStore
@@ -55,7 +56,7 @@ class Parts:
 def parts(tmp_path: Path) -> Iterator[Parts]:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     store, log = open_store(url), open_log(tmp_path / "log.sqlite")
-    registry = SqlRegistry(connect(url), tmp_path / "versions")
+    registry = SqlRegistry(connect(url), LocalArtifacts(tmp_path / "versions"))
     yield Parts(log, store, registry, Metrics(), Observer(Source(log), store, registry, tmp_path / "log.sqlite"))
     registry.close()
     log.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -9,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from thumbwheel.config.settings import Data, Gates, Learn, Settings
+from thumbwheel.config.settings import Artifacts, Data, Gates, Learn, Settings
 from thumbwheel.errors import RunInProgress
 from thumbwheel.policy.classify import load_classifier, sample_labels
 from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
@@ -31,6 +33,7 @@ from thumbwheel.records import (
     RunStep,
     VersionRef,
 )
+from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain.exits import Exit
@@ -84,7 +87,7 @@ class World:
         )
         home.mkdir()
         self.store = open_store(self.settings.database_url)
-        self.registry = SqlRegistry(self.settings.database_url, self.settings.versions_dir)
+        self.registry = SqlRegistry(self.settings.database_url, LocalArtifacts(self.settings.versions_dir))
         made = self.registry.publish(NewVersion("desk", PolicyKind.CLASSIFY), policy)
         self.registry.move("desk", Channel.CHAMPION, "v1", actor="test", reason="first")
         self.digest = made.digest
@@ -225,6 +228,20 @@ def test_a_run_dies_with_its_service_and_the_next_one_resumes_it(world: World) -
     assert world.runner.wait(200)
     assert world.run(plan.run_id).state is RunState.PROMOTED, folder.log.read_text()
     assert world.runner.resume() == []
+
+
+def test_a_run_whose_versions_can_not_be_reached_waits_for_them(world: World) -> None:
+    folder = world.plan()
+    plan = load_plan(folder.path)
+    nobody = Artifacts(url="s3://nobody/versions", endpoint_url="http://127.0.0.1:1", timeout_s=0.5)
+    save_plan(replace(plan, settings=plan.settings.model_copy(update={"artifacts": nobody})), folder.path)
+    assert end(world.worker(folder)) == Exit.AWAY, folder.log.read_text()
+    assert "the artifact store s3://nobody/versions is unavailable" in folder.log.read_text()
+    assert world.run(plan.run_id).state is RunState.RUNNING
+    assert json.loads((folder.path / "attempts.json").read_text())[RunStep.FIT] == 0
+    save_plan(plan, folder.path)
+    assert end(world.worker(folder)) == Exit.FINISHED, folder.log.read_text()
+    assert world.run(plan.run_id).state is RunState.PROMOTED
 
 
 def test_a_second_run_is_refused_while_one_holds_the_lease(world: World) -> None:

@@ -31,6 +31,7 @@ from thumbwheel.records import (
     RunStep,
     VersionRef,
 )
+from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain.cycle import Cycle
@@ -111,7 +112,7 @@ def test_an_interrupted_run_measures_what_an_undisturbed_one_does(tmp_path: Path
     data = Data(min_votes_generate=100, held_out=0.2)
     settings = Settings(home=tmp_path, data=data, learn=LEARN, generate=Generate(default_new_tokens=NEW_TOKENS))
     store = open_store(settings.database_url)
-    registry = SqlRegistry(settings.database_url, settings.versions_dir)
+    registry = SqlRegistry(settings.database_url, LocalArtifacts(settings.versions_dir))
     made = registry.publish(NewVersion("chat", PolicyKind.GENERATE), policy)
     registry.move("chat", Channel.CHAMPION, "v1", actor="test", reason="first")
     fill(store, policy, made.digest)

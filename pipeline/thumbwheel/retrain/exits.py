@@ -11,4 +11,5 @@ class Exit(IntEnum):
     FINISHED = 0
     BUSY = 75
     FENCED = 76
+    AWAY = 77  # the database or the artifact store is: the run goes on when it is back
     STOPPED = 143

@@ -31,6 +31,7 @@ log = get_logger(__name__)
 # Starts of a worker that came to nothing, after which a run is given up.
 MAX_STARTS = 20
 RETRY_S = 2.0
+AWAY_S = 15.0
 STOP_S = 10.0
 
 
@@ -150,10 +151,12 @@ class Runner:
         starts = 0
         while starts < MAX_STARTS:
             status = self._one_worker(active)
-            starts += status != Exit.BUSY  # another process has the lease or the folder: wait for it
-            if status in (Exit.FINISHED, Exit.FENCED) or self._stopping.wait(RETRY_S):
+            # Another process has the lease or the folder, or a part is away: wait for it, however long that takes.
+            starts += status not in (Exit.BUSY, Exit.AWAY)
+            pause_s = AWAY_S if status == Exit.AWAY else RETRY_S
+            if status in (Exit.FINISHED, Exit.FENCED) or self._stopping.wait(pause_s):
                 return
-            log.warning("worker died, starting it again", run_id=active.run_id, status=status)
+            log.warning("worker came to no end, starting it again", run_id=active.run_id, status=status)
         name = self.folder(active.run_id).log.name
         self._give_up(active.run_id, f"its worker died {MAX_STARTS} times; {name} in the run's folder may say why")
 

@@ -23,6 +23,7 @@ from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.errors import Fenced, RunInProgress, ThumbwheelError, Unavailable
 from thumbwheel.records import PolicyKind, Run, RunState
+from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain.cycle import Cycle
 from thumbwheel.retrain.exits import Exit
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Exit.BUSY
     except Fenced:
         return Exit.FENCED
+    except Unavailable as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.AWAY
     return Exit.FINISHED
 
 
@@ -62,7 +66,7 @@ def _work(plan: Plan, folder: RunFolder) -> None:
     """Run the cycle under the lease, and write how it ended; a run that ended before is left alone."""
     settings = plan.settings
     store = open_store(settings.database_url)
-    registry = SqlRegistry(connect(settings.database_url), settings.versions_dir)
+    registry = SqlRegistry(connect(settings.database_url), open_artifacts(settings))
     try:
         known = store.run(plan.run_id)
         if known and known.state is not RunState.RUNNING:
@@ -79,9 +83,9 @@ def _ended(cycle: Cycle) -> Run:
     """The run's final row. What trying again can not mend fails the run at once."""
     try:
         return cycle.run()
-    except (Fenced, Unavailable, RunInProgress):
+    except (Fenced, RunInProgress):
         raise
-    except SystemExit:
+    except (Unavailable, SystemExit):  # no fault of the step's
         cycle.folder.forgive(cycle.folder.step())
         raise
     except ThumbwheelError as error:

@@ -1,4 +1,4 @@
-"""Checks of an installation and its home: each says what it found and how to mend it. Nothing is changed."""
+"""Checks of an installation and its home: each says what it found and how to mend it. Nothing stays changed."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import check as check_schema
 from thumbwheel.feedback.keys import load_keys
 from thumbwheel.records import Channel
+from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.port import Registry
 from thumbwheel.registry.sql import SqlRegistry
 
@@ -28,7 +29,7 @@ _LEAST_SQLITE = (3, 35, 0)
 
 def examine(settings: Settings) -> list[Finding]:
     """Check everything that can be checked from here."""
-    return [*_installation(), *_home(settings), *_database(settings), *_log(settings)]
+    return [*_installation(), *_home(settings), *_artifacts(settings), *_database(settings), *_log(settings)]
 
 
 def _installation() -> Iterator[Finding]:
@@ -99,6 +100,17 @@ def _free_space(home: Path, settings: Settings) -> Finding:
     )
 
 
+def _artifacts(settings: Settings) -> Iterator[Finding]:
+    """Whether versions can be written and read elsewhere than in the home: a small object is, and removed again."""
+    if settings.artifacts.url:
+        yield tried("artifacts", lambda: _written_and_read(settings))
+
+
+def _written_and_read(settings: Settings) -> str:
+    open_artifacts(settings).check()
+    return f"{settings.artifacts.url} can be written and read"
+
+
 def _database(settings: Settings) -> Iterator[Finding]:
     if not settings.database.url and not _seen((settings.home / "store.sqlite").exists):
         return  # the first start makes it
@@ -138,7 +150,7 @@ def _log(settings: Settings) -> Iterator[Finding]:
 def _versions(settings: Settings) -> Iterator[Finding]:
     engine = connect(settings.database_url)
     try:
-        registry: Registry = SqlRegistry(engine, settings.versions_dir)
+        registry: Registry = SqlRegistry(engine, open_artifacts(settings))
         for policy, _ in registry.policies():
             yield tried(f"policy {policy}", lambda policy=policy: _champion(registry, policy))  # type: ignore[misc]
     finally:

@@ -18,6 +18,7 @@ from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
+from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.port import Registry
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.store.port import FeedbackStore
@@ -103,4 +104,4 @@ def _kafka(settings: Settings) -> EventLog:
 
 
 def _registry(settings: Settings) -> SqlRegistry:
-    return SqlRegistry(connect(settings.database_url), settings.versions_dir)
+    return SqlRegistry(connect(settings.database_url), open_artifacts(settings))

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from thumbwheel.config.paths import LocalPath
+from thumbwheel.config.sections.artifacts import Artifacts
 from thumbwheel.config.sections.classify import Classify
 from thumbwheel.config.sections.data import Data
 from thumbwheel.config.sections.database import Database
@@ -29,6 +30,7 @@ from thumbwheel.config.sections.serve import Serve
 from thumbwheel.config.sections.telemetry import Telemetry
 
 __all__ = [
+    "Artifacts",
     "Classify",
     "Data",
     "Database",
@@ -59,6 +61,7 @@ class Settings(Section):
     log: Log = Log()
     kafka: Kafka = Kafka()
     database: Database = Database()
+    artifacts: Artifacts = Artifacts()
     ingest: Ingest = Ingest()
     feedback: Feedback = Feedback()
     schedule: Schedule = Schedule()
@@ -89,8 +92,13 @@ class Settings(Section):
 
     @property
     def versions_dir(self) -> Path:
-        """Folder of the registry's versions."""
+        """Folder of the registry's versions, unless `artifacts.url` names another place."""
         return self.home / "versions"
+
+    @property
+    def versions_cache_dir(self) -> Path:
+        """Folder of versions that were fetched from a remote store."""
+        return self.home / "cache" / "versions"
 
     @property
     def runs_dir(self) -> Path:

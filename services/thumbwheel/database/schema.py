@@ -45,6 +45,7 @@ versions = Table(
     Column("manifest", Text, nullable=False),
     Column("run_id", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    Column("location", Text, nullable=False),  # of its files, in the artifact store
     PrimaryKeyConstraint("policy", "version"),
     UniqueConstraint("policy", "seq"),
     Index(None, "policy", "run_id"),

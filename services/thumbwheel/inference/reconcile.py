@@ -2,7 +2,7 @@
 
 A version that can't be served never takes the service down: what served before goes on serving (after a start, the
 latest earlier version that can be loaded), the failure is logged and counted, and the version is tried again, less and
-less often, in case its files are restored.
+less often, in case its files are restored or their store is back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
-from thumbwheel.errors import DamagedArtifact
+from thumbwheel.errors import DamagedArtifact, Unavailable
 from thumbwheel.inference.engine import Engine
 from thumbwheel.inference.swap import Served, ServedPolicies
 from thumbwheel.records import Channel, PolicyKind, VersionRef
@@ -190,6 +190,8 @@ class Reconciler:
             served = await self._load(policy, channel, version, kind)
         except DamagedArtifact as error:
             self._metrics.damaged.inc(policy=policy)
+            return str(error)
+        except Unavailable as error:
             return str(error)
         except Exception as error:
             # A version is data from outside: whatever it breaks while loading must not take the service down.

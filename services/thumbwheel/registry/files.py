@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from thumbwheel.durable import sync
@@ -39,7 +39,7 @@ def version_files(folder: Path) -> list[str]:
     return names
 
 
-def copy_synced(source: Path, target: Path, names: list[str]) -> dict[str, str]:
+def copy_synced(source: Path, target: Path, names: Sequence[str]) -> dict[str, str]:
     """Copy files into the new folder `target`, each flushed to the disk; return name -> SHA-256 (hex) of the copy."""
     target.mkdir(parents=True)
     digests = {}

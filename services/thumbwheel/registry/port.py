@@ -37,7 +37,8 @@ class Registry(Protocol):
 
         Raises:
             InvalidInput: the folder has files that are not allowed (pickle, symbolic links) or misses some.
-            LogUnavailable: the disk is full or read-only.
+            Unavailable: the files or the row can not be written now: nothing is seen of the version. Only where the
+                database was lost between a commit and its answer the version may be there: publish the run again.
         """
 
     def policies(self) -> Sequence[tuple[str, PolicyKind]]:
@@ -54,6 +55,7 @@ class Registry(Protocol):
 
         Raises:
             DamagedArtifact: a file is missing, altered or unreadable.
+            Unavailable: the files are elsewhere, and not to be had now.
         """
 
     def channels(self, policy: str) -> dict[Channel, str]:
@@ -77,7 +79,7 @@ class Registry(Protocol):
 
         Raises:
             Conflict: `expected_previous` was given and is not where the channel pointed.
-            UnknownPolicy, UnknownVersion, DamagedArtifact.
+            UnknownPolicy, UnknownVersion, DamagedArtifact, Unavailable.
         """
 
     def rollback(self, policy: str, *, actor: str, reason: str) -> ChannelChange:

@@ -1,4 +1,4 @@
-"""The registry on a SQL database and a local folder: `folder/POLICY/VERSION/`, a row a version, a row a channel."""
+"""The registry on a SQL database, a row a version, a row a channel; the files are where `artifacts` keeps them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sqlalchemy import Connection, Engine, RowMapping, func, insert, select
 from thumbwheel.database.engine import connect
 from thumbwheel.database.schema import versions
 from thumbwheel.database.transactions import reading, writing
-from thumbwheel.errors import Conflict, InvalidInput, LogUnavailable, UnknownPolicy, UnknownVersion
+from thumbwheel.errors import Conflict, InvalidInput, UnknownPolicy, UnknownVersion
 from thumbwheel.records import Channel, ChannelChange, Manifest, PolicyKind
-from thumbwheel.registry import channels, manifest, staging
+from thumbwheel.registry import channels, manifest
+from thumbwheel.registry.artifacts.port import Artifacts, Upload
 from thumbwheel.registry.channels import Move
 from thumbwheel.registry.files import version_files
 from thumbwheel.registry.port import NewVersion
 
 _POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_RETRY_S = 5.0
 
 
 def _now_us() -> int:
@@ -28,30 +28,30 @@ def _now_us() -> int:
 
 
 class SqlRegistry:
-    """`Registry` on a migrated database (`database.migrate`) and a folder on the same machine.
+    """`Registry` on a migrated database (`database.migrate`) and a store of files.
 
-    Safe from any thread and any process of the machine. `clock` gives microseconds since the epoch.
+    Safe from any thread and any process that reaches both. `clock` gives microseconds since the epoch.
     """
 
-    def __init__(self, database: Engine | str, folder: Path, clock: Callable[[], int] = _now_us) -> None:
+    def __init__(self, database: Engine | str, artifacts: Artifacts, clock: Callable[[], int] = _now_us) -> None:
         self._engine = connect(database) if isinstance(database, str) else database
-        self._folder = folder
+        self._artifacts = artifacts
         self._clock = clock
 
     def publish(self, new: NewVersion, folder: Path) -> Manifest:
-        """See the port. The folder is whole and on the disk before the row that makes it a version."""
+        """See the port. The files are whole and in the store before the row that makes them a version.
+
+        Sending them holds no lock. Whoever is faster takes the number that was meant for them, and they take the next.
+        """
         demand_name(new.policy)
         with reading(self._engine) as connection:
             self._demand_kind(connection, new)
-            published = _of_run(connection, new)
+            published, named = _of_run(connection, new), _locations(connection, new.policy)
         if published:
             return published
         names = version_files(folder)
-        try:
-            return self._publish(new, folder, names)
-        except OSError as error:
-            problem = f"{self._folder.name} can not take the version ({error.strerror}); free space or mend its rights"
-            raise LogUnavailable(problem, _RETRY_S) from error
+        self._artifacts.clear_dead(new.policy, named)
+        return self._enter(new, self._artifacts.upload(new.policy, folder, names))
 
     def policies(self) -> list[tuple[str, PolicyKind]]:
         """See the port."""
@@ -70,14 +70,14 @@ class SqlRegistry:
         """See the port."""
         with reading(self._engine) as connection:
             self._demand_policy(connection, policy)
-            return _manifest(connection, policy, version)
+            return manifest.from_json(_version(connection, policy, version)["manifest"])
 
     def fetch(self, policy: str, version: str) -> Path:
         """See the port. The folder is the registry's own: read it, never write into it."""
-        expected = self.manifest(policy, version)
-        folder = self._folder / policy / version
-        manifest.verify(folder, expected)
-        return folder
+        with reading(self._engine) as connection:
+            self._demand_policy(connection, policy)
+            row = _version(connection, policy, version)
+        return self._artifacts.fetch(row["location"], manifest.from_json(row["manifest"]))
 
     def channels(self, policy: str) -> dict[Channel, str]:
         """See the port. A cleared channel is not among them."""
@@ -137,23 +137,29 @@ class SqlRegistry:
         """Release the database's connections."""
         self._engine.dispose()
 
-    def _publish(self, new: NewVersion, folder: Path, names: list[str]) -> Manifest:
-        staged, digests = staging.stage(folder, self._folder / new.policy, names)
+    def _enter(self, new: NewVersion, upload: Upload) -> Manifest:
+        """Seal what was sent and insert its row, again if another version took its number meanwhile."""
+        entered = False
         try:
-            with writing(self._engine) as connection:
-                self._demand_kind(connection, new)
-                return _of_run(connection, new) or self._settle(connection, new, staged, digests)
+            while True:
+                seq = self._next_seq(new.policy)
+                made = manifest.build(new, f"v{seq}", upload.digests, self._clock())
+                location = upload.seal(made)
+                with writing(self._engine) as connection:
+                    self._demand_kind(connection, new)
+                    if published := _of_run(connection, new):
+                        return published
+                    if _next_seq(connection, new.policy) == seq:
+                        connection.execute(insert(versions).values(_row(made, seq, location)))
+                        entered = True  # from here on the row may be there, even if the commit is not answered
+                        return made
         finally:
-            staging.discard(staged)
+            if not entered:
+                upload.discard()
 
-    def _settle(self, connection: Connection, new: NewVersion, staged: Path, digests: dict[str, str]) -> Manifest:
-        """Number the version, move its folder to its place, insert its row; the lock on writes is held."""
-        last = connection.scalar(select(func.max(versions.c.seq)).where(versions.c.policy == new.policy)) or 0
-        version = f"v{last + 1}"
-        made = manifest.build(new, version, digests, self._clock())
-        staging.settle(staged, self._folder / new.policy / version, made)
-        connection.execute(insert(versions).values(_row(made, last + 1)))
-        return made
+    def _next_seq(self, policy: str) -> int:
+        with reading(self._engine) as connection:
+            return _next_seq(connection, policy)
 
     def _demand_usable(self, policy: str, version: str) -> None:
         if version:
@@ -192,16 +198,24 @@ def _of_run(connection: Connection, new: NewVersion) -> Manifest | None:
     return manifest.from_json(text) if text else None
 
 
-def _manifest(connection: Connection, policy: str, version: str) -> Manifest:
+def _next_seq(connection: Connection, policy: str) -> int:
+    return (connection.scalar(select(func.max(versions.c.seq)).where(versions.c.policy == policy)) or 0) + 1
+
+
+def _locations(connection: Connection, policy: str) -> set[str]:
+    return set(connection.scalars(select(versions.c.location).where(versions.c.policy == policy)))
+
+
+def _version(connection: Connection, policy: str, version: str) -> RowMapping:
     of_policy = select(versions).where(versions.c.policy == policy).order_by(versions.c.seq)
     rows: dict[str, RowMapping] = {row["version"]: row for row in connection.execute(of_policy).mappings()}
     if version not in rows:
         have = ", ".join(list(rows)[-10:])
         raise UnknownVersion(f"version: {policy} has no version {version!r}; it has {have}")
-    return manifest.from_json(rows[version]["manifest"])
+    return rows[version]
 
 
-def _row(made: Manifest, seq: int) -> dict[str, object]:
+def _row(made: Manifest, seq: int, location: str) -> dict[str, object]:
     return {
         "policy": made.policy,
         "version": made.version,
@@ -212,4 +226,5 @@ def _row(made: Manifest, seq: int) -> dict[str, object]:
         "manifest": manifest.to_json(made),
         "run_id": made.run_id,
         "created_us": made.created_us,
+        "location": location,
     }

@@ -4,40 +4,86 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from artifact_stores import Kept, folder_store, kept_in_folder, kept_remotely, s3_settings
 
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
 from thumbwheel.errors import Conflict, DamagedArtifact, InvalidInput, UnknownPolicy, UnknownVersion
 from thumbwheel.records import Channel, Manifest, PolicyKind
+from thumbwheel.registry.artifacts.local import LocalArtifacts, LocalUpload
+from thumbwheel.registry.artifacts.opening import open_store
+from thumbwheel.registry.artifacts.remote import RemoteUpload
 from thumbwheel.registry.port import NewVersion, Registry
 from thumbwheel.registry.sql import SqlRegistry
 
 
-def sql(url: str, home: Path) -> SqlRegistry:
+@dataclass
+class Registered:
+    """A registry, and the store that it keeps files in."""
+
+    registry: SqlRegistry
+    kept: Kept
+
+    def damage(self, version: str, name: str, content: bytes | None = None) -> None:
+        """Overwrite a version's file, or remove it; what was fetched before is forgotten."""
+        location = self.kept.location(self.registry.manifest("intent", version))
+        if content is None:
+            self.kept.remove(f"{location}/{name}")
+        else:
+            self.kept.write(f"{location}/{name}", content)
+        self.kept.forget()
+
+
+def sql(url: str, kept: Kept) -> Registered:
     engine = connect(url)
     migrate(engine)
-    return SqlRegistry(engine, home / "versions")
+    return Registered(SqlRegistry(engine, kept.artifacts), kept)
 
 
-def sqlite(_request: pytest.FixtureRequest, home: Path) -> SqlRegistry:
-    return sql(f"sqlite:///{home / 'store.sqlite'}", home)
+def sqlite(_request: pytest.FixtureRequest, home: Path) -> Registered:
+    return sql(f"sqlite:///{home / 'store.sqlite'}", kept_in_folder(home))
 
 
-def postgresql(request: pytest.FixtureRequest, home: Path) -> SqlRegistry:
-    return sql(request.getfixturevalue("postgres_url"), home)
+def postgresql(request: pytest.FixtureRequest, home: Path) -> Registered:
+    return sql(request.getfixturevalue("postgres_url"), kept_in_folder(home))
 
 
-ADAPTERS: dict[str, Callable[[pytest.FixtureRequest, Path], SqlRegistry]] = {"sqlite": sqlite, "postgresql": postgresql}
+def sqlite_remote(_request: pytest.FixtureRequest, home: Path) -> Registered:
+    return sql(f"sqlite:///{home / 'store.sqlite'}", kept_remotely(folder_store(home / "store"), home))
+
+
+def postgresql_remote(request: pytest.FixtureRequest, home: Path) -> Registered:
+    return sql(request.getfixturevalue("postgres_url"), kept_remotely(folder_store(home / "store"), home))
+
+
+def sqlite_s3(request: pytest.FixtureRequest, home: Path) -> Registered:
+    store = open_store(s3_settings(request.getfixturevalue("s3_gateway")))
+    return sql(f"sqlite:///{home / 'store.sqlite'}", kept_remotely(store, home))
+
+
+ADAPTERS: dict[str, Callable[[pytest.FixtureRequest, Path], Registered]] = {
+    "sqlite": sqlite,
+    "postgresql": postgresql,
+    "sqlite-remote": sqlite_remote,
+    "postgresql-remote": postgresql_remote,
+    "sqlite-s3": sqlite_s3,
+}
 
 
 @pytest.fixture(params=ADAPTERS)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registry]:
-    registry = ADAPTERS[request.param](request, tmp_path)
-    yield registry
-    registry.close()
+def registered(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registered]:
+    made = ADAPTERS[request.param](request, tmp_path)
+    yield made
+    made.registry.close()
+
+
+@pytest.fixture
+def opened(registered: Registered) -> Registry:
+    return registered.registry
 
 
 def model(folder: Path, weights: str = "weights") -> Path:
@@ -152,13 +198,14 @@ def test_unknown_names_say_what_there_is(opened: Registry, tmp_path: Path) -> No
     assert opened.channels("nothing") == {}
 
 
-def test_a_flipped_byte_a_missing_and_an_added_file_are_damage(opened: Registry, tmp_path: Path) -> None:
+def test_a_flipped_byte_a_missing_and_an_added_file_are_damage(
+    opened: Registry, registered: Registered, tmp_path: Path
+) -> None:
     publish(opened, tmp_path, 4)
-    folders = [opened.fetch("intent", f"v{n}") for n in range(1, 5)]
-    (folders[0] / "model.safetensors").write_text("W0")
-    (folders[1] / "tokenizer" / "vocab.txt").unlink()
-    (folders[2] / "extra.json").write_text("{}")
-    (folders[3] / "manifest.json").unlink()
+    registered.damage("v1", "model.safetensors", b"W0")
+    registered.damage("v2", "tokenizer/vocab.txt")
+    registered.damage("v3", "extra.json", b"{}")
+    registered.damage("v4", "manifest.json", b"{}")
     for version, culprit in [
         ("v1", "model.safetensors"),
         ("v2", "vocab.txt"),
@@ -237,11 +284,13 @@ def test_rollback_after_a_promotion_returns_to_what_was_champion_then(opened: Re
     assert opened.rollback("intent", actor="ann", reason="worse").version == "v1"
 
 
-def test_rollback_to_a_damaged_version_leaves_the_champion(opened: Registry, tmp_path: Path) -> None:
+def test_rollback_to_a_damaged_version_leaves_the_champion(
+    opened: Registry, registered: Registered, tmp_path: Path
+) -> None:
     publish(opened, tmp_path, 2)
     champion(opened, "v1")
     champion(opened, "v2")
-    (opened.fetch("intent", "v1") / "config.json").write_text("[]")
+    registered.damage("v1", "config.json", b"[]")
     with pytest.raises(DamagedArtifact, match="restore its folder, or promote another version$"):
         opened.rollback("intent", actor="ann", reason="worse")
     assert opened.channels("intent")[Channel.CHAMPION] == "v2"
@@ -271,3 +320,38 @@ def test_the_same_run_published_at_once_is_one_version(opened: Registry, tmp_pat
         run.join()
     assert len(made) == 6 and {m.version for m in made} == {"v1"}
     assert len(opened.versions("intent")) == 1
+
+
+def test_another_version_that_takes_the_number_first_is_given_way(
+    opened: Registry, registered: Registered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can take it only because nothing is locked while files are sent and sealed."""
+    kind = LocalUpload if isinstance(registered.kept.artifacts, LocalArtifacts) else RemoteUpload
+    seal = kind.seal
+    sealed: list[str] = []
+
+    def overtaken(upload: LocalUpload | RemoteUpload, made: Manifest) -> str:
+        sealed.append(made.version)
+        if len(sealed) == 1:
+            publish(opened, tmp_path, 1)
+        return str(seal(upload, made))  # type: ignore[arg-type]  # it is of its kind
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, "seal", overtaken)
+        made = opened.publish(new("run-1"), model(tmp_path / "slow", "slow"))
+    assert sealed == ["v1", "v1", "v2"]
+    assert [one.version for one in opened.versions("intent")] == ["v2", "v1"]
+    assert opened.manifest("intent", "v2") == made
+    for version, weights in [("v1", "w0"), ("v2", "slow")]:
+        assert (opened.fetch("intent", version) / "model.safetensors").read_text() == weights
+
+
+def test_a_run_published_twice_keeps_the_files_of_one(opened: Registry, registered: Registered, tmp_path: Path) -> None:
+    folder = model(tmp_path / "made")
+    runs = [threading.Thread(target=lambda: opened.publish(new("run-1"), folder)) for _ in range(4)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    location = registered.kept.location(opened.manifest("intent", "v1"))
+    assert {name.rpartition("/")[0].removesuffix("/tokenizer") for name in registered.kept.files()} == {location}

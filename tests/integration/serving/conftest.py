@@ -31,6 +31,8 @@ from thumbwheel.policy.loading import CausalPolicy, save_causal
 from thumbwheel.pretrain.generate import FirstPolicySettings, build_model
 from thumbwheel.pretrain.tokenizer import train_tokenizer
 from thumbwheel.records import Channel, LoggedResponse, Manifest, PolicyKind
+from thumbwheel.registry.artifacts.local import LocalArtifacts
+from thumbwheel.registry.artifacts.port import Artifacts
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.telemetry.metrics import Metrics
@@ -95,11 +97,11 @@ def write_classifier(folder: Path, seed: int) -> Path:
 class Home:
     """A folder with registry, log and keys, as a process has it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, artifacts: Artifacts) -> None:
         self.path = path
         self.database = connect(f"sqlite:///{path / 'store.sqlite'}")
         migrate(self.database)
-        self.registry = SqlRegistry(self.database, path / "versions")
+        self.registry = SqlRegistry(self.database, artifacts)
         self.identity = Identity.of(load_or_make_keys(path / "keys.json", 1), Settings(home=path))
         self.tokens, self.raters = self.identity.signer, self.identity.raters
         self.log = open_log(path / "log.sqlite")
@@ -153,8 +155,14 @@ class Service:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Any:
-    made = Home(tmp_path)
+def artifacts(tmp_path: Path) -> Artifacts:
+    """Where versions live; a test of another store overrides it."""
+    return LocalArtifacts(tmp_path / "versions")
+
+
+@pytest.fixture
+def home(tmp_path: Path, artifacts: Artifacts) -> Any:
+    made = Home(tmp_path, artifacts)
     yield made
     made.close()
 

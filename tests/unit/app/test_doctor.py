@@ -7,7 +7,7 @@ from thumbwheel.app.clock_check import ahead_of_postgres_s
 from thumbwheel.app.doctor import examine
 from thumbwheel.app.finding import Finding
 from thumbwheel.app.storage import open_registry
-from thumbwheel.config.settings import Settings
+from thumbwheel.config.settings import Artifacts, Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.records import Channel, PolicyKind
@@ -93,3 +93,17 @@ def test_the_clock_of_a_database_server_is_compared(postgres_url: str, tmp_path:
     settings = Settings.model_validate({"home": tmp_path / "home", "database": database})
     finding = {one.check: one for one in examine(settings)}["database clock"]
     assert (finding.ok, finding.cure) == (True, "")
+
+
+def test_a_shared_volume_is_tried_where_it_is(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    settings = Settings(home=tmp_path / "home", artifacts=Artifacts(url=shared.as_uri()))
+
+    def finding() -> Finding:
+        [one] = [one for one in examine(settings) if one.check == "artifacts"]
+        return one
+
+    assert (finding().ok, finding().cure) == (False, "mount the volume, or make the folder")
+    shared.mkdir()
+    assert finding().ok and list(shared.iterdir()) == []
+    assert "artifacts" not in {one.check for one in examine(Settings(home=tmp_path / "home"))}

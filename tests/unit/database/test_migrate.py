@@ -19,7 +19,7 @@ from sqlalchemy import Engine, inspect, select, text
 from thumbwheel.database import migrations
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import EMPTY, HEAD, check, current, downgrade, migrate
-from thumbwheel.database.schema import counters, metadata, registry_generation
+from thumbwheel.database.schema import counters, metadata, registry_generation, versions
 from thumbwheel.errors import SchemaMismatch
 
 
@@ -83,6 +83,20 @@ def test_a_database_of_the_release_before_is_brought_up_with_its_rows(engine: En
     assert (current(engine), tables(engine)) == (HEAD, set(metadata.tables))
     with engine.connect() as connection:
         assert connection.scalar(select(counters.c.value)) == 7
+
+
+def test_versions_of_the_release_before_lie_where_they_lay(engine: Engine) -> None:
+    migrate(engine)
+    downgrade(engine, "0002")
+    row = "('intent', 'v3', 3, 'classify', '', 'sha256:0', '{}', '', 1)"
+    with engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO versions VALUES {row}"))
+    migrate(engine)
+    with engine.connect() as connection:
+        assert connection.execute(select(versions.c.seq, versions.c.location)).all() == [(3, "intent/v3")]
+    downgrade(engine, "0002")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT version, seq FROM versions")).all() == [("v3", 3)]
 
 
 def test_head_is_the_newest_migration_that_ships() -> None:

@@ -25,6 +25,7 @@ from thumbwheel.records import (
     RunStep,
     VersionRef,
 )
+from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain.cycle import MAX_ATTEMPTS, Cycle
@@ -94,7 +95,7 @@ class Desk:
         data, gates = Data(min_votes_classify=50), Gates(max_weight_share=0.2)
         self.settings = Settings(home=home, data=data, gates=gates)
         self.store: SqlStore = open_store(self.settings.database_url)  # type: ignore[assignment]
-        self.registry = SqlRegistry(self.settings.database_url, self.settings.versions_dir)
+        self.registry = SqlRegistry(self.settings.database_url, LocalArtifacts(self.settings.versions_dir))
         self.publish("first")
         self.registry.move("desk", Channel.CHAMPION, "v1", actor="test", reason="first")
         self._fill()

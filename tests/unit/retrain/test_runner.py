@@ -12,9 +12,11 @@ import pytest
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import Conflict, RunInProgress, Unavailable, UnknownPolicy, UnknownRun
 from thumbwheel.records import AuditAction, Channel, PolicyKind, RunState
+from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain import runner as module
+from thumbwheel.retrain.exits import Exit
 from thumbwheel.retrain.runner import Runner
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import open_store
@@ -26,7 +28,7 @@ class Bench:
     def __init__(self, home: Path) -> None:
         self.settings = Settings(home=home)
         self.store: FeedbackStore = open_store(self.settings.database_url)
-        self.registry = SqlRegistry(self.settings.database_url, self.settings.versions_dir)
+        self.registry = SqlRegistry(self.settings.database_url, LocalArtifacts(self.settings.versions_dir))
         made = home / "made"
         made.mkdir()
         for name in ("config.json", "model.safetensors"):
@@ -72,6 +74,25 @@ def test_a_run_whose_workers_all_die_has_failed_and_frees_the_policy(
     [entry] = bench.store.audit_trail("desk", 10)
     assert (entry.action, entry.actor, entry.reason) == (AuditAction.RUN_STARTED, "ann", "asked for")
     assert (entry.policy, entry.subject, entry.time_us) == ("desk", run_id, run.started_us)
+
+
+def test_a_part_that_is_away_is_waited_for_and_not_held_against_the_run(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.promote()
+    script = tmp_path / "waiting"
+    away = f"[ $(wc -l < {tmp_path / 'seen'}) -le 5 ] && exit {int(Exit.AWAY)}"
+    script.write_text(f"#!/bin/sh\necho once >> {tmp_path / 'seen'}\n{away}\nexit 3\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr(module, "MAX_STARTS", 3)
+    monkeypatch.setattr(module, "RETRY_S", 0.001)
+    monkeypatch.setattr(module, "AWAY_S", 0.001)
+    run_id = bench.runner.start("desk", "ann", "asked for")
+    assert bench.runner.wait(60)
+    run = bench.store.run(run_id)
+    assert run is not None and "died 3 times" in run.error
+    assert (tmp_path / "seen").read_text() == "once\n" * (5 + 3)
 
 
 def test_a_run_whose_plan_is_lost_has_failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
