@@ -221,6 +221,8 @@ def test_with_votes_durable_at_the_broker_its_absence_refuses_them_and_a_second_
     kafka_broker.kill()
     with serving(home, flags(kafka, feedback_durability="broker")) as service:
         told.votes.append(asyncio.run(vote_until_taken(service, kafka_broker)))
+        # Just after its return the broker may still be slow, and a vote waits for the answers before it only so long.
+        assert wait_until_ingested(service.addresses["admin"]) == 0
         asyncio.run(ask_and_vote(service.addresses["grpc"], told, 50))
         kafka_broker.kill()
         asyncio.run(ask_and_vote(service.addresses["grpc"], told, 1))
