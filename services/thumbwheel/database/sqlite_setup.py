@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
+import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -12,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from thumbwheel.database.transactions import READ_ONLY
 
 BUSY_TIMEOUT_S = 10.0
+_LOOK_S = 0.01
 
 # WAL with FULL: a commit is on the disk when it returns. secure_delete and temp_store: erased text leaves no copy
 # in free pages or in temporary files.
@@ -35,14 +38,29 @@ def sqlite_engine(url: URL) -> Engine:
 
 
 def _make_private(_dialect: Any, _record: Any, arguments: list[Any], _options: dict[str, Any]) -> None:
-    with suppress(OSError):  # connecting says what is wrong
-        Path(arguments[0]).touch(mode=0o600)
+    # Made without being opened: closing any descriptor of the file would drop the locks that this process holds on it,
+    # and another process could then take the database for its own.
+    with suppress(OSError):  # it is there, or connecting says what is wrong
+        os.mknod(arguments[0], 0o600 | stat.S_IFREG)
 
 
 def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver begins no transactions of its own: `_begin` does
     for pragma in _PRAGMAS:
-        connection.execute(pragma).close()
+        _execute(connection, pragma)
+
+
+def _execute(connection: sqlite3.Connection, pragma: str) -> None:
+    """Execute a pragma. SQLite waits for no lock while a new file becomes WAL, whatever busy_timeout says: we do."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute(pragma).close()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_S)
 
 
 def _begin(connection: Connection) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +57,34 @@ def test_the_file_is_for_its_owners_eyes_only_wherever_it_lies(tmp_path: Path) -
         os.umask(usual)
     assert "db.sqlite" in modes
     assert set(modes.values()) == {0o600}
+
+
+def test_a_file_that_another_process_makes_just_now_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "db.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT)")
+    other.execute("BEGIN IMMEDIATE")  # not WAL yet: SQLite's own waiting does not cover the change to it
+    release = threading.Timer(0.2, lambda: other.execute("COMMIT"))
+    release.start()
+    engine = connect(f"sqlite:///{path}")
+    assert count(engine) == 0
+    engine.dispose()
+    release.join()
+    other.close()
+
+
+_TRY_LOCK = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1)"
+
+
+def test_a_further_connection_does_not_drop_the_locks_that_the_process_holds(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "db.sqlite"
+    with path.open("r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX, 1)
+        further = connect(f"sqlite:///{path}")
+        with further.connect():
+            stranger = subprocess.run([sys.executable, "-c", _TRY_LOCK, path], capture_output=True, text=True)
+        further.dispose()
+    assert "BlockingIOError" in stranger.stderr
 
 
 @pytest.mark.parametrize(
