@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from thumbwheel.app.background import in_background
 from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Fenced, ThumbwheelError
@@ -40,9 +41,8 @@ def ingesting(source: Source, store: FeedbackStore, settings: Ingest, metrics: I
         paused.set()
 
     worker = IngestWorker(source, store, settings, step_done, got_over)
-    stop = threading.Event()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 worker.run(stop)
@@ -52,10 +52,5 @@ def ingesting(source: Source, store: FeedbackStore, settings: Ingest, metrics: I
                 metrics.failures.inc(reason="defect")
                 stop.wait(_AFTER_DEFECT_S)
 
-    thread = threading.Thread(target=work, name="ingest", daemon=True)
-    thread.start()
-    try:
+    with in_background("ingest", work):
         yield worker
-    finally:
-        stop.set()
-        thread.join()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from thumbwheel.app.background import in_background
 from thumbwheel.app.relaying import look_at_outbox
 from thumbwheel.bus.group_commit import Write
 from thumbwheel.bus.port import TOPICS
@@ -41,9 +42,8 @@ def write_observer(metrics: LogMetrics) -> Callable[[Write], None]:
 @contextmanager
 def observing(metrics: Metrics, observer: Observer) -> Iterator[None]:
     """Let `observer` look now and then, on a thread of its own, while the block runs."""
-    stop = threading.Event()
 
-    def run() -> None:
+    def run(stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 observer.look(metrics)
@@ -51,13 +51,8 @@ def observing(metrics: Metrics, observer: Observer) -> Iterator[None]:
                 logger.warning("metrics of the storage are out of date", problem=str(error))
             stop.wait(_PERIOD_S)
 
-    thread = threading.Thread(target=run, name="observing", daemon=True)
-    thread.start()
-    try:
+    with in_background("observing", run):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 class Observer:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from thumbwheel.app.background import in_background
 from thumbwheel.bus.source import Source
 from thumbwheel.errors import Unavailable
 from thumbwheel.ingest.dead_letter_topic import DeadLetterPublisher
@@ -22,9 +23,8 @@ logger = get_logger(__name__)
 def publishing_dead_letters(source: Source, store: FeedbackStore, metrics: IngestMetrics) -> Iterator[None]:
     """Publish dead letters while the block runs; what is left goes out at the next start."""
     publisher = DeadLetterPublisher(store, source.log, source.consumer)
-    stop = threading.Event()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 published = publisher.publish()
@@ -38,10 +38,5 @@ def publishing_dead_letters(source: Source, store: FeedbackStore, metrics: Inges
             if not published:
                 stop.wait(_PERIOD_S)
 
-    thread = threading.Thread(target=work, name="dead-letters", daemon=True)
-    thread.start()
-    try:
+    with in_background("dead-letters", work):
         yield
-    finally:
-        stop.set()
-        thread.join()

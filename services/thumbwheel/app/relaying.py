@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from thumbwheel.app.background import in_background
 from thumbwheel.bus.port import TOPICS, EventLog
 from thumbwheel.bus.relay import Relay, Shipment
 from thumbwheel.bus.source import waiting
@@ -39,9 +40,8 @@ def relaying(outbox: EventLog, downstream: EventLog, metrics: OutboxMetrics) -> 
             logger.warning("metrics of the outbox are out of date", problem=str(error))
 
     relay = Relay(outbox, downstream, shipped, got_over)
-    stop = threading.Event()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         look()
         while not stop.is_set():
             try:
@@ -52,13 +52,8 @@ def relaying(outbox: EventLog, downstream: EventLog, metrics: OutboxMetrics) -> 
                 metrics.failures.inc()
                 stop.wait(_AFTER_DEFECT_S)
 
-    thread = threading.Thread(target=work, name="relay", daemon=True)
-    thread.start()
-    try:
+    with in_background("relay", work):
         yield relay
-    finally:
-        stop.set()
-        thread.join()
 
 
 def look_at_outbox(outbox: EventLog, metrics: OutboxMetrics) -> None:
