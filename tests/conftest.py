@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from typing import NoReturn
 
 import kafka_server
 import pytest
@@ -18,13 +19,18 @@ from postgres_server import CURE, PostgresServer, find_binaries, running_server
 _status = pytest.StashKey[int]()
 
 
+def _missing(server: str, cure: str) -> NoReturn:
+    """Skip, saying what to do; fail where the server is demanded."""
+    if server in os.environ.get("THUMBWHEEL_REQUIRE", ""):
+        pytest.fail(cure)
+    pytest.skip(cure)
+
+
 @pytest.fixture(scope="session")
 def kafka_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka_server.KafkaBroker]:
     found = kafka_server.libs()
     if found is None:
-        if "kafka" in os.environ.get("THUMBWHEEL_REQUIRE", ""):
-            pytest.fail(kafka_server.CURE)
-        pytest.skip(kafka_server.CURE)
+        _missing("kafka", kafka_server.CURE)
     with kafka_server.running_broker(found, tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
 
@@ -56,9 +62,7 @@ def postgres() -> Iterator[PostgresServer]:
     """A server that all tests share."""
     binaries = find_binaries()
     if binaries is None:
-        if "postgres" in os.environ.get("THUMBWHEEL_REQUIRE", ""):
-            pytest.fail(CURE)
-        pytest.skip(CURE)
+        _missing("postgres", CURE)
     with running_server(binaries) as server:
         yield server
 
@@ -74,9 +78,7 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
 def s3_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.S3Gateway]:
     found = s3_server.libs()
     if found is None:
-        if "s3" in os.environ.get("THUMBWHEEL_REQUIRE", ""):
-            pytest.fail(s3_server.CURE)
-        pytest.skip(s3_server.CURE)
+        _missing("s3", s3_server.CURE)
     with s3_server.running_gateway(found, tmp_path_factory.mktemp("s3")) as gateway:
         yield gateway
 

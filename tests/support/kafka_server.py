@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from loopback import answers
+
 VERSION = "4.1.1"
 CURE = "no Kafka here; get it with: apt-get install default-jre-headless maven && make servers"
 _HEAP = "-Xmx384m"
@@ -116,7 +118,7 @@ class KafkaBroker:
             command = self._java("kafka.Kafka", str(self._properties))
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=self._folder)
         ends = time.monotonic() + _START_S
-        while not self._answers():
+        while not answers(self._port):
             if not self.is_running() or time.monotonic() > ends:
                 raise RuntimeError(f"Kafka did not start:\n{(self._folder / 'output.txt').read_text()[-4000:]}")
             time.sleep(_LOOK_S)
@@ -162,13 +164,6 @@ class KafkaBroker:
     def _java(self, *arguments: str) -> list[str]:
         options = [_HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         return ["java", *options, "-cp", f"{self._libs}/*", *arguments]
-
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=1):
-                return True
-        except OSError:
-            return False
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import itertools
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from loopback import free_port
 
 from thumbwheel.store.sql import open_store
 
@@ -48,7 +48,7 @@ class PostgresServer:
         self._log = folder / "log"
         self._binaries = binaries
         self._user = user
-        self.port = _free_port()
+        self.port = free_port()
         self._numbers = itertools.count()
 
     def create(self, password_file: Path) -> None:
@@ -147,10 +147,3 @@ def running_server(binaries: Path) -> Iterator[PostgresServer]:
 def _other_user() -> str:
     known = {entry.pw_name for entry in pwd.getpwall()}
     return next(name for name in _USERS if name in known)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

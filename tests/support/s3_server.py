@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from loopback import answers, free_port
 
 VERSION = "3.1.0"
 CURE = "no S3 gateway here; get it with: apt-get install default-jre-headless maven && make servers"
@@ -65,7 +66,7 @@ class S3Gateway:
         self._data = folder / "data"
         self._data.mkdir()
         self._process: subprocess.Popen[bytes] | None = None
-        self._port = _free_port()
+        self._port = free_port()
         self._properties = folder / "s3proxy.conf"
         self._properties.write_text(
             _PROPERTIES.format(port=self._port, user=USER, password=PASSWORD, data=self._data), encoding="utf-8"
@@ -94,7 +95,7 @@ class S3Gateway:
         with output.open("ab") as written:
             self._process = subprocess.Popen(self._command(), stdout=written, stderr=subprocess.STDOUT)
         ends = time.monotonic() + _START_S
-        while not self._answers():
+        while not answers(self._port):
             if not self.is_running() or time.monotonic() > ends:
                 raise RuntimeError(f"the S3 gateway did not start:\n{output.read_text()[-4000:]}")
             time.sleep(_LOOK_S)
@@ -121,13 +122,6 @@ class S3Gateway:
         main = ["org.gaul.s3proxy.Main", "--properties", str(self._properties)]
         return ["java", *options, "-cp", f"{self._libs}/*", *main]
 
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=1):
-                return True
-        except OSError:
-            return False
-
 
 @contextmanager
 def running_gateway(libs: Path, folder: Path) -> Iterator[S3Gateway]:
@@ -138,10 +132,3 @@ def running_gateway(libs: Path, folder: Path) -> Iterator[S3Gateway]:
         yield gateway
     finally:
         gateway.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
