@@ -1,4 +1,8 @@
-"""The home folder: one service at a time holds it, and writes there where it can be reached."""
+"""The home folder: one service at a time holds it, and writes there where it can be reached.
+
+Who holds it owns the log in it, the outbox where the log is in Kafka: one process ships and trims it. So a second
+`serve` of this machine needs a home of its own. What only reads and writes other parts takes no lock.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,16 @@ _ADDRESSES = "service.json"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where a running service answers; `pid` is its process."""
+    """Where a running service answers; `pid` is its process.
+
+    `web` is where its pages are, empty where it has none, `probes` where /healthz and /metrics are.
+    """
 
     pid: int
     grpc: str
     admin: str
     web: str
+    probes: str
 
 
 class Home:

@@ -12,8 +12,10 @@ from thumbwheel.app.storage import Storage
 from thumbwheel.config.settings import Settings
 from thumbwheel.records import RunState
 from thumbwheel.retrain.erase import erase_from_runs
+from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.retrain.runner import Runner
 from thumbwheel.retrain.schedule import Scheduler
+from thumbwheel.retrain.standing import Standings
 from thumbwheel.store.port import FeedbackStore
 
 
@@ -49,23 +51,29 @@ class TrainingLoop:
 
     def schedule(self, policy: str) -> Schedule:
         """What starts the next run of a policy, and how far the present one is."""
-        at, standing = self.scheduler.next_run(policy), self.scheduler.standing(policy)
-        running = self._running(policy)
-        progress = self.runner.progress(running) if running else None
-        return Schedule(
-            new_votes=standing.new_votes,
-            new_other_votes=standing.new_other_votes,
-            votes_needed=self.settings.schedule.min_new_votes,
-            cron=self.settings.schedule.cron,
-            next_run_us=int(at.timestamp() * 1e6) if at else 0,
-            running_run_id=running,
-            running_step=progress.step if progress else "",
-            running_progress=progress.done / progress.total if progress and progress.total else 0.0,
-        )
+        return schedule_of(policy, self.store, self.scheduler.standings, self.settings)
 
-    def _running(self, policy: str) -> str:
-        newest = self.store.runs(policy, limit=1)
-        return newest[0].run_id if newest and newest[0].state is RunState.RUNNING else ""
+
+def schedule_of(policy: str, store: FeedbackStore, standings: Standings, settings: Settings) -> Schedule:
+    """What starts the next run of a policy, and how far the present one is.
+
+    How far within its step is seen on the home that it runs in; from elsewhere its step is.
+    """
+    at, standing = standings.next_run(policy), standings.of(policy)
+    newest = next(iter(store.runs(policy, limit=1)), None)
+    running = newest if newest and not newest.state.is_final else None
+    told = RunFolder(settings.runs_dir / running.run_id).progress() if running else None
+    step = told.step if told else running.step if running else ""
+    return Schedule(
+        new_votes=standing.new_votes,
+        new_other_votes=standing.new_other_votes,
+        votes_needed=settings.schedule.min_new_votes,
+        cron=settings.schedule.cron,
+        next_run_us=int(at.timestamp() * 1e6) if at else 0,
+        running_run_id=running.run_id if running else "",
+        running_step=RunState.QUEUED if running and running.state is RunState.QUEUED else step,
+        running_progress=told.done / told.total if told and told.total else 0.0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

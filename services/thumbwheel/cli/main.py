@@ -15,6 +15,7 @@ from thumbwheel.cli.context import Context
 COMMANDS = {
     "demo": ("demo", "See the whole loop: serve, vote, learn, judge, swap."),
     "up": ("up", "Run the service on this machine."),
+    "serve": ("serve", "Run only the gRPC doors; ingest, retrain and web run apart."),
     "policy": ("policy", "Make a first policy, or take an existing model."),
     "ask": ("ask", "Ask a policy and see the answer."),
     "vote": ("vote", "Rate an answer, or take a vote back."),
@@ -31,7 +32,7 @@ COMMANDS = {
     "topics": ("topics", "Make or show the event log's topics in Kafka."),
     "deadletters": ("deadletters", "Look at what ingest could not use, or try it again."),
     "replay": ("replay", "Rebuild the store from the log into an empty database."),
-    "keys": ("keys", "Change the key that signs feedback tokens."),
+    "keys": ("keys", "Make the secret keys, or change the signing one."),
     "completion": ("completion", "Print the shell completion script."),
 }
 

@@ -24,6 +24,7 @@ from thumbwheel.config.sections.ingest import Ingest
 from thumbwheel.config.sections.kafka import Kafka
 from thumbwheel.config.sections.learn import Learn
 from thumbwheel.config.sections.log import Log
+from thumbwheel.config.sections.probes import Probes
 from thumbwheel.config.sections.schedule import Schedule
 from thumbwheel.config.sections.section import Section
 from thumbwheel.config.sections.serve import Serve
@@ -41,6 +42,7 @@ __all__ = [
     "Kafka",
     "Learn",
     "Log",
+    "Probes",
     "Schedule",
     "Serve",
     "Settings",
@@ -56,6 +58,7 @@ class Settings(Section):
         description="Folder for all that the service keeps.",
     )
     serve: Serve = Serve()
+    probes: Probes = Probes()
     generate: Generate = Generate()
     classify: Classify = Classify()
     log: Log = Log()
@@ -107,5 +110,5 @@ class Settings(Section):
 
     @property
     def keys_path(self) -> Path:
-        """File of the secret keys, mode 600, made on first start."""
-        return self.home / "keys.json"
+        """File of the secret keys, mode 600: made by `up` on its first start, or by `thumbwheel keys create`."""
+        return self.feedback.keys_file or self.home / "keys.json"

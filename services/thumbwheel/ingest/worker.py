@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from thumbwheel.bus.source import Source, places
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Fenced, ThumbwheelError, Unavailable
+from thumbwheel.ingest.backlog import backlog, unread
 from thumbwheel.ingest.steps import batch_of
 from thumbwheel.store.port import Batch, FeedbackStore
 
@@ -92,14 +93,13 @@ class IngestWorker:
     def drain(self) -> int:
         """Move records until the log has no more; return how many this worker moved. Raises Unavailable."""
         total = 0
-        while (moved := self.run_once()) or self._unread():
+        while (moved := self.run_once()) or unread(self._source, self._store):
             total += moved
         return total
 
     def backlog(self) -> int:
         """Return how many acknowledged records are not in the store yet. Safe from any thread. Raises Unavailable."""
-        # The outbox first: what is shipped meanwhile is counted twice, not left out.
-        return self._source.unshipped() + self._unread()
+        return backlog(self._source, self._store)
 
     def housekeep(self) -> int:
         """Give up on votes that waited too long, make room in a log that fills up; return how many were given up.
@@ -114,14 +114,6 @@ class IngestWorker:
         if self.backlog():
             return 0
         return self._store.expire_orphans(self._clock() - int(self._settings.orphan_max_age_s * 1_000_000))
-
-    def _unread(self) -> int:
-        total = 0
-        for topic, partition in places(self._log):
-            offset = self._store.offset(self._source.consumer, topic, partition)
-            end = self._log.end_offset(topic, partition)
-            total += end - offset if offset <= end else end
-        return total
 
     def _move(self, topic: str, partition: int) -> int:
         started = time.monotonic()

@@ -1,0 +1,80 @@
+"""Serving alone: what `thumbwheel serve` runs on this machine. Several of them make one service.
+
+It takes requests, votes and operators' orders at its gRPC doors, and ships what it took to Kafka. It does not read
+Kafka, train, or show pages: `ingest`, `retrain --watch` and `web` do. Nothing that others need is only here but what
+its outbox holds for a moment, or, with `log.feedback_durability=broker`, nothing that was acknowledged.
+
+1. the home is locked, for the outbox in it has one owner; the storage opened, the relay started;
+2. the doors are opened, saying NOT_SERVING, while the reconciler loads what the registry's channels point at;
+3. /healthz and /metrics are opened, the addresses announced in the home.
+
+On SIGTERM or SIGINT the doors say NOT_SERVING and requests in flight finish; then the models are freed. What is left
+in the outbox is shipped by the next process on this home.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from thumbwheel.app.doors import Identity
+from thumbwheel.app.home import Addresses, Home
+from thumbwheel.app.lifetime import on_signals
+from thumbwheel.app.observing import Observer, at_log, at_votes, observing, write_observer
+from thumbwheel.app.queueing import QueuedRuns
+from thumbwheel.app.relaying import relaying
+from thumbwheel.app.serving import serving
+from thumbwheel.app.storage import open_storage
+from thumbwheel.config.settings import Settings
+from thumbwheel.errors import InvalidConfig
+from thumbwheel.feedback.keys import load_keys
+from thumbwheel.telemetry.metrics import Metrics
+from thumbwheel.web.probes import create_probes
+from thumbwheel.web.server import serving as serving_web
+
+
+async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is told the addresses once the doors are open.
+
+    Raises:
+        HomeInUse: another process runs on the home.
+        InvalidConfig: the log is embedded, the key file is missing or can be read by others, or a port is taken.
+        SchemaMismatch: a newer release wrote the database.
+        Unavailable: the home can not be written, or the database is away.
+    """
+    demand_kafka(settings, "serve")
+    os.umask(0o077)  # users' texts are in the outbox
+    stopped, started_us, metrics = on_signals(), time.time_ns() // 1000, Metrics()
+    async with AsyncExitStack() as stack:
+        home = stack.enter_context(Home(settings.home))
+        identity = Identity.of(load_keys(settings.keys_path), settings)
+        storage = stack.enter_context(open_storage(settings, write_observer(metrics.log)))
+        source = storage.source
+        assert source.outbox is not None  # Kafka is demanded
+        stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
+        observer = Observer(at_log(source, settings.log_path), at_votes(storage.store, storage.registry))
+        stack.enter_context(observing(metrics, observer))
+        loop = QueuedRuns(storage.store, storage.registry, settings)
+        served = await stack.enter_async_context(serving(settings, storage, identity, metrics, loop, started_us))
+        probed = create_probes(served.health, metrics.registry)
+        section = settings.probes
+        url = await stack.enter_async_context(
+            serving_web(probed, section.host, section.serve_port, settings.serve.drain_s, "probes.serve_port")
+        )
+        addresses = Addresses(os.getpid(), served.address, served.admin_address, "", url)
+        home.announce(addresses)
+        ready(addresses)
+        await stopped.wait()
+        await served.host.drain()
+
+
+def demand_kafka(settings: Settings, command: str) -> None:
+    """Refuse a process of its own where the log is a file that `up` owns. Raises InvalidConfig."""
+    if settings.log.kind != "kafka":
+        raise InvalidConfig(
+            "log.kind",
+            f"`thumbwheel {command}` works with Kafka, which separate processes share; the embedded log is a file that "
+            "`thumbwheel up` writes and reads alone: start that, or set log.kind to kafka",
+        )
