@@ -21,9 +21,19 @@ COMMAND = (sys.executable, "-m", "thumbwheel.cli")
 class ServiceProcess:
     """`thumbwheel up` on a home folder, started on entering and stopped by SIGTERM on leaving."""
 
-    def __init__(self, home: Path, settings: Mapping[str, object], starts_within_s: float = 120.0) -> None:
-        """Run on `home` with `settings` (dotted name -> value); what it says goes to `home/service.log`."""
+    def __init__(
+        self,
+        home: Path,
+        settings: Mapping[str, object],
+        starts_within_s: float = 120.0,
+        command: Sequence[str] = ("up",),
+    ) -> None:
+        """Run on `home` with `settings` (dotted name -> value); what it says goes to `home/service.log`.
+
+        `command` may be another that announces its addresses.
+        """
         self.home = home
+        self._command = command
         self._settings = settings
         self._starts_within_s = starts_within_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,7 +56,7 @@ class ServiceProcess:
         self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "--home", str(self.home), *flags, "up"],
+                [*COMMAND, "--home", str(self.home), *flags, *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

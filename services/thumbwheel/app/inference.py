@@ -9,6 +9,7 @@ from contextlib import closing
 from thumbwheel.app.doors import INFERENCE_SERVICE
 from thumbwheel.config.settings import Settings
 from thumbwheel.hosts.local import LocalHost
+from thumbwheel.inference.lease import Lease
 from thumbwheel.inference.loading import EngineLoader
 from thumbwheel.inference.reconcile import Loader, Reconciler
 from thumbwheel.inference.swap import ServedPolicies
@@ -19,9 +20,16 @@ from thumbwheel.telemetry.metrics import Metrics
 class Inference:
     """Serves what the registry's channels point at, from `follow` to `close`."""
 
-    def __init__(self, settings: Settings, registry: Registry, metrics: Metrics, loader: Loader | None = None) -> None:
-        """Make engines with `loader`, or with the real one."""
-        self.policies = ServedPolicies()
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        metrics: Metrics,
+        loader: Loader | None = None,
+        lease: Lease | None = None,
+    ) -> None:
+        """Make engines with `loader`, or with the real one; serve while `lease` holds, by default for ever."""
+        self.policies = ServedPolicies(lease)
         self._loader = loader or EngineLoader(settings, metrics.queue)
         self.reconciler = Reconciler(registry, self.policies, self._loader, metrics.version, settings.serve.reconcile_s)
         self._tasks: list[asyncio.Task[None]] = []
@@ -46,6 +54,13 @@ class Inference:
         """Wait until everything that the registry names is served."""
         changed = self._watched()
         while not self.policies.ready:
+            await changed.wait()
+            changed.clear()
+
+    async def tried(self) -> None:
+        """Wait until loading was tried for everything that the registry names."""
+        changed = self._watched()
+        while not self.policies.tried:
             await changed.wait()
             changed.clear()
 

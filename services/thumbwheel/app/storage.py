@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from thumbwheel.app.home import make_home
 from thumbwheel.bus.broker_votes import BrokerVotes
@@ -37,8 +38,12 @@ class Storage:
 
 
 @contextmanager
-def open_storage(settings: Settings, on_write: Callable[[Write], None]) -> Iterator[Storage]:
+def open_storage(
+    settings: Settings, on_write: Callable[[Write], None], log_path: Path | None = None
+) -> Iterator[Storage]:
     """Open everything; on leaving, appends in flight finish and all is closed. `on_write` hears of durable writes.
+
+    The log, or the outbox, is the home's unless `log_path` names another file.
 
     Raises:
         InvalidConfig: Kafka's password can not be read.
@@ -49,7 +54,7 @@ def open_storage(settings: Settings, on_write: Callable[[Write], None]) -> Itera
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.database_url)))
         registry = stack.enter_context(closing(_registry(settings)))
-        source = open_source(settings, stack)
+        source = open_source(settings, stack, log_path)
 
         def committing(log: DurableAppender) -> GroupCommitter:
             return stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch, on_write=on_write)))
@@ -60,21 +65,26 @@ def open_storage(settings: Settings, on_write: Callable[[Write], None]) -> Itera
         yield Storage(source, requests, votes, store, registry)
 
 
-def open_source(settings: Settings, stack: ExitStack) -> Source:
+def open_source(settings: Settings, stack: ExitStack, log_path: Path | None = None) -> Source:
     """Open the log, and the outbox before it if there is one; `stack` closes them.
 
     Raises InvalidConfig, Unavailable as `open_storage` does.
     """
     kafka = settings.log.kind == "kafka"
-    local = open_log(
-        settings.log_path,
-        max_bytes=settings.log.max_bytes,
-        max_record_bytes=settings.kafka.max_record_bytes if kafka else None,
-    )
+    local = open_outbox(settings, log_path) if kafka else open_log(settings.log_path, max_bytes=settings.log.max_bytes)
     stack.enter_context(closing(local))
     if not kafka:
         return Source(local)
     return Source(stack.enter_context(closing(_kafka(settings))), kafka_consumer(settings), local)
+
+
+def open_outbox(settings: Settings, path: Path | None = None) -> EventLog:
+    """Open the outbox before Kafka, the home's unless `path` names another; to be closed. Raises Unavailable."""
+    return open_log(
+        path or settings.log_path,
+        max_bytes=settings.log.max_bytes,
+        max_record_bytes=settings.kafka.max_record_bytes,
+    )
 
 
 def kafka_consumer(settings: Settings) -> str:

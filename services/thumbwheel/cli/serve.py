@@ -13,24 +13,32 @@ if TYPE_CHECKING:
 
 
 @click.command(name="serve")
+@click.option(
+    "--on", "host", type=click.Choice(["here", "ray"]), default="here", help="Serve in this process, or on Ray's."
+)
 @pass_context
-def command(context: Context) -> None:
+def command(context: Context, host: str) -> None:
     """Take requests, votes and operators' orders over gRPC, and ship them to Kafka; nothing else.
 
     Beside it run `thumbwheel ingest`, `thumbwheel retrain --watch` and `thumbwheel web`, each once or several times, on
     this machine or others. They share Kafka, the database, the versions' store and the key file. A second one on this
     machine needs a home of its own, for its outbox.
 
+    With --on ray, replicas on Ray Serve take requests and votes: as many as there is work for. This process keeps them and
+    opens the operators' door.
+
     \b
     thumbwheel --config service.toml serve
+    thumbwheel --config service.toml --set ray.max_replicas=4 serve --on ray
     """
     import uvloop
 
-    from thumbwheel.app.processes import serve
+    from thumbwheel.app.processes import serve, serve_on_ray
     from thumbwheel.telemetry.logging import configure_logging
 
     configure_logging(context.settings.telemetry)
-    uvloop.run(serve.run(context.settings, _show))
+    run = serve_on_ray.run if host == "ray" else serve.run
+    uvloop.run(run(context.settings, _show))
 
 
 def _show(addresses: Addresses) -> None:

@@ -25,6 +25,7 @@ from thumbwheel.config.sections.kafka import Kafka
 from thumbwheel.config.sections.learn import Learn
 from thumbwheel.config.sections.log import Log
 from thumbwheel.config.sections.probes import Probes
+from thumbwheel.config.sections.ray import Ray
 from thumbwheel.config.sections.schedule import Schedule
 from thumbwheel.config.sections.section import Section
 from thumbwheel.config.sections.serve import Serve
@@ -43,6 +44,7 @@ __all__ = [
     "Learn",
     "Log",
     "Probes",
+    "Ray",
     "Schedule",
     "Serve",
     "Settings",
@@ -58,6 +60,7 @@ class Settings(Section):
         description="Folder for all that the service keeps.",
     )
     serve: Serve = Serve()
+    ray: Ray = Ray()
     probes: Probes = Probes()
     generate: Generate = Generate()
     classify: Classify = Classify()

@@ -95,8 +95,8 @@ class LocalHost:
         for door in self._doors:
             names = [one.service for one in door.services]
             if service in names:
-                await door.health.set(service, _status(serving))
-                await door.health.set("", _status(all(self._serving[name] for name in names)))
+                await door.health.set(service, serving_status(serving))
+                await door.health.set("", serving_status(all(self._serving[name] for name in names)))
 
     async def drain(self) -> None:
         """Say NOT_SERVING, take no new calls, give those in flight `drain_s` seconds, then cut them off."""
@@ -179,5 +179,6 @@ def _unusable(door: _Door, address: str) -> InvalidConfig:
     )
 
 
-def _status(serving: bool) -> health_pb2.HealthCheckResponse.ServingStatus:
+def serving_status(serving: bool) -> health_pb2.HealthCheckResponse.ServingStatus:
+    """Return how gRPC's health service says it."""
     return _SERVING if serving else _NOT_SERVING

@@ -91,6 +91,11 @@ class Reconciler:
         """Look at the registry now."""
         self._nudged.set()
 
+    @property
+    def generation(self) -> int | None:
+        """Where the registry stood at the last look; None before the first."""
+        return self._seen.generation if self._seen is not None else None
+
     def retry_now(self) -> None:
         """Try versions that could not be served again at the next look, without waiting for their turn."""
         for failure in self._failures.values():

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from thumbwheel.errors import Unavailable, UnknownPolicy
 from thumbwheel.inference.engine import Engine
+from thumbwheel.inference.lease import Lease
 from thumbwheel.records import Channel, PolicyKind, VersionRef
 
 _LOADING_S = 1.0  # until the next try makes sense
@@ -72,8 +73,9 @@ class PolicyInfo:
 class ServedPolicies:
     """What each policy serves on each channel. Lives on the event loop."""
 
-    def __init__(self) -> None:
-        """Serve nothing yet."""
+    def __init__(self, lease: Lease | None = None) -> None:
+        """Serve nothing yet; later only while `lease` holds, by default for ever."""
+        self._lease = lease or Lease()
         self._known: dict[str, PolicyKind] = {}
         self._served: dict[tuple[str, Channel], Served] = {}
         self._retiring: dict[asyncio.Task[None], Served] = {}
@@ -92,7 +94,14 @@ class ServedPolicies:
 
         One policy's damaged version keeps nobody from asking the others.
         """
+        if self._lease.lapsed:
+            return False
         return self._all_tried and any(channel is Channel.CHAMPION for _, channel in self._served)
+
+    @property
+    def tried(self) -> bool:
+        """Whether loading was tried once for every policy."""
+        return self._all_tried
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever what is served changes."""
@@ -129,8 +138,10 @@ class ServedPolicies:
     def choose(self, policy: str, user_hash: str) -> Served:
         """Choose who answers this user. The one place where traffic is divided between channels.
 
-        Raises Unavailable when the policy's champion is not loaded; says why if it can't be.
+        Raises Unavailable when the policy's champion is not loaded, and says why if it can't be; or when the lease on
+        what the registry says has lapsed.
         """
+        self._lease.demand()
         served = self._served.get((policy, Channel.CHAMPION))
         if served is not None:
             return served

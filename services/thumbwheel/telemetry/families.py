@@ -1,13 +1,14 @@
-"""The kinds of metrics the catalogue is made of, over `prometheus_client`, with bounded label values.
+"""The kinds of metrics the catalogue is made of, with bounded label values.
 
-Beyond `MAX_LABEL_VALUES` different values of one label of one metric, further ones count as "other".
+What keeps the values is `Instruments`: here `prometheus_client`, whose registry the process shows itself; a host whose
+runtime shows metrics has its own. Beyond `MAX_LABEL_VALUES` different values of one label of one metric, further ones count as "other".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -49,6 +50,39 @@ class Spec:
         return f"{self.meaning} {self.cure}".strip()
 
 
+class Instruments(Protocol):
+    """Makes what keeps a metric's values: it acts like the metric of that type in `prometheus_client`."""
+
+    def counter(self, spec: Spec) -> Any:
+        """Return a counter: `labels(**values)` gives a series, `inc(amount)` adds to one."""
+
+    def gauge(self, spec: Spec) -> Any:
+        """Return a gauge: as a counter, with `set(value)`; `clear()` forgets every series."""
+
+    def histogram(self, spec: Spec) -> Any:
+        """Return a histogram: `labels(**values)` gives a series, `observe(value)` adds to one."""
+
+
+class PrometheusInstruments:
+    """Values in a registry of this process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register metrics in `registry`."""
+        self._registry = registry
+
+    def counter(self, spec: Spec) -> Counter:
+        """Return a counter."""
+        return Counter(spec.name, spec.help, spec.labels, registry=self._registry)
+
+    def gauge(self, spec: Spec) -> Gauge:
+        """Return a gauge."""
+        return Gauge(spec.name, spec.help, spec.labels, registry=self._registry)
+
+    def histogram(self, spec: Spec) -> Histogram:
+        """Return a histogram."""
+        return Histogram(spec.name, spec.help, spec.labels, registry=self._registry, buckets=spec.buckets)
+
+
 class _Family:
     """A metric whose label values are bounded."""
 
@@ -85,10 +119,10 @@ class _Family:
 class CounterFamily(_Family):
     """Counts up."""
 
-    def __init__(self, spec: Spec, registry: CollectorRegistry) -> None:
-        """Register the counter of `spec`."""
+    def __init__(self, spec: Spec, instruments: Instruments) -> None:
+        """Keep the counter of `spec` in one of `instruments`."""
         super().__init__(spec)
-        self._metric = Counter(spec.name, spec.help, spec.labels, registry=registry)
+        self._metric = instruments.counter(spec)
 
     def inc(self, amount: float = 1.0, **labels: str) -> None:
         """Add `amount`, at least 0. Raises ValueError when `labels` are not the catalogue's."""
@@ -98,10 +132,10 @@ class CounterFamily(_Family):
 class GaugeFamily(_Family):
     """A value that goes up and down."""
 
-    def __init__(self, spec: Spec, registry: CollectorRegistry) -> None:
-        """Register the gauge of `spec`."""
+    def __init__(self, spec: Spec, instruments: Instruments) -> None:
+        """Keep the gauge of `spec` in one of `instruments`."""
         super().__init__(spec)
-        self._metric = Gauge(spec.name, spec.help, spec.labels, registry=registry)
+        self._metric = instruments.gauge(spec)
 
     def set(self, value: float, **labels: str) -> None:
         """Set the value. Raises ValueError when `labels` are not the catalogue's."""
@@ -122,10 +156,10 @@ class GaugeFamily(_Family):
 class HistogramFamily(_Family):
     """A distribution."""
 
-    def __init__(self, spec: Spec, registry: CollectorRegistry) -> None:
-        """Register the histogram of `spec`."""
+    def __init__(self, spec: Spec, instruments: Instruments) -> None:
+        """Keep the histogram of `spec` in one of `instruments`."""
         super().__init__(spec)
-        self._metric = Histogram(spec.name, spec.help, spec.labels, registry=registry, buckets=spec.buckets)
+        self._metric = instruments.histogram(spec)
 
     def observe(self, value: float, **labels: str) -> None:
         """Add one observation. Raises ValueError when `labels` are not the catalogue's."""
@@ -133,27 +167,29 @@ class HistogramFamily(_Family):
 
 
 class Catalogue:
-    """Makes metrics in one registry and remembers what each one is."""
+    """Makes metrics and remembers what each one is."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Register metrics in `registry`."""
-        self.registry = registry
+    def __init__(self, instruments: Instruments) -> None:
+        """Keep values in `instruments`."""
+        self._instruments = instruments
         self.specs: list[Spec] = []
 
     def counter(self, name: str, labels: tuple[str, ...], unit: str, meaning: str, cure: str) -> CounterFamily:
         """Add a counter; its series are called `name` + `_total`."""
-        return CounterFamily(self._entry(Spec(name, MetricType.COUNTER, labels, unit, meaning, cure)), self.registry)
+        return CounterFamily(
+            self._entry(Spec(name, MetricType.COUNTER, labels, unit, meaning, cure)), self._instruments
+        )
 
     def gauge(self, name: str, labels: tuple[str, ...], unit: str, meaning: str, cure: str) -> GaugeFamily:
         """Add a gauge."""
-        return GaugeFamily(self._entry(Spec(name, MetricType.GAUGE, labels, unit, meaning, cure)), self.registry)
+        return GaugeFamily(self._entry(Spec(name, MetricType.GAUGE, labels, unit, meaning, cure)), self._instruments)
 
     def histogram(
         self, name: str, labels: tuple[str, ...], buckets: Buckets, meaning: str, cure: str
     ) -> HistogramFamily:
         """Add a histogram; the unit is that of its buckets."""
         spec = Spec(name, MetricType.HISTOGRAM, labels, buckets.unit, meaning, cure, buckets.bounds)
-        return HistogramFamily(self._entry(spec), self.registry)
+        return HistogramFamily(self._entry(spec), self._instruments)
 
     def _entry(self, spec: Spec) -> Spec:
         self.specs.append(spec)

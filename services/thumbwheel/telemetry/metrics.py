@@ -9,7 +9,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from thumbwheel.telemetry.families import Buckets, Catalogue, Spec
+from thumbwheel.telemetry.families import Buckets, Catalogue, Instruments, PrometheusInstruments, Spec
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -315,11 +315,12 @@ class RunMetrics:
 
 
 class Metrics:
-    """All metrics of a process, in a registry of their own."""
+    """All metrics of a process, in a registry of their own unless other instruments keep them."""
 
-    def __init__(self) -> None:
-        """Make the metrics; memory, CPU and open files of the process come along."""
-        make = Catalogue(CollectorRegistry(auto_describe=True))
+    def __init__(self, instruments: Instruments | None = None) -> None:
+        """Make the metrics; memory, CPU and open files of the process are always in the registry."""
+        self.registry = CollectorRegistry(auto_describe=True)
+        make = Catalogue(instruments or PrometheusInstruments(self.registry))
         self.rpc = RpcMetrics(make)
         self.queue = QueueMetrics(make)
         self.version = VersionMetrics(make)
@@ -328,7 +329,6 @@ class Metrics:
         self.feedback = FeedbackMetrics(make)
         self.ingest = IngestMetrics(make)
         self.run = RunMetrics(make)
-        self.registry = make.registry
         self.catalogue: tuple[Spec, ...] = tuple(make.specs)
         ProcessCollector(registry=self.registry)
 

@@ -1,0 +1,96 @@
+"""Outboxes of processes that come and go on one machine: each holds one, and what the dead left is shipped by others.
+
+    replicas/0/log.sqlite    replicas/1/log.sqlite    ...
+
+A folder is held by a lock that dies with its process, as a home is. A replica takes the first that nobody holds: one that
+is begun anew takes its predecessor's, and its relay ships what it finds. Folders that stay without a holder (there are
+fewer replicas now) are emptied by those that live, with the broker's acknowledgement before anything is removed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+
+from thumbwheel.app.background import in_background
+from thumbwheel.app.home import Home
+from thumbwheel.app.storage import open_outbox
+from thumbwheel.bus.port import TOPICS, EventLog
+from thumbwheel.bus.relay import Relay
+from thumbwheel.bus.source import waiting
+from thumbwheel.bus.sqlite_log import open_log
+from thumbwheel.config.settings import Settings
+from thumbwheel.errors import HomeInUse, InvalidInput, Unavailable
+from thumbwheel.telemetry.logging import get_logger
+
+_LOOK_S = 5.0
+_ANY_SIZE = 1 << 62  # of a log that is only read
+
+logger = get_logger(__name__)
+
+
+def outbox_of(folder: Path) -> Path:
+    """Return the outbox's file in a replica's folder."""
+    return folder / "log.sqlite"
+
+
+@contextmanager
+def held_folder(replicas_dir: Path) -> Iterator[Path]:
+    """Hold the first folder that nobody holds, while the block runs. Raises Unavailable: it can't be written."""
+    with ExitStack() as stack:
+        for number in itertools.count():
+            with suppress(HomeInUse):
+                stack.enter_context(Home(replicas_dir / str(number)))
+                break
+        yield replicas_dir / str(number)
+
+
+@contextmanager
+def adopting(settings: Settings, replicas_dir: Path, log: EventLog) -> Iterator[None]:
+    """Ship what dead replicas of this machine left, to `log`, while the block runs."""
+
+    def work(stop: threading.Event) -> None:
+        while not stop.wait(_LOOK_S):
+            try:
+                ship_abandoned(settings, replicas_dir, log, stop.is_set)
+            except (Unavailable, InvalidInput) as error:
+                logger.warning("an outbox that a replica left can not be shipped yet", problem=str(error))
+
+    with in_background("adopting", work):
+        yield
+
+
+def ship_abandoned(settings: Settings, replicas_dir: Path, log: EventLog, stopped: Callable[[], bool]) -> int:
+    """Empty every outbox that nobody holds into `log`; return how many events there were.
+
+    Raises Unavailable, InvalidInput as the relay does; what was not acknowledged is still there.
+    """
+    shipped = 0
+    for folder in _folders(replicas_dir):
+        if not outbox_of(folder).exists():
+            continue
+        try:
+            with Home(folder), closing(open_outbox(settings, outbox_of(folder))) as outbox:
+                relay = Relay(outbox, log)
+                while not stopped() and (count := relay.run_once()):
+                    shipped += count
+        except HomeInUse:
+            continue
+    return shipped
+
+
+def unshipped(replicas_dir: Path) -> int:
+    """Return how many events wait in the outboxes of this machine's replicas. Raises Unavailable."""
+    count = 0
+    for folder in _folders(replicas_dir):
+        if outbox_of(folder).exists():
+            with closing(open_log(outbox_of(folder), max_bytes=_ANY_SIZE, read_only=True)) as outbox:
+                count += sum(waiting(outbox, topic).records for topic in TOPICS)
+    return count
+
+
+def _folders(replicas_dir: Path) -> list[Path]:
+    return sorted(path for path in replicas_dir.glob("[0-9]*") if path.is_dir())

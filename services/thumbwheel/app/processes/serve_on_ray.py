@@ -1,0 +1,210 @@
+"""Serving on Ray: what `thumbwheel serve --on ray` runs. Replicas answer, this process keeps them.
+
+1. the home is locked; what an earlier `serve` left in its outbox is shipped from here;
+2. Ray is begun on loopback, or a cluster joined, and the keeper started;
+3. the replicas come up, and with them the public door, which is Ray's;
+4. the operators' door, /healthz and /metrics are opened here: Ray's door asks nobody who he is.
+
+On SIGTERM or SIGINT the replicas leave the door, finish their requests and end, then Ray does. What is left in their
+outboxes is shipped by the next replicas on the same machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, TypeVar
+
+from thumbwheel.admin.ports import ServiceFacts
+from thumbwheel.app.doors import ADMIN_SERVICE, Identity, admin_door
+from thumbwheel.app.home import Addresses, Home
+from thumbwheel.app.lifetime import on_signals
+from thumbwheel.app.observing import Observer, at_log, at_votes, observing, write_observer
+from thumbwheel.app.outboxes import unshipped
+from thumbwheel.app.processes.serve import demand_kafka
+from thumbwheel.app.queueing import QueuedRuns
+from thumbwheel.app.relaying import relaying
+from thumbwheel.app.replica import replicas_dir
+from thumbwheel.app.replicas import Replicas
+from thumbwheel.app.storage import Storage, open_storage
+from thumbwheel.config.settings import Settings
+from thumbwheel.errors import InvalidConfig, Unavailable
+from thumbwheel.feedback.keys import Keys, load_keys
+from thumbwheel.hosts.local import ADMIN, LocalHost
+from thumbwheel.hosts.ray.cluster import Cluster, cluster, demand_closed, deploy
+from thumbwheel.ingest.backlog import backlog
+from thumbwheel.telemetry.logging import get_logger
+from thumbwheel.telemetry.metrics import Metrics
+from thumbwheel.web.probes import create_probes
+from thumbwheel.web.server import serving as serving_web
+
+if TYPE_CHECKING:
+    from thumbwheel.app.ray_replica import Keeping
+
+_LOOK_S = 1.0
+_PORTS_EVERY = 30  # looks
+_T = TypeVar("_T")
+
+logger = get_logger(__name__)
+
+
+async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is told the addresses once the replicas answer.
+
+    Raises:
+        HomeInUse: another process runs on the home.
+        InvalidConfig: what `serve` refuses; or the door, or Ray, would be open to others.
+        SchemaMismatch: a newer release wrote the database.
+        Unavailable: the home can't be written, the database is away, or the replicas don't come up.
+    """
+    demand_kafka(settings, "serve --on ray")
+    demand_closed(settings)
+    demand_broker(settings)
+    os.umask(0o077)  # users' texts are in the outbox
+    stopped, started_us, metrics = on_signals(), time.time_ns() // 1000, Metrics()
+    async with AsyncExitStack() as stack:
+        home = stack.enter_context(Home(settings.home))
+        keys = load_keys(settings.keys_path)
+        storage = _storage(stack, settings, metrics)
+        ray = await stack.enter_async_context(_on_ray(settings, keys))
+        stack.push_async_callback(_ended, asyncio.create_task(ray.follow(), name="replicas"))
+        facts = _facts(settings, storage, ray.replicas, started_us)
+        addresses = await _doors(stack, settings, storage, keys, facts, ray, metrics)
+        home.announce(addresses)
+        ready(addresses)
+        await ray.watch(stopped)
+
+
+def demand_broker(settings: Settings) -> None:
+    """Refuse votes that are durable on a node's disk only, where nodes come and go. Raises InvalidConfig."""
+    if settings.ray.address and settings.log.feedback_durability != "broker":
+        raise InvalidConfig(
+            "log.feedback_durability",
+            "on a Ray cluster a node goes with its disk, and votes in an outbox there with it: set it to broker",
+        )
+
+
+class _OnRay:
+    """Ray, as this process has it: all calls to it on one thread, on which its processes' lives hang."""
+
+    def __init__(self, settings: Settings, thread: ThreadPoolExecutor) -> None:
+        self._settings = settings
+        self._thread = thread
+        self.replicas = Replicas()
+        self.cluster: Cluster
+        self.keeping: Keeping
+
+    async def call(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def follow(self) -> None:
+        """Learn every second how the replicas are."""
+        while True:
+            with suppress(Unavailable):
+                self.replicas.learn(await self.call(self.keeping.standings))
+            await asyncio.sleep(_LOOK_S)
+
+    async def watch(self, stopped: asyncio.Event) -> None:
+        """Return when it is to stop. Raises InvalidConfig when a port is open that should not be."""
+        while not stopped.is_set():
+            await self.demand_closed_ports()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PORTS_EVERY * _LOOK_S):
+                    await stopped.wait()
+
+    async def demand_closed_ports(self) -> None:
+        found = await asyncio.to_thread(self.cluster.exposed, self._settings)
+        if found:
+            raise InvalidConfig(
+                "serve.host",
+                f"Ray opened ports beyond loopback ({', '.join(found)}), which have no TLS and ask for no key; nothing "
+                "is served like that: use the release of Ray that this one was made with",
+            )
+
+
+@asynccontextmanager
+async def _on_ray(settings: Settings, keys: Keys) -> AsyncIterator[_OnRay]:
+    with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
+        ray = _OnRay(settings, thread)
+        async with _entered(ray, cluster(settings)) as ray.cluster:
+            logger.info("the replicas come up", logs=str(ray.cluster.logs or "at the cluster"))
+            ray.keeping = await ray.call(partial(_deployed, settings, keys))
+            await ray.demand_closed_ports()
+            yield ray
+
+
+@asynccontextmanager
+async def _entered(ray: _OnRay, block: AbstractContextManager[_T]) -> AsyncIterator[_T]:
+    entered = await ray.call(block.__enter__)
+    try:
+        yield entered
+    finally:
+        await ray.call(partial(block.__exit__, None, None, None))
+
+
+def _deployed(settings: Settings, keys: Keys) -> Keeping:
+    # Imported here: Ray reads its environment when it is imported, and it is set by now.
+    from thumbwheel.app.ray_replica import Keeping, OpenRayReplica
+    from thumbwheel.hosts.ray.ingress import Ingress
+
+    keeping = Keeping(settings)
+    deploy(settings, Ingress, OpenRayReplica(settings, tuple(key.key_id for key in keys.token_keys)))
+    return keeping
+
+
+def _storage(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Storage:
+    storage = stack.enter_context(open_storage(settings, write_observer(metrics.log)))
+    source = storage.source
+    assert source.outbox is not None  # Kafka is demanded
+    stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
+    observer = Observer(at_log(source, settings.log_path), at_votes(storage.store, storage.registry))
+    stack.enter_context(observing(metrics, observer))
+    return storage
+
+
+async def _doors(
+    stack: AsyncExitStack,
+    settings: Settings,
+    storage: Storage,
+    keys: Keys,
+    facts: ServiceFacts,
+    ray: _OnRay,
+    metrics: Metrics,
+) -> Addresses:
+    """Open the operators' door and the probes."""
+    loop = QueuedRuns(storage.store, storage.registry, settings)
+    door = admin_door(settings, storage, Identity.of(keys, settings), loop, facts, lambda: None)
+    host = LocalHost(settings.serve, [door], metrics.rpc)
+    await host.start()
+    stack.push_async_callback(host.drain)
+    await host.set_serving(ADMIN_SERVICE, True)
+    probed, section = create_probes(ray.replicas.health, metrics.registry), settings.probes
+    url = await stack.enter_async_context(
+        serving_web(probed, section.host, section.serve_port, settings.serve.drain_s, "probes.serve_port")
+    )
+    return Addresses(os.getpid(), ray.cluster.door, f"{settings.serve.host}:{host.ports[ADMIN]}", "", url)
+
+
+def _facts(settings: Settings, storage: Storage, replicas: Replicas, started_us: int) -> ServiceFacts:
+    """What operators are told: outboxes of replicas on other machines are not counted."""
+    folder = replicas_dir(settings)
+    return ServiceFacts(
+        version("thumbwheel"),
+        started_us,
+        settings.home,
+        lambda: backlog(storage.source, storage.store) + unshipped(folder),
+        lambda: storage.source.unshipped() + unshipped(folder),
+        replicas.last_swap,
+        replicas.problem,
+    )
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

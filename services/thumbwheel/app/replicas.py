@@ -1,0 +1,58 @@
+"""How the replicas of a service are, as they told last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from thumbwheel.admin.ports import Swap
+from thumbwheel.web.deps import Health, HealthState
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a replica is, by policy: what it serves, what is wrong, and the last change, a version and its seconds."""
+
+    serving: bool
+    served: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    swaps: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+
+
+class Replicas:
+    """What operators are told of all replicas together."""
+
+    def __init__(self) -> None:
+        """Nothing was told yet."""
+        self._standings: Mapping[str, Standing] = {}
+
+    def learn(self, standings: Mapping[str, Standing]) -> None:
+        """Take what the replicas told lately, by name."""
+        self._standings = standings
+
+    def health(self) -> Health:
+        """What `/healthz` says: serving where any replica serves, degraded where not all do, or not all policies."""
+        known = self._standings
+        parts = {f"replica {name}": _part(one) for name, one in sorted(known.items())}
+        if not any(one.serving for one in known.values()):
+            return Health(HealthState.NOT_SERVING, parts)
+        whole = all(one.serving and not one.problems for one in known.values())
+        return Health(HealthState.SERVING if whole else HealthState.DEGRADED, parts)
+
+    def problem(self, policy: str) -> str:
+        """Return why a replica does not serve a policy's champion; empty where all do."""
+        return next((one.problems[policy] for one in self._standings.values() if policy in one.problems), "")
+
+    def last_swap(self, policy: str) -> Swap:
+        """Return the change to what most replicas serve now, with the slowest one's time."""
+        swaps = [one.swaps[policy] for one in self._standings.values() if policy in one.swaps]
+        if not swaps:
+            return Swap()
+        versions = [version for version, _ in swaps]
+        newest = max(set(versions), key=versions.count)
+        return Swap(newest, max(seconds for version, seconds in swaps if version == newest))
+
+
+def _part(standing: Standing) -> str:
+    served = ", ".join(f"{policy} {version}" for policy, version in sorted(standing.served.items()))
+    return served if standing.serving else f"not serving{': ' if served else ''}{served}"

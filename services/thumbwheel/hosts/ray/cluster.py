@@ -1,0 +1,269 @@
+"""Ray itself: begun on this machine's loopback or joined, the deployment on it, and its end.
+
+Ray reads much of how it behaves from the environment, before it is imported and in each process it starts. What it
+needs is set here. A cluster that is joined was started by others: its nodes must have the variables of `NODE_VARIABLES`,
+and it is looked whether they do.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thumbwheel.config.settings import Settings
+from thumbwheel.errors import InvalidConfig, Unavailable
+from thumbwheel.hosts.ray import services
+from thumbwheel.hosts.ray.open_ports import is_loopback, open_ports
+from thumbwheel.hosts.ray.workers import DOOR_HOST, HOOK
+from thumbwheel.telemetry.logging import get_logger
+
+APPLICATION = "thumbwheel"
+NODE_VARIABLES = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
+
+_DEREGISTER_S = 2  # how long a replica that ends is still reachable, until HAProxy has heard of it
+_COUNT_S = 1.0  # how often replicas say how many requests they have in hand
+_STORE_BYTES = 100 << 20  # nothing of ours goes through Ray's object store; this is its least size
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A running Ray. `metrics_port` is where this node's metrics are, 0 where Ray was not begun here."""
+
+    door: str
+    metrics_port: int
+    logs: Path | None
+
+    def exposed(self, settings: Settings) -> list[str]:
+        """Return what listens beyond loopback though it should not; of a cluster that was joined nothing is known."""
+        if settings.ray.address:
+            return []
+        allowed = [] if is_loopback(settings.serve.host) else [int(self.door.rpartition(":")[2])]
+        return open_ports(allowed)
+
+
+def demand_closed(settings: Settings) -> None:
+    """Refuse what would be open to others, unless it is said plainly that it may. Raises InvalidConfig."""
+    if settings.ray.trusted_network:
+        return
+    cure = "close the network before it to others and set ray.trusted_network=true"
+    if settings.ray.address:
+        raise InvalidConfig(
+            "ray.address", f"whoever reaches a Ray cluster's ports runs code there, without TLS or a key; {cure}"
+        )
+    if not is_loopback(settings.serve.host):
+        raise InvalidConfig(
+            "serve.host",
+            f"{settings.serve.host!r} is not loopback, and Ray's door has no TLS and asks for no key; use 127.0.0.1, or "
+            f"{cure}",
+        )
+
+
+@contextmanager
+def cluster(settings: Settings) -> Iterator[Cluster]:
+    """Begin or join Ray while the block runs; its logs go to its own files. Blocks for some seconds.
+
+    Raises:
+        InvalidConfig: it would be open to others, or the cluster is not as it must be.
+        Unavailable: the cluster does not answer.
+    """
+    demand_closed(settings)
+    with ExitStack() as stack:
+        port = settings.serve.port or _free_ports(1)[0]
+        door = f"{settings.serve.host}:{port}"
+        if settings.ray.address:
+            stack.enter_context(_joined(settings))
+            running = Cluster(door, 0, None)
+        else:
+            running = stack.enter_context(_begun(settings, door))
+        stack.enter_context(_serve(settings, port))
+        yield running
+
+
+def deploy(settings: Settings, ingress: type[Any], *arguments: Any) -> None:
+    """Run replicas of `ingress`; return when the first ones answer. Blocks.
+
+    Raises Unavailable when they don't in time, saying why.
+    """
+    from ray import serve
+
+    ray = settings.ray
+    deployment = serve.deployment(
+        name="replicas",
+        autoscaling_config={
+            "min_replicas": ray.min_replicas,
+            "max_replicas": ray.max_replicas,
+            "target_ongoing_requests": ray.target_ongoing,
+            "upscale_delay_s": ray.upscale_delay_s,
+            "downscale_delay_s": ray.downscale_delay_s,
+            "metrics_interval_s": _COUNT_S,
+            "look_back_period_s": max(2 * _COUNT_S, ray.upscale_delay_s),
+        },
+        ray_actor_options={"num_cpus": ray.cpus},
+        # The engines' queues refuse, with a hint when to try again; Ray's own limit would know none.
+        max_ongoing_requests=1_000_000,
+        graceful_shutdown_timeout_s=_DEREGISTER_S + settings.serve.drain_s + 5.0,
+        graceful_shutdown_wait_loop_s=0.2,
+        health_check_period_s=2.0,
+    )(ingress)
+    try:
+        # Of a route Ray's door has no need, but without one HAProxy is given no replicas.
+        serve.run(deployment.bind(*arguments), name=APPLICATION, route_prefix="/")
+    except (RuntimeError, TimeoutError) as error:
+        raise Unavailable(f"the replicas do not come up: {_why(error)}", 5.0) from error
+
+
+def _why(error: Exception) -> str:
+    from ray import serve
+
+    status = serve.status().applications.get(APPLICATION)
+    messages = [one.message for one in status.deployments.values()] if status else []
+    told = next(filter(None, messages), str(error))
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def application_status() -> str:
+    """Return how Ray sees the deployment: RUNNING, DEPLOYING, UNHEALTHY and others of its words. Blocks."""
+    from ray import serve
+
+    status = serve.status().applications.get(APPLICATION)
+    return str(status.status.value) if status else "NOT_STARTED"
+
+
+@contextmanager
+def _begun(settings: Settings, door: str) -> Iterator[Cluster]:
+    """Begin a Ray on loopback, which knows its own by a token; remove its folder, but for one that ended badly."""
+    folder = Path(tempfile.mkdtemp(prefix="thumbwheel-"))  # short: sockets below it have names of 107 bytes at most
+    _set(_own_environment(settings, folder))
+    import ray
+
+    replicas = settings.ray.max_replicas
+    [metrics_port] = _free_ports(1)
+    hook = {"worker_process_setup_hook": HOOK, "env_vars": {DOOR_HOST: settings.serve.host}}
+    _quieten()
+    ray.init(
+        address="local",
+        num_cpus=max(os.cpu_count() or 1, math.ceil(replicas * settings.ray.cpus)),
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+        object_store_memory=_STORE_BYTES,
+        runtime_env=hook,
+        _temp_dir=str(folder),
+        _metrics_export_port=metrics_port,
+    )
+    try:
+        yield Cluster(door, metrics_port, folder / "session_latest" / "logs")
+    finally:
+        ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _joined(settings: Settings) -> Iterator[None]:
+    _set(_shared_environment(settings))
+    import ray
+
+    _quieten()
+    try:
+        ray.init(
+            address=settings.ray.address,
+            log_to_driver=False,
+            configure_logging=False,
+            runtime_env={"worker_process_setup_hook": HOOK, "env_vars": dict(NODE_VARIABLES)},
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise Unavailable(f"ray.address: no Ray cluster answers at {settings.ray.address}: {error}", 5.0) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _serve(settings: Settings, port: int) -> Iterator[None]:
+    """Start Ray Serve with our door; in the end the deployment drains, and Serve stops where it was started here."""
+    from ray import serve
+
+    _quieten()
+    host = "127.0.0.1" if not settings.ray.address else settings.serve.host
+    [http_port] = _free_ports(1)
+    serve.start(
+        http_options={"host": host, "port": http_port},
+        grpc_options={"port": port, "grpc_servicer_functions": services.import_paths()},
+    )
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # whatever Ray says of its end, there is nobody left to tell
+            serve.delete(APPLICATION)
+            if not settings.ray.address:
+                serve.shutdown()
+
+
+def _shared_environment(settings: Settings) -> dict[str, str]:
+    return {
+        **NODE_VARIABLES,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # a SIGTERM is no failure, and drains
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_SERVE_LOG_TO_STDERR": "0",
+        "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": str(settings.serve.max_message_bytes),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(_DEREGISTER_S),
+    }
+
+
+def _own_environment(settings: Settings, folder: Path) -> dict[str, str]:
+    """What makes a Ray this machine's alone, several of them at once included."""
+    stats, metrics, fallback_http, fallback_grpc = map(str, _free_ports(4))
+    proxy = folder / "haproxy"
+    return {
+        **_shared_environment(settings),
+        # Ray's own processes listen on loopback only where a cluster can't be: on machines of these kinds.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_SERVE_HAPROXY_STATS_PORT": stats,
+        "RAY_SERVE_HAPROXY_METRICS_PORT": metrics,
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": fallback_http,
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": fallback_grpc,
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(proxy / "admin"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(proxy / "seen"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(proxy),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(proxy / "state"),
+    }
+
+
+def _set(variables: Mapping[str, str]) -> None:
+    os.environ.update(variables)
+
+
+def _quieten() -> None:
+    """Lead Ray's words through our own logs, errors only: what it does as asked, and the rest is in its own files."""
+    for name in ("ray", "ray.serve"):
+        found = logging.getLogger(name)
+        found.handlers.clear()
+        found.propagate = True
+        found.setLevel(logging.ERROR)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that are free now: Ray is told its ports before it takes them."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]

@@ -1,0 +1,35 @@
+"""Which ports of a process and those it started are open to other machines: looked at, not believed."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterator
+
+import psutil
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address; a name counts as loopback only if it is `localhost`."""
+    try:
+        found = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return address == "localhost"
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
+
+
+def open_ports(allowed: Collection[int] = ()) -> list[str]:
+    """Return what listens beyond loopback, `name address:port` each, of this process and all below it."""
+    me = psutil.Process()
+    return sorted({found for process in (me, *me.children(recursive=True)) for found in _open(process, allowed)})
+
+
+def _open(process: psutil.Process, allowed: Collection[int]) -> Iterator[str]:
+    try:
+        name, connections = process.name(), process.net_connections(kind="tcp")
+    except psutil.NoSuchProcess:
+        return
+    for one in connections:
+        if one.status != psutil.CONN_LISTEN or is_loopback(one.laddr.ip) or one.laddr.port in allowed:
+            continue
+        yield f"{name} {one.laddr.ip}:{one.laddr.port}"
