@@ -2,9 +2,9 @@
 
     replicas/0/log.sqlite    replicas/1/log.sqlite    ...
 
-A folder is held by a lock that dies with its process, as a home is. A replica takes the first that nobody holds: one that
-is begun anew takes its predecessor's, and its relay ships what it finds. Folders that stay without a holder (there are
-fewer replicas now) are emptied by those that live, with the broker's acknowledgement before anything is removed.
+A folder is held by a lock that dies with its process, as a home is. A replica takes the first that nobody holds: one
+that is begun anew takes its predecessor's, and its relay ships what it finds. Folders that stay without a holder (there
+are fewer replicas now) are emptied by those that live, with the broker's acknowledgement before anything is removed.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ def command(context: Context, host: str) -> None:
     this machine or others. They share Kafka, the database, the versions' store and the key file. A second one on this
     machine needs a home of its own, for its outbox.
 
-    With --on ray, replicas on Ray Serve take requests and votes: as many as there is work for. This process keeps them and
-    opens the operators' door.
+    With --on ray, replicas on Ray Serve take requests and votes: as many as there is work for. This process keeps them
+    and opens the operators' door.
 
     \b
     thumbwheel --config service.toml serve

@@ -1,7 +1,8 @@
 """The kinds of metrics the catalogue is made of, with bounded label values.
 
 What keeps the values is `Instruments`: here `prometheus_client`, whose registry the process shows itself; a host whose
-runtime shows metrics has its own. Beyond `MAX_LABEL_VALUES` different values of one label of one metric, further ones count as "other".
+runtime shows metrics has its own. Beyond `MAX_LABEL_VALUES` different values of one label of one metric, further ones
+count as "other".
 """
 
 from __future__ import annotations

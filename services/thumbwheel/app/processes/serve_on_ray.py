@@ -133,8 +133,8 @@ async def _on_ray(settings: Settings, keys: Keys) -> AsyncIterator[_OnRay]:
     with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
         ray = _OnRay(settings, thread)
         async with _entered(ray, cluster(settings)) as ray.cluster:
-            logger.info("the replicas come up", logs=str(ray.cluster.logs or "at the cluster"))
-            ray.keeping = await ray.call(partial(_deployed, settings, keys))
+            logger.info("the replicas come up", logs=ray.cluster.logs, metrics=ray.cluster.metrics)
+            ray.keeping = await ray.call(partial(_deployed, settings, ray.cluster.door, keys))
             await ray.demand_closed_ports()
             yield ray
 
@@ -148,13 +148,13 @@ async def _entered(ray: _OnRay, block: AbstractContextManager[_T]) -> AsyncItera
         await ray.call(partial(block.__exit__, None, None, None))
 
 
-def _deployed(settings: Settings, keys: Keys) -> Keeping:
+def _deployed(settings: Settings, door: str, keys: Keys) -> Keeping:
     # Imported here: Ray reads its environment when it is imported, and it is set by now.
     from thumbwheel.app.ray_replica import Keeping, OpenRayReplica
     from thumbwheel.hosts.ray.ingress import Ingress
 
     keeping = Keeping(settings)
-    deploy(settings, Ingress, OpenRayReplica(settings, tuple(key.key_id for key in keys.token_keys)))
+    deploy(settings, door, Ingress, OpenRayReplica(settings, tuple(key.key_id for key in keys.token_keys)))
     return keeping
 
 

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from thumbwheel.config.sections.section import Section
-from thumbwheel.config.units import Count, Ratio, Seconds
+from thumbwheel.config.units import Count, Port, Ratio, Seconds
 
 
 class Ray(Section):
@@ -44,8 +44,10 @@ class Ray(Section):
         description="Seconds for which a replica goes on serving what it read of the registry. One that can not read "
         "it any more asks whether others can, and stops when a channel has moved, or when nobody answers.",
     )
-    start_s: Seconds = Field(
-        300.0, ge=10, le=3_600, description="Seconds in which Ray and the first replicas must have started."
+    metrics_port: Port = Field(
+        7077,
+        description="HTTP port of the replicas' metrics, `ray_` before their names, where Ray is this machine's alone; "
+        "0 takes a free one. A cluster has its own.",
     )
 
     @model_validator(mode="after")

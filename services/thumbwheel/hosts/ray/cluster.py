@@ -1,8 +1,7 @@
 """Ray itself: begun on this machine's loopback or joined, the deployment on it, and its end.
 
-Ray reads much of how it behaves from the environment, before it is imported and in each process it starts. What it
-needs is set here. A cluster that is joined was started by others: its nodes must have the variables of `NODE_VARIABLES`,
-and it is looked whether they do.
+Ray reads much of how it behaves from the environment, before it is imported and in each process it starts: what it
+needs is set here, and travels to the nodes of a cluster that is joined.
 """
 
 from __future__ import annotations
@@ -14,11 +13,15 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import InvalidConfig, Unavailable
@@ -28,9 +31,9 @@ from thumbwheel.hosts.ray.workers import DOOR_HOST, HOOK
 from thumbwheel.telemetry.logging import get_logger
 
 APPLICATION = "thumbwheel"
-NODE_VARIABLES = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
 
 _DEREGISTER_S = 2  # how long a replica that ends is still reachable, until HAProxy has heard of it
+_DOOR_S = 30.0
 _COUNT_S = 1.0  # how often replicas say how many requests they have in hand
 _STORE_BYTES = 100 << 20  # nothing of ours goes through Ray's object store; this is its least size
 
@@ -39,11 +42,11 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A running Ray. `metrics_port` is where this node's metrics are, 0 where Ray was not begun here."""
+    """A running Ray. `metrics` is where its nodes' metrics are, and `logs` their logs, empty of a joined cluster."""
 
     door: str
-    metrics_port: int
-    logs: Path | None
+    metrics: str = ""
+    logs: str = ""
 
     def exposed(self, settings: Settings) -> list[str]:
         """Return what listens beyond loopback though it should not; of a cluster that was joined nothing is known."""
@@ -65,8 +68,8 @@ def demand_closed(settings: Settings) -> None:
     if not is_loopback(settings.serve.host):
         raise InvalidConfig(
             "serve.host",
-            f"{settings.serve.host!r} is not loopback, and Ray's door has no TLS and asks for no key; use 127.0.0.1, or "
-            f"{cure}",
+            f"{settings.serve.host!r} is not loopback, and Ray's door has no TLS and asks for no key; use 127.0.0.1, "
+            f"or {cure}",
         )
 
 
@@ -84,17 +87,19 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
         door = f"{settings.serve.host}:{port}"
         if settings.ray.address:
             stack.enter_context(_joined(settings))
-            running = Cluster(door, 0, None)
+            running = Cluster(door)
         else:
             running = stack.enter_context(_begun(settings, door))
         stack.enter_context(_serve(settings, port))
         yield running
 
 
-def deploy(settings: Settings, ingress: type[Any], *arguments: Any) -> None:
-    """Run replicas of `ingress`; return when the first ones answer. Blocks.
+def deploy(settings: Settings, door: str, ingress: type[Any], *arguments: Any) -> None:
+    """Run replicas of `ingress`; return when the first ones answer at `door`. Blocks.
 
-    Raises Unavailable when they don't in time, saying why.
+    Raises:
+        InvalidConfig: another Ray Serve has the cluster, with another door.
+        Unavailable: the replicas do not come up; it is said why.
     """
     from ray import serve
 
@@ -122,6 +127,20 @@ def deploy(settings: Settings, ingress: type[Any], *arguments: Any) -> None:
         serve.run(deployment.bind(*arguments), name=APPLICATION, route_prefix="/")
     except (RuntimeError, TimeoutError) as error:
         raise Unavailable(f"the replicas do not come up: {_why(error)}", 5.0) from error
+    _demand_door(door)
+
+
+def _demand_door(door: str) -> None:
+    port = door.rpartition(":")[2]
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            HealthStub(channel).Check(HealthCheckRequest(), timeout=_DOOR_S, wait_for_ready=True)
+        except grpc.RpcError as error:
+            raise InvalidConfig(
+                "ray.address",
+                f"the replicas run, but nothing answers at port {port}: another application may have started Ray Serve "
+                "on this cluster, with a door of its own; end it with `serve shutdown`",
+            ) from error
 
 
 def _why(error: Exception) -> str:
@@ -134,23 +153,15 @@ def _why(error: Exception) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def application_status() -> str:
-    """Return how Ray sees the deployment: RUNNING, DEPLOYING, UNHEALTHY and others of its words. Blocks."""
-    from ray import serve
-
-    status = serve.status().applications.get(APPLICATION)
-    return str(status.status.value) if status else "NOT_STARTED"
-
-
 @contextmanager
 def _begun(settings: Settings, door: str) -> Iterator[Cluster]:
     """Begin a Ray on loopback, which knows its own by a token; remove its folder, but for one that ended badly."""
     folder = Path(tempfile.mkdtemp(prefix="thumbwheel-"))  # short: sockets below it have names of 107 bytes at most
-    _set(_own_environment(settings, folder))
+    os.environ.update(_own_environment(settings, folder))
     import ray
 
     replicas = settings.ray.max_replicas
-    [metrics_port] = _free_ports(1)
+    metrics_port = settings.ray.metrics_port or _free_ports(1)[0]
     hook = {"worker_process_setup_hook": HOOK, "env_vars": {DOOR_HOST: settings.serve.host}}
     _quieten()
     ray.init(
@@ -165,7 +176,7 @@ def _begun(settings: Settings, door: str) -> Iterator[Cluster]:
         _metrics_export_port=metrics_port,
     )
     try:
-        yield Cluster(door, metrics_port, folder / "session_latest" / "logs")
+        yield Cluster(door, f"http://127.0.0.1:{metrics_port}/metrics", str(folder / "session_latest" / "logs"))
     finally:
         ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
@@ -173,7 +184,8 @@ def _begun(settings: Settings, door: str) -> Iterator[Cluster]:
 
 @contextmanager
 def _joined(settings: Settings) -> Iterator[None]:
-    _set(_shared_environment(settings))
+    variables = _shared_environment(settings)
+    os.environ.update(variables)
     import ray
 
     _quieten()
@@ -182,7 +194,7 @@ def _joined(settings: Settings) -> Iterator[None]:
             address=settings.ray.address,
             log_to_driver=False,
             configure_logging=False,
-            runtime_env={"worker_process_setup_hook": HOOK, "env_vars": dict(NODE_VARIABLES)},
+            runtime_env={"worker_process_setup_hook": HOOK, "env_vars": variables},
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise Unavailable(f"ray.address: no Ray cluster answers at {settings.ray.address}: {error}", 5.0) from error
@@ -194,7 +206,7 @@ def _joined(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _serve(settings: Settings, port: int) -> Iterator[None]:
-    """Start Ray Serve with our door; in the end the deployment drains, and Serve stops where it was started here."""
+    """Start Ray Serve with our door; in the end the deployment drains. Serve ends with a Ray that was begun here."""
     from ray import serve
 
     _quieten()
@@ -209,13 +221,12 @@ def _serve(settings: Settings, port: int) -> Iterator[None]:
     finally:
         with suppress(Exception):  # whatever Ray says of its end, there is nobody left to tell
             serve.delete(APPLICATION)
-            if not settings.ray.address:
-                serve.shutdown()
 
 
 def _shared_environment(settings: Settings) -> dict[str, str]:
     return {
-        **NODE_VARIABLES,
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # a SIGTERM is no failure, and drains
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -245,10 +256,6 @@ def _own_environment(settings: Settings, folder: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(proxy),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(proxy / "state"),
     }
-
-
-def _set(variables: Mapping[str, str]) -> None:
-    os.environ.update(variables)
 
 
 def _quieten() -> None:

@@ -6,14 +6,16 @@ it too: it tells where the registry stands, or that nobody can read it, in which
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import ray
 
-from thumbwheel.errors import ThumbwheelError, Unavailable
+from thumbwheel.errors import Unavailable
 
 NAME = "thumbwheel-keeper"
 NAMESPACE = "thumbwheel"
@@ -49,14 +51,19 @@ class Keeper:
         return {name: standing for name, (standing, _) in self._standings.items()}
 
     def _read(self) -> None:
+        try:
+            self._read_on()
+        finally:
+            # A defect. Without this thread the registry would seem away for ever; without the actor Ray begins another.
+            os._exit(1)
+
+    def _read_on(self) -> None:
         pause, read = threading.Event(), None
         while True:
             begun = monotonic()
-            try:
+            with suppress(Unavailable):  # told by the time of the last success
                 read = read or self._open()
                 self._seen = (read(), begun)
-            except ThumbwheelError:
-                pass  # what it means that it can't be read is said by the time of the last success
             pause.wait(self._interval_s)
 
 
@@ -92,10 +99,8 @@ class KeeperLine(Generic[_T]):
 
 def start_keeper(open_generation: Callable[[], Callable[[], int]], interval_s: float) -> Any:
     """Start the keeper, anew each time it dies, and return a handle. One that an earlier process left is replaced."""
-    try:
+    with suppress(ValueError):
         ray.kill(ray.get_actor(NAME, namespace=NAMESPACE))
-    except ValueError:
-        pass
     actor = ray.remote(Keeper).options(
         name=NAME, namespace=NAMESPACE, num_cpus=0, max_restarts=-1, max_concurrency=4, lifetime="detached"
     )

@@ -1,5 +1,7 @@
-"""The services behind Ray's door, one list of them: for Ray's servers, which call the deployment's methods by name, and
-for a replica, which answers them. The operators' door is none of them: Ray's asks nobody who he is.
+"""The services behind Ray's door, and how they are registered with Ray's servers and in a replica.
+
+Ray's servers call the deployment's methods by their bare names; a replica answers them. The operators' door is not
+among these: Ray's asks nobody who he is.
 """
 
 from __future__ import annotations
@@ -20,17 +22,17 @@ _Add = Callable[[Any, Any], None]
 
 def add_inference(servicer: Any, server: Any) -> None:
     """Add the inference service to one of Ray's servers."""
-    add_InferenceServiceServicer_to_server(servicer, _Lenient(server))
+    add_InferenceServiceServicer_to_server(servicer, _lenient(server))
 
 
 def add_feedback(servicer: Any, server: Any) -> None:
     """Add the feedback service to one of Ray's servers."""
-    add_FeedbackServiceServicer_to_server(servicer, _Lenient(server))
+    add_FeedbackServiceServicer_to_server(servicer, _lenient(server))
 
 
 def add_health(servicer: Any, server: Any) -> None:
     """Add gRPC's health service to one of Ray's servers."""
-    add_HealthServicer_to_server(servicer, _Lenient(server))
+    add_HealthServicer_to_server(servicer, _lenient(server))
 
 
 PUBLIC: tuple[_Add, ...] = (add_inference, add_feedback, add_health)
@@ -75,6 +77,10 @@ class _Lenient:
         generic = grpc.method_handlers_generic_handler(service, changed)
         self._server.add_generic_rpc_handlers((generic,))
         self._server.add_registered_method_handlers(service, changed)
+
+
+def _lenient(server: Any) -> Any:
+    return _Lenient(server)
 
 
 def _decoding(handler: Any) -> Any:

@@ -4,8 +4,8 @@ Ray binds the servers of replicas, its own proxy and parts of HAProxy to every a
 machine's alone they are bound to loopback, but for the one door that is asked for. `open_ports.py` looks whether that
 was all: another release of Ray may have more.
 
-A replica that died is answered by HAProxy with an HTTP status. Ray makes 500 of all of them, in which gRPC's clients see
-UNKNOWN and give up; left alone, 502 to 504 are UNAVAILABLE, and they try again.
+For a replica that died HAProxy answers by an HTTP status. Ray makes 500 of all of them, in which gRPC's clients see
+UNKNOWN, and give up; left alone, 502 to 504 are UNAVAILABLE, and they try again.
 """
 
 from __future__ import annotations
