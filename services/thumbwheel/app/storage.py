@@ -5,6 +5,7 @@ A run's process (`retrain/worker.py`) and `doctor.py` open the store and the reg
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from thumbwheel.app.home import make_home
 from thumbwheel.bus.broker_votes import BrokerVotes
+from thumbwheel.bus.group import Group
 from thumbwheel.bus.group_commit import GroupCommitter, Write
 from thumbwheel.bus.port import DurableAppender, EventLog, RecordAppender
 from thumbwheel.bus.source import CONSUMER, Source
@@ -85,6 +87,25 @@ def open_outbox(settings: Settings, path: Path | None = None) -> EventLog:
         max_bytes=settings.log.max_bytes,
         max_record_bytes=settings.kafka.max_record_bytes,
     )
+
+
+@contextmanager
+def open_between(settings: Settings) -> Iterator[tuple[Source, FeedbackStore]]:
+    """Open Kafka and the store alone, for who reads from the one into the other; nothing is kept in the home.
+
+    Raises InvalidConfig, SchemaMismatch, Unavailable as `open_storage` does.
+    """
+    if not settings.database.url:
+        make_home(settings.home)  # the store is in it
+    with closing(open_store(settings.database_url)) as store, closing(_kafka(settings)) as log:
+        yield Source(log, kafka_consumer(settings)), store
+
+
+def ingest_group(settings: Settings) -> Group:
+    """Return the group of those that read the same topics into the same store: others share nothing with them."""
+    place = settings.database.url or str(settings.home)
+    name = f"{settings.kafka.topic_prefix}thumbwheel.ingest.{zlib.crc32(place.encode()):08x}"
+    return Group(name, settings.ingest.instance, settings.ingest.session_timeout_s)
 
 
 def kafka_consumer(settings: Settings) -> str:

@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": ("demo", "See the whole loop: serve, vote, learn, judge, swap."),
     "up": ("up", "Run the service on this machine."),
     "serve": ("serve", "Run only the gRPC doors; ingest, retrain and web run apart."),
+    "ingest": ("ingest", "Move Kafka into the store; several share the work."),
     "policy": ("policy", "Make a first policy, or take an existing model."),
     "ask": ("ask", "Ask a policy and see the answer."),
     "vote": ("vote", "Rate an answer, or take a vote back."),

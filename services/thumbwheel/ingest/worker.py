@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from thumbwheel.bus.source import Source, places
+from thumbwheel.bus.source import Place, Source, places
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Fenced, ThumbwheelError, Unavailable
 from thumbwheel.ingest.backlog import backlog, unread
@@ -44,7 +44,8 @@ class IngestWorker:
     """Reads requests before feedback, so that few votes have to wait for their answer.
 
     `on_step` hears of every transaction, `on_trouble` of every `Fenced` and `Unavailable` that `run` got over.
-    `clock` returns microseconds since the epoch. One thread at a time may call `run_once` or `run`.
+    `assigned` is asked before every round which partitions are this worker's; without it all are. `clock` returns
+    microseconds since the epoch. One thread at a time may call `run_once` or `run`.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class IngestWorker:
         settings: Ingest,
         on_step: Callable[[Step], None] = _no_step,
         on_trouble: Callable[[ThumbwheelError], None] = _no_trouble,
+        assigned: Callable[[], Iterable[Place]] | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
         """Work from `source` into `store`; neither is closed by the worker."""
@@ -63,8 +65,15 @@ class IngestWorker:
         self._settings = settings
         self._on_step = on_step
         self._on_trouble = on_trouble
+        self._assigned = assigned or (lambda: places(self._log))
         self._clock = clock
-        self._offsets: dict[tuple[str, int], int] = {}
+        self._offsets: dict[Place, int] = {}
+        self._problem = ""
+
+    @property
+    def problem(self) -> str:
+        """Why the last round of `run` came to nothing; empty when it went well. Safe from any thread."""
+        return self._problem
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, finishing the transaction in hand. Waits out a store or a log that is away."""
@@ -76,19 +85,24 @@ class IngestWorker:
                     self.housekeep()
                     next_housekeeping = time.monotonic() + _HOUSEKEEPING_S
             except Unavailable as error:
+                self._problem = str(error)
                 self._on_trouble(error)
                 stop.wait(error.retry_after_s)
                 continue
+            self._problem = ""
             if not moved:
                 self._log.wait(_IDLE_S)
 
     def run_once(self) -> int:
-        """Move one batch of every partition at most; return how many records were moved.
+        """Move one batch of every partition of its own at most; return how many records were moved.
 
         Raises:
             Unavailable: the log or the store is away; nothing was lost, call again.
         """
-        return sum(self._move(topic, partition) for topic, partition in places(self._log))
+        ours = list(self._assigned())
+        # Where another worker has been meanwhile the store's offset counts.
+        self._offsets = {place: offset for place, offset in self._offsets.items() if place in ours}
+        return sum(self._move(*place) for place in ours)
 
     def drain(self) -> int:
         """Move records until the log has no more; return how many this worker moved. Raises Unavailable."""

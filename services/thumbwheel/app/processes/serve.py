@@ -21,18 +21,17 @@ from contextlib import AsyncExitStack
 
 from thumbwheel.app.doors import Identity
 from thumbwheel.app.home import Addresses, Home
+from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_log, at_votes, observing, write_observer
+from thumbwheel.app.probing import probing
 from thumbwheel.app.queueing import QueuedRuns
 from thumbwheel.app.relaying import relaying
 from thumbwheel.app.serving import serving
 from thumbwheel.app.storage import open_storage
 from thumbwheel.config.settings import Settings
-from thumbwheel.errors import InvalidConfig
 from thumbwheel.feedback.keys import load_keys
 from thumbwheel.telemetry.metrics import Metrics
-from thumbwheel.web.probes import create_probes
-from thumbwheel.web.server import serving as serving_web
 
 
 async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
@@ -58,23 +57,10 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         stack.enter_context(observing(metrics, observer))
         loop = QueuedRuns(storage.store, storage.registry, settings)
         served = await stack.enter_async_context(serving(settings, storage, identity, metrics, loop, started_us))
-        probed = create_probes(served.health, metrics.registry)
-        section = settings.probes
-        url = await stack.enter_async_context(
-            serving_web(probed, section.host, section.serve_port, settings.serve.drain_s, "probes.serve_port")
-        )
+        port = settings.probes.serve_port
+        url = await stack.enter_async_context(probing(settings, port, "probes.serve_port", served.health, metrics))
         addresses = Addresses(os.getpid(), served.address, served.admin_address, "", url)
         home.announce(addresses)
         ready(addresses)
         await stopped.wait()
         await served.host.drain()
-
-
-def demand_kafka(settings: Settings, command: str) -> None:
-    """Refuse a process of its own where the log is a file that `up` owns. Raises InvalidConfig."""
-    if settings.log.kind != "kafka":
-        raise InvalidConfig(
-            "log.kind",
-            f"`thumbwheel {command}` works with Kafka, which separate processes share; the embedded log is a file that "
-            "`thumbwheel up` writes and reads alone: start that, or set log.kind to kafka",
-        )
