@@ -85,7 +85,11 @@ class LeaseHolder:
                 await self.renew_once(pause_s)
                 await asyncio.sleep(pause_s)
         finally:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the thread that reads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def renew_once(self, patience_s: float) -> None:
         """Read, or ask; each for `patience_s` seconds at most."""

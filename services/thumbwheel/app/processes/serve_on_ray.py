@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, TypeVar
 from thumbwheel.admin.ports import ServiceFacts
 from thumbwheel.app.doors import ADMIN_SERVICE, Identity, admin_door
 from thumbwheel.app.home import Addresses, Home
+from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_log, at_votes, observing, write_observer
 from thumbwheel.app.outboxes import unshipped
-from thumbwheel.app.processes.serve import demand_kafka
 from thumbwheel.app.queueing import QueuedRuns
 from thumbwheel.app.relaying import relaying
 from thumbwheel.app.replica import replicas_dir

@@ -87,6 +87,10 @@ class Ingress:
         """Answer a call."""
         return await calls.answer(self._behaviors["Check"], request, grpc_context)
 
+    async def List(self, request: Any, grpc_context: Any) -> Message:
+        """Answer a call."""
+        return await calls.answer(self._behaviors["List"], request, grpc_context)
+
     async def Watch(self, request: Any, grpc_context: Any) -> AsyncIterator[Message]:
         """Answer a call by messages."""
         async for message in calls.stream(self._behaviors["Watch"], request, grpc_context):

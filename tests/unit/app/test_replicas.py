@@ -1,0 +1,39 @@
+"""What operators are told of all replicas together."""
+
+from __future__ import annotations
+
+import pytest
+
+from thumbwheel.admin.ports import Swap
+from thumbwheel.app.replicas import Replicas, Standing
+from thumbwheel.web.deps import HealthState
+
+WELL = Standing(True, {"desk": "v2"}, {}, {"desk": ("v2", 0.5)})
+BEHIND = Standing(True, {"desk": "v1"}, {"desk": "v2 can't be loaded; v1 is served instead"}, {"desk": ("v1", 9.0)})
+LAPSED = Standing(False, {"desk": "v2"})
+
+
+@pytest.mark.parametrize(
+    ("standings", "state"),
+    [
+        ({}, HealthState.NOT_SERVING),
+        ({"a": WELL, "b": WELL}, HealthState.SERVING),
+        ({"a": WELL, "b": BEHIND}, HealthState.DEGRADED),
+        ({"a": WELL, "b": LAPSED}, HealthState.DEGRADED),
+        ({"a": LAPSED, "b": LAPSED}, HealthState.NOT_SERVING),
+    ],
+)
+def test_health_is_of_all_of_them(standings: dict[str, Standing], state: HealthState) -> None:
+    replicas = Replicas()
+    replicas.learn(standings)
+    assert replicas.health().state is state
+
+
+def test_one_replica_that_is_behind_is_a_problem_and_the_slowest_swap_counts() -> None:
+    replicas = Replicas()
+    assert (replicas.problem("desk"), replicas.last_swap("desk")) == ("", Swap())
+    slow = Standing(True, {"desk": "v2"}, {}, {"desk": ("v2", 0.75)})
+    replicas.learn({"a": WELL, "b": slow, "c": BEHIND})
+    assert replicas.problem("desk").startswith("v2 can't be loaded")
+    assert replicas.last_swap("desk") == Swap("v2", 0.75)
+    assert replicas.health().parts["replica a"] == "desk v2"
