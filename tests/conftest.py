@@ -14,6 +14,7 @@ from typing import NoReturn
 import kafka_server
 import pytest
 import s3_server
+import scaled_service
 from postgres_server import CURE, PostgresServer, find_binaries, running_server
 
 _status = pytest.StashKey[int]()
@@ -55,6 +56,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(config.stash.get(_status, 1))
+
+
+@pytest.fixture(scope="session")
+def ray_serve() -> None:
+    """Demand that Ray can serve here."""
+    if not scaled_service.ray_can_serve():
+        _missing("ray", scaled_service.CURE)
 
 
 @pytest.fixture(scope="session")
