@@ -15,11 +15,14 @@ from random_policies import write_causal, write_classifier
 from service_ledger import FREE_PORTS
 
 from thumbwheel.app.storage import open_between, open_registry
+from thumbwheel.bus.codec import from_log
 from thumbwheel.bus.kafka_topics import create_topics
+from thumbwheel.bus.port import REQUESTS
+from thumbwheel.bus.source import places
 from thumbwheel.config.settings import Kafka, Settings
 from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.ingest.worker import IngestWorker
-from thumbwheel.records import Channel, PolicyKind
+from thumbwheel.records import Channel, LoggedResponse, PolicyKind
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.simulate.service import ServiceProcess
 
@@ -94,6 +97,14 @@ def ingest_all(home: Path, settings: Mapping[str, object]) -> None:
     with open_between(_settings(home, settings)) as (source, store):
         worker = IngestWorker(source, store, _settings(home, settings).ingest)
         worker.drain()
+
+
+def logged_chats(home: Path, settings: Mapping[str, object]) -> list[LoggedResponse]:
+    """Return the answers of `chat` that are in Kafka."""
+    with open_between(_settings(home, settings)) as (source, _):
+        stored = [one for place in places(source.log, [REQUESTS]) for one in source.log.read(*place, 0, 100_000)]
+    answers = [one for one in map(from_log, stored) if isinstance(one, LoggedResponse)]
+    return [one for one in answers if one.ref.policy == "chat"]
 
 
 def replica_pids(service: ServiceProcess) -> list[int]:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import grpc
@@ -33,7 +34,8 @@ from thumbwheel.telemetry.logging import get_logger
 APPLICATION = "thumbwheel"
 
 _DEREGISTER_S = 2  # how long a replica that ends is still reachable, until HAProxy has heard of it
-_DOOR_S = 30.0
+_DOOR_S = 120.0
+_LOOK_S = 0.2
 _COUNT_S = 1.0  # how often replicas say how many requests they have in hand
 _STORE_BYTES = 100 << 20  # nothing of ours goes through Ray's object store; this is its least size
 
@@ -127,20 +129,35 @@ def deploy(settings: Settings, door: str, ingress: type[Any], *arguments: Any) -
         serve.run(deployment.bind(*arguments), name=APPLICATION, route_prefix="/")
     except (RuntimeError, TimeoutError) as error:
         raise Unavailable(f"the replicas do not come up: {_why(error)}", 5.0) from error
-    _demand_door(door)
+    _demand_door(settings, door)
 
 
-def _demand_door(door: str) -> None:
-    port = door.rpartition(":")[2]
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        try:
-            HealthStub(channel).Check(HealthCheckRequest(), timeout=_DOOR_S, wait_for_ready=True)
-        except grpc.RpcError as error:
-            raise InvalidConfig(
-                "ray.address",
-                f"the replicas run, but nothing answers at port {port}: another application may have started Ray Serve "
-                "on this cluster, with a door of its own; end it with `serve shutdown`",
-            ) from error
+def _demand_door(settings: Settings, door: str) -> None:
+    """Ask until the door answers: HAProxy hears of the replicas a little after they are up."""
+    ends = monotonic() + _DOOR_S
+    with grpc.insecure_channel(f"127.0.0.1:{door.rpartition(':')[2]}") as channel:
+        while not _answers(channel):
+            if monotonic() > ends:
+                raise _silent(settings, door)
+            sleep(_LOOK_S)
+
+
+def _answers(channel: grpc.Channel) -> bool:
+    try:
+        HealthStub(channel).Check(HealthCheckRequest(), timeout=_DOOR_S / 4)
+    except grpc.RpcError:
+        return False
+    return True
+
+
+def _silent(settings: Settings, door: str) -> Exception:
+    if not settings.ray.address:
+        return Unavailable(f"the replicas run, but nothing answers at {door}: see Ray's logs", 5.0)
+    return InvalidConfig(
+        "ray.address",
+        f"the replicas run, but nothing answers at {door}: another application may have started Ray Serve on this "
+        "cluster, with a door of its own; end it with `serve shutdown`",
+    )
 
 
 def _why(error: Exception) -> str:

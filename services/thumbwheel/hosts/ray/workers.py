@@ -6,12 +6,16 @@ was all: another release of Ray may have more.
 
 For a replica that died HAProxy answers by an HTTP status. Ray makes 500 of all of them, in which gRPC's clients see
 UNKNOWN, and give up; left alone, 502 to 504 are UNAVAILABLE, and they try again.
+
+When the process that keeps Ray is killed, Ray's own processes notice and end; HAProxy would stay, and keep the port.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +44,21 @@ def prepare() -> None:
         template = closed(template, door)
     for module in (haproxy_templates, haproxy):
         setattr(module, "HAPROXY_CONFIG_TEMPLATE", template)  # noqa: B010
+    haproxy.asyncio = _FatefulAsyncio()
+
+
+class _FatefulAsyncio:
+    """`asyncio` as Ray's keeper of HAProxy sees it: what it starts dies with it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def create_subprocess_exec(self, *arguments: str, **options: Any) -> asyncio.subprocess.Process:
+        from ray._private.utils import set_kill_on_parent_death_linux
+
+        if sys.platform == "linux":
+            options["preexec_fn"] = set_kill_on_parent_death_linux
+        return await asyncio.create_subprocess_exec(*arguments, **options)
 
 
 def closed(template: str, door_host: str) -> str:

@@ -1,0 +1,269 @@
+"""Replicas on a real Ray: killed in bursts of votes, swapped under load, drained; closed to other machines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import grpc
+import httpx
+import psutil
+import pytest
+from kafka_server import KafkaBroker
+from scaled_service import (
+    CHATS,
+    ingest_all,
+    logged_chats,
+    make_home,
+    new_topics,
+    replica_pids,
+    serving,
+    settings_of,
+)
+from service_ledger import Acknowledged, ask_and_vote, demand_balance, wait_until_serving
+
+from thumbwheel.app.outboxes import unshipped
+from thumbwheel.client import AdminClient
+from thumbwheel.hosts.ray.open_ports import is_loopback
+from thumbwheel.inference.v1 import inference_pb2 as pb
+from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
+from thumbwheel.policy.loading import load_causal
+from thumbwheel.policy.scoring import score_replies
+from thumbwheel.records import GenerateAnswer
+from thumbwheel.simulate.service import ServiceProcess
+from thumbwheel.telemetry.metrics import Metrics
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.usefixtures("ray_serve"),
+    pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),
+]
+
+KILLS = 4
+SWAPS = 6
+CLIENTS = 6
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("ray") / "home"
+    make_home(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def settings(kafka_session: KafkaBroker) -> Mapping[str, object]:
+    kafka_session.start()
+    return settings_of(new_topics(kafka_session), generate__max_new_tokens=2000)
+
+
+@pytest.fixture(scope="module")
+def service(home: Path, settings: Mapping[str, object]) -> Iterator[ServiceProcess]:
+    with serving(home, settings, "ray") as running:
+        yield running
+
+
+def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    whole = [sys.executable, "-m", "thumbwheel.cli", "--home", str(home), *arguments]
+    return subprocess.run(whole, capture_output=True, text=True, timeout=120)
+
+
+def until(condition: Any, seconds: float = 60.0) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        pytest.param(["serve.host=0.0.0.0", "log.kind=kafka"], "ray.trusted_network=true", id="a door open to others"),
+        pytest.param(["ray.address=auto", "log.kind=kafka"], "ray.trusted_network=true", id="a cluster"),
+        pytest.param(
+            ["ray.address=auto", "ray.trusted_network=true", "log.kind=kafka"], "set it to broker", id="votes on nodes"
+        ),
+        pytest.param([], "log.kind", id="the embedded log"),
+    ],
+)
+def test_what_it_does_not_start_with_is_said_in_a_line(home: Path, sections: list[str], told: str) -> None:
+    flags = [flag for one in sections for flag in ("--set", one)]
+    done = command(home, *flags, "serve", "--on", "ray")
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_nothing_of_it_listens_beyond_loopback(service: ServiceProcess) -> None:
+    asyncio.run(wait_until_serving(service.addresses["grpc"]))
+    me = psutil.Process(service.pid)
+    found = [
+        (process.name(), one.laddr)
+        for process in (me, *me.children(recursive=True))
+        for one in process.net_connections(kind="tcp")
+        if one.status == psutil.CONN_LISTEN
+    ]
+    assert len(found) > 10
+    assert [one for one in found if not is_loopback(one[1].ip)] == []
+
+
+def test_its_terminal_is_not_filled_by_ray(service: ServiceProcess) -> None:
+    told = service.log.read_text().splitlines()
+    assert [line for line in told if "[info" not in line and not line.startswith("serving: gRPC")] == []
+
+
+def test_health_and_status_are_of_all_replicas(service: ServiceProcess) -> None:
+    until(lambda: len(httpx.get(f"{service.addresses['probes']}/healthz").json()["parts"]) == 2)
+    found = httpx.get(f"{service.addresses['probes']}/healthz").json()
+    assert found["status"] == "serving"
+    assert all("chat v1" in part for part in found["parts"].values())
+    with AdminClient(service.addresses["admin"]) as admin:
+        assert {one.policy for one in admin.status().policies} == {"chat", "endless", "topics"}
+
+
+def test_metrics_are_where_rays_are_under_the_catalogues_names(service: ServiceProcess) -> None:
+    with grpc.insecure_channel(service.addresses["grpc"]) as channel:
+        stub: Any = InferenceServiceStub(channel)
+        for _ in range(8):
+            stub.Classify(pb.ClassifyRequest(text="x"), timeout=20)
+    told = next(line for line in service.log.read_text().splitlines() if "metrics=" in line)
+    url = told.split("metrics=")[1].split()[0]
+    wanted = "ray_thumbwheel_rpcs_total{"
+
+    def counted() -> bool:
+        return any(
+            line.startswith(wanted) and 'code="OK"' in line and 'policy_version="v1"' in line and 'replica="' in line
+            for line in httpx.get(url).text.splitlines()
+        )
+
+    until(counted)
+    text = httpx.get(url).text
+    ours = {line.split("{")[0] for line in text.splitlines() if line.startswith("ray_thumbwheel_")}
+    names = {f"ray_{spec.name}" for spec in Metrics().catalogue}
+    suffixes = ("_total", "_bucket", "_sum", "_count")
+    bare = {next((one.removesuffix(end) for end in suffixes if one.endswith(end)), one) for one in ours}
+    assert {"ray_thumbwheel_rpc_duration_seconds", "ray_thumbwheel_version_serving"} <= bare <= names
+
+
+async def ask_on(target: str, stop: asyncio.Event, number: int, errors: list[Any]) -> int:
+    """Generate until stopped; return how many answers there were."""
+    answers = 0
+    async with grpc.aio.insecure_channel(target) as channel:
+        stub: Any = InferenceServiceStub(channel)
+        sampling = pb.Sampling(max_new_tokens=12, temperature=0.5 + 0.25 * number)
+        while not stop.is_set():
+            request = pb.GenerateRequest(policy="chat", prompt=f"client {number}", sampling=sampling)
+            try:
+                if number % 2:
+                    messages = [message async for message in stub.StreamGenerate(request)]
+                    stamps = [message.stamp for message in messages if message.HasField("stamp")]
+                    assert len({(one.response_id, one.policy_version) for one in stamps}) == 1
+                else:
+                    await stub.Generate(request)
+                answers += 1
+            except grpc.aio.AioRpcError as error:
+                errors.append(error)
+    return answers
+
+
+async def swap_under_load(service: ServiceProcess, errors: list[Any]) -> int:
+    stop, target = asyncio.Event(), service.addresses["grpc"]
+    load = [asyncio.create_task(ask_on(target, stop, number, errors)) for number in range(CLIENTS)]
+    with AdminClient(service.addresses["admin"]) as admin:
+        for index in range(SWAPS):
+            version = CHATS[(index + 1) % 3]
+            await asyncio.to_thread(admin.promote, "chat", version, actor="test", reason="swap under load")
+            while not await asyncio.to_thread(all_serve, service, f"chat {version}"):
+                await asyncio.sleep(0.05)
+    stop.set()
+    return sum(await asyncio.gather(*load))
+
+
+def all_serve(service: ServiceProcess, what: str) -> bool:
+    parts = httpx.get(f"{service.addresses['probes']}/healthz").json()["parts"]
+    return len(parts) == 2 and all(what in part for part in parts.values())
+
+
+def test_swaps_under_load_drop_nothing_and_every_answer_replays_on_its_version(
+    service: ServiceProcess, settings: Mapping[str, object]
+) -> None:
+    errors: list[Any] = []
+    answers = asyncio.run(swap_under_load(service, errors))
+    assert errors == []
+    until(lambda: unshipped(service.home / "replicas") == 0)
+    logged = logged_chats(service.home, settings)
+    assert len(logged) == answers > SWAPS * CLIENTS
+    assert set(Counter(one.ref.version for one in logged)) == set(CHATS)
+    models = {version: load_causal(service.home / "versions" / "chat" / version) for version in CHATS}
+    for one in logged:
+        answer = one.answer
+        assert isinstance(answer, GenerateAnswer)
+        gaps = {}
+        for version, policy in models.items():
+            [scores] = score_replies(policy.model, [answer.prompt_token_ids], [answer.token_ids], answer.temperature)
+            gaps[version] = max(abs(a - b) for a, b in zip(scores, answer.logprobs, strict=True))
+        assert min(gaps, key=lambda version: gaps[version]) == one.ref.version
+        assert gaps[one.ref.version] < 5e-4
+
+
+def left_of(processes: list[psutil.Process], seconds: float) -> list[str]:
+    """Return which of them are still there after so long; Ray's agents look only now and then for whom they serve."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return [f"{one.pid} {' '.join(one.cmdline())[:80]}" for one in alive]
+
+
+def test_acknowledged_votes_survive_kills_of_replicas_and_of_the_whole(
+    home: Path, settings: Mapping[str, object], service: ServiceProcess
+) -> None:
+    """First replicas, each in the middle of a burst, then all of it; their successors ship what the dead left."""
+    told, rng, target = Acknowledged(), Random(7), service.addresses["grpc"]
+    for _ in range(KILLS):
+        until(lambda: len(replica_pids(service)) == 2, 120)
+        asyncio.run(wait_until_serving(target))
+
+        def kill_one() -> None:
+            os.kill(rng.choice(replica_pids(service)), signal.SIGKILL)
+
+        asyncio.run(ask_and_vote(target, told, rng.randint(20, 80), kill_one))
+    assert {str(one) for one in told.refusals if "INTERNAL" in repr(one)} == set()
+    below = psutil.Process(service.pid).children(recursive=True)
+    asyncio.run(wait_until_serving(target))
+    asyncio.run(ask_and_vote(target, told, 30, service.kill))
+    assert left_of(below, 180) == []
+    with serving(home, settings, "ray") as last:
+        asyncio.run(wait_until_serving(last.addresses["grpc"]))
+        until(lambda: unshipped(home / "replicas") == 0)
+    ingest_all(home, settings)
+    assert len(told.votes) > KILLS * 20
+    demand_balance(home, told)
+
+
+def test_ended_it_finishes_what_it_has_in_hand_and_leaves_nothing_behind(
+    home: Path, settings: Mapping[str, object]
+) -> None:
+    with serving(home, settings, "ray") as service:
+        asyncio.run(wait_until_serving(service.addresses["grpc"]))
+        below = psutil.Process(service.pid).children(recursive=True)
+        with grpc.insecure_channel(service.addresses["grpc"]) as channel:
+            stub: Any = InferenceServiceStub(channel)
+            request = pb.GenerateRequest(policy="endless", prompt="x", sampling=pb.Sampling(max_new_tokens=400))
+            call = stub.StreamGenerate(request, timeout=120)
+            first = next(call)
+            os.kill(service.pid, signal.SIGTERM)
+            rest = list(call)
+        assert first.HasField("stamp")
+        assert rest[-1].completion_tokens == 400
+        assert rest[-1].stamp.logged
+        assert psutil.Process(service.pid).wait(120) == 0
+    assert left_of(below, 10) == []
+    assert list(home.glob("service.json")) == []
