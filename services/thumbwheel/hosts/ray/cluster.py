@@ -13,7 +13,7 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ APPLICATION = "thumbwheel"
 _DEREGISTER_S = 2  # how long a replica that ends is still reachable, until HAProxy has heard of it
 _DOOR_S = 120.0
 _LOOK_S = 0.2
+_REPORT_CHARS = 160
 _COUNT_S = 1.0  # how often replicas say how many requests they have in hand
 _STORE_BYTES = 100 << 20  # nothing of ours goes through Ray's object store; this is its least size
 
@@ -277,11 +278,20 @@ def _own_environment(settings: Settings, folder: Path) -> dict[str, str]:
 
 def _quieten() -> None:
     """Lead Ray's words through our own logs, errors only: what it does as asked, and the rest is in its own files."""
+    from ray._private import worker
+
     for name in ("ray", "ray.serve"):
         found = logging.getLogger(name)
         found.handlers.clear()
         found.propagate = True
         found.setLevel(logging.ERROR)
+    worker.print_to_stdstream = _reported
+
+
+def _reported(data: Mapping[str, Any], **_: bool) -> None:
+    """Take what Ray would print: that a process of its own died, and at length of what it may have been."""
+    for line in data["lines"]:
+        logger.warning("Ray reports", report=line[:_REPORT_CHARS])
 
 
 def _free_ports(count: int) -> list[int]:
