@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,12 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from desk import FLOOR, SETTINGS, USERS, first_desk, texts
 
-from thumbwheel.config.settings import Artifacts, Data, Gates, Learn, Settings
+from thumbwheel.config.settings import Artifacts, Settings
 from thumbwheel.errors import RunInProgress
 from thumbwheel.policy.classify import load_classifier, sample_labels
-from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
-from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.records import (
     Channel,
     ClassifyAnswer,
@@ -44,47 +42,20 @@ from thumbwheel.retrain.runner import Runner
 from thumbwheel.store.port import Batch
 from thumbwheel.store.sql import open_store
 
-FLOOR = 0.02
 ROWS = 500
-USERS = 40
-WORDS = {
-    "refund": ["money back", "refund please", "return my payment", "charge me less"],
-    "parcel": ["where is my parcel", "late delivery", "track the box", "shipping is slow"],
-    "account": ["forgot password", "log in fails", "change my email", "close the account"],
-}
 pytestmark = pytest.mark.slow
-
-
-def texts(count: int, seed: int) -> list[LabelledText]:
-    draw = random.Random(seed)
-    rows = []
-    for _ in range(count):
-        label = draw.choice(sorted(WORDS))
-        words = [draw.choice(WORDS[label]), draw.choice(["hello", "hi", "please", "now", "today", "thanks"])]
-        rows.append(LabelledText(" ".join(draw.sample(words, 2)), label))
-    return rows
 
 
 @pytest.fixture(scope="module")
 def first_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("policy") / "v1"
-    recipe = ClassifyRecipe(
-        labels_per_class=1, vocabulary=150, width=32, feed_forward=32, least_updates=12, least_epochs=2
-    )
-    pretrain_classify(texts(200, 1), folder, recipe)
-    return folder
+    return first_desk(tmp_path_factory.mktemp("policy") / "v1")
 
 
 class World:
     """A home with a policy and votes, as a service would have left it."""
 
     def __init__(self, home: Path, policy: Path, rows: int = ROWS) -> None:
-        self.settings = Settings(
-            home=home,
-            data=Data(min_votes_classify=100, held_out=0.4),
-            learn=Learn(classify_epochs=40, niceness=0),
-            gates=Gates(max_latency_ratio=50.0, min_effective_samples=20, max_weight_share=0.2, confidence=0.8),
-        )
+        self.settings = Settings.model_validate({"home": home, **SETTINGS})
         home.mkdir()
         self.store = open_store(self.settings.database_url)
         self.registry = SqlRegistry(self.settings.database_url, LocalArtifacts(self.settings.versions_dir))

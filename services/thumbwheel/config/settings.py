@@ -29,6 +29,7 @@ from thumbwheel.config.sections.schedule import Schedule
 from thumbwheel.config.sections.section import Section
 from thumbwheel.config.sections.serve import Serve
 from thumbwheel.config.sections.telemetry import Telemetry
+from thumbwheel.config.sections.web import Web
 
 __all__ = [
     "Artifacts",
@@ -47,6 +48,7 @@ __all__ = [
     "Serve",
     "Settings",
     "Telemetry",
+    "Web",
 ]
 
 
@@ -58,6 +60,7 @@ class Settings(Section):
         description="Folder for all that the service keeps.",
     )
     serve: Serve = Serve()
+    web: Web = Web()
     probes: Probes = Probes()
     generate: Generate = Generate()
     classify: Classify = Classify()

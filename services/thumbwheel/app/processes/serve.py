@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from thumbwheel.app.doors import Identity
 from thumbwheel.app.home import Addresses, Home
+from thumbwheel.app.identity import Identity
 from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_log, at_votes, observing, write_observer
