@@ -85,7 +85,7 @@ def ingest(log: EventLog, store: FeedbackStore) -> None:
 def test_fields_of_a_newer_release_are_passed_over_and_nothing_else_is(log: EventLog, store: FeedbackStore) -> None:
     newer = schema(grown)
     sent = answer_and_vote(1)
-    for record in map(to_log, sent):
+    for record in [to_log(one) for one in sent]:
         event = newer.FromString(record.payload)
         fill(event)
         assert event.SerializeToString() != record.payload
