@@ -13,23 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from desk import FLOOR, SETTINGS, USERS, first_desk, texts
+from desk import SETTINGS, first_desk, rate_desk
 
 from thumbwheel.config.settings import Artifacts, Settings
 from thumbwheel.errors import RunInProgress
-from thumbwheel.policy.classify import load_classifier, sample_labels
 from thumbwheel.records import (
     Channel,
-    ClassifyAnswer,
-    Feedback,
-    FeedbackKind,
-    LoggedResponse,
     PolicyKind,
     Run,
     RunState,
     RunStep,
-    VersionRef,
 )
 from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.port import NewVersion
@@ -39,7 +32,6 @@ from thumbwheel.retrain.lock import RunLease, locked
 from thumbwheel.retrain.plan import load_plan, make_plan, save_plan
 from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.retrain.runner import Runner
-from thumbwheel.store.port import Batch
 from thumbwheel.store.sql import open_store
 
 ROWS = 500
@@ -62,27 +54,8 @@ class World:
         made = self.registry.publish(NewVersion("desk", PolicyKind.CLASSIFY), policy)
         self.registry.move("desk", Channel.CHAMPION, "v1", actor="test", reason="first")
         self.digest = made.digest
-        self.fill(policy, rows)
+        rate_desk(self.store, policy, self.digest, rows)
         self.runner = Runner(self.store, self.registry, self.settings)
-
-    def fill(self, policy: Path, rows: int) -> None:
-        asked = texts(rows, 2)
-        classifier = load_classifier(policy)
-        probs = classifier.probabilities([row.text for row in asked], FLOOR)
-        served = sample_labels(probs, torch.Generator().manual_seed(3)).tolist()
-        responses, votes = [], []
-        for n, (row, label) in enumerate(zip(asked, served, strict=True)):
-            name = classifier.labels[label]
-            answer = ClassifyAnswer(row.text, label, name, tuple(probs[n].tolist()), FLOOR, classifier.labels)
-            user = f"u{n % USERS}"
-            ref = VersionRef("desk", "v1", self.digest)
-            ids = f"r{n:05}", f"q{n:05}"
-            responses.append(LoggedResponse(*ids, ref, Channel.CHAMPION, "", user, "", 1_000 + n, "", answer))
-            up = name == row.label
-            votes.append(
-                Feedback(f"f{n}", f"r{n:05}", user, "", "desk", "v1", FeedbackKind.THUMB, 2_000 + n, thumb_up=up)
-            )
-        self.store.apply(Batch("test", "all", 0, 0, rows, responses, votes, list(range(rows))))
 
     def run(self, run_id: str) -> Run:
         run = self.store.run(run_id)

@@ -6,8 +6,13 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
+from thumbwheel.policy.classify import load_classifier, sample_labels
 from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
 from thumbwheel.pretrain.corpus import LabelledText
+from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, VersionRef
+from thumbwheel.store.port import Batch, FeedbackStore
 
 FLOOR = 0.02
 USERS = 40
@@ -41,3 +46,22 @@ def first_desk(folder: Path) -> Path:
     )
     pretrain_classify(texts(200, 1), folder, recipe)
     return folder
+
+
+def rate_desk(store: FeedbackStore, policy: Path, digest: str, rows: int) -> None:
+    """Write answers of the policy's first version into a store, each with a thumb by the truth."""
+    asked = texts(rows, 2)
+    classifier = load_classifier(policy)
+    probs = classifier.probabilities([row.text for row in asked], FLOOR)
+    served = sample_labels(probs, torch.Generator().manual_seed(3)).tolist()
+    responses, votes = [], []
+    for n, (row, label) in enumerate(zip(asked, served, strict=True)):
+        name = classifier.labels[label]
+        answer = ClassifyAnswer(row.text, label, name, tuple(probs[n].tolist()), FLOOR, classifier.labels)
+        user = f"u{n % USERS}"
+        ref = VersionRef("desk", "v1", digest)
+        ids = f"r{n:05}", f"q{n:05}"
+        responses.append(LoggedResponse(*ids, ref, Channel.CHAMPION, "", user, "", 1_000 + n, "", answer))
+        up = name == row.label
+        votes.append(Feedback(f"f{n}", f"r{n:05}", user, "", "desk", "v1", FeedbackKind.THUMB, 2_000 + n, thumb_up=up))
+    store.apply(Batch("test", "all", 0, 0, rows, responses, votes, list(range(rows))))
