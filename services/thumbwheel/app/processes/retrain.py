@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from thumbwheel.app.home import trains_here
 from thumbwheel.app.learning import learning
 from thumbwheel.app.lifetime import on_signals
-from thumbwheel.app.observing import Observer, RunsLook, observing
+from thumbwheel.app.observing import Observer, RunsLook, at_votes, observing
 from thumbwheel.app.probing import probing
 from thumbwheel.app.storage import open_learned
 from thumbwheel.config.settings import Schedule, Settings
@@ -52,7 +52,7 @@ async def watch(settings: Settings, ready: Callable[[str], None]) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(trains_here(settings.home))
         store, registry = stack.enter_context(open_learned(settings))
-        stack.enter_context(observing(metrics, Observer(RunsLook(store))))
+        stack.enter_context(observing(metrics, Observer(RunsLook(store), at_votes(store, registry))))
         training = stack.enter_context(learning(settings, store, registry))
 
         def health() -> Health:
