@@ -134,7 +134,7 @@ feedback_events = Table(
     Column("policy", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     PrimaryKeyConstraint("response_id", "seq"),
-    # A rater's id is used once, on whatever answer: ingest looks before it writes, alone (`writing`). This catches less.
+    # A rater's id is used once, on whatever answer: ingest looks before it writes, and alone. This here catches less.
     UniqueConstraint("feedback_id", "rater", "response_id"),
     # `rated()` walks this one: answers in a fixed order, each with its events.
     Index(None, "policy", "response_id", "seq"),

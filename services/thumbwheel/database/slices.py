@@ -1,9 +1,9 @@
 """Slices of time of the tables that grow with every answer, so that what is past goes by a drop.
 
-An answer's id is a UUIDv7: it begins with the time of the answer, in milliseconds, and so do all keys of the votes on
-it. As texts, ids are in the order of their time (RFC 9562, section 5.7). On PostgreSQL the tables of `schema.SLICED` are
-partitioned by ranges of ids; each range, a slice, is a partition of its name in each of them. What has no slice, or an
-id of another sort, lies in the partition `..._rest`, as right there as anywhere: only that it goes row by row.
+An answer's id is a UUIDv7: it begins with the time of the answer, in milliseconds. As texts, ids are in the order of
+their time (RFC 9562, section 5.7). On PostgreSQL the tables of `schema.SLICED` are partitioned by ranges of ids; each
+range, a slice, is a partition of its name in each of them. What has no slice, or an id of another sort, lies in the
+partition `..._rest`, as right there as anywhere: only that it goes row by row.
 """
 
 from __future__ import annotations
