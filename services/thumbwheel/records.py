@@ -340,6 +340,15 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A key that events of a user are sealed with, itself encrypted under the service's secret."""
+
+    key_id: str
+    user_hash: str
+    wrapped: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """What retention removed. Answers of `horizon_us` and later are there; older ones will not come back, either.
 

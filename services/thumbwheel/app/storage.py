@@ -5,6 +5,8 @@ A run's process (`retrain/worker.py`) and `doctor.py` open the store and the reg
 
 from __future__ import annotations
 
+import hmac
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -12,17 +14,21 @@ from dataclasses import dataclass
 from thumbwheel.app.home import make_home
 from thumbwheel.bus.broker_votes import BrokerVotes
 from thumbwheel.bus.group_commit import GroupCommitter, Write
-from thumbwheel.bus.port import DurableAppender, EventLog, RecordAppender
+from thumbwheel.bus.port import USER_KEYS, DurableAppender, EventLog, RecordAppender
+from thumbwheel.bus.sealed_log import SealedLog
+from thumbwheel.bus.sealing import OVERHEAD_BYTES, Wrapping
 from thumbwheel.bus.source import CONSUMER, Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
+from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.port import Registry
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import open_store
+from thumbwheel.store.user_keys import SqlUserKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ def open_storage(settings: Settings, on_write: Callable[[Write], None]) -> Itera
     """Open everything; on leaving, appends in flight finish and all is closed. `on_write` hears of durable writes.
 
     Raises:
-        InvalidConfig: Kafka's password can not be read.
+        InvalidConfig: Kafka's password can not be read, or the key file.
         SchemaMismatch: a newer release wrote the database.
         Unavailable: a file can not be opened or written. A broker that is away is no reason: it may come.
     """
@@ -69,12 +75,18 @@ def open_source(settings: Settings, stack: ExitStack) -> Source:
     local = open_log(
         settings.log_path,
         max_bytes=settings.log.max_bytes,
-        max_record_bytes=settings.kafka.max_record_bytes if kafka else None,
+        max_record_bytes=settings.kafka.max_record_bytes - OVERHEAD_BYTES if kafka else None,
     )
     stack.enter_context(closing(local))
     if not kafka:
         return Source(local)
-    return Source(stack.enter_context(closing(_kafka(settings))), kafka_consumer(settings), local)
+    log = stack.enter_context(closing(_kafka(settings)))
+    keys = load_or_make_keys(settings.keys_path, time.time_ns() // 1_000)
+    wrapping = Wrapping(hmac.digest(keys.user_key, b"thumbwheel data keys", "sha256"))
+    consumer = kafka_consumer(settings)
+    table = stack.enter_context(closing(SqlUserKeys(connect(settings.database_url), consumer, USER_KEYS)))
+    sealed = SealedLog(log, wrapping, table)
+    return Source(sealed, consumer, local, sealed)
 
 
 def kafka_consumer(settings: Settings) -> str:
