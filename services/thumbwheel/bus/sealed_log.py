@@ -76,6 +76,23 @@ class SealedLog:
         self.sync()
         return len(doomed)
 
+    def removed_users(self) -> set[str]:
+        """Return whose keys the topic has removed since where the table stands, which stays there.
+
+        Raises Unavailable.
+        """
+        owners: dict[str, str] = {}
+        gone: set[str] = set()
+        position, end = self._table.position(), self._log.end_offset(USER_KEYS, 0)
+        while position < end:
+            found = self._log.read(USER_KEYS, 0, position, _PAGE)
+            owners.update((one.key, self._wrapped(one).user_hash) for one in found if one.payload)
+            gone.update(one.key for one in found if not one.payload)
+            position = found[-1].offset + 1 if found else end
+        known = self._table.find(gone)
+        owners.update((key_id, self._unwrapped(key_id, wrapped).user_hash) for key_id, wrapped in known.items())
+        return {owners[key_id] for key_id in gone if key_id in owners}
+
     def sync(self) -> set[str]:
         """Bring the table up to what the topic of keys has now; return whose keys are gone by that.
 

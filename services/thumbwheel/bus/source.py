@@ -20,6 +20,12 @@ class Sealed(Protocol):
     def shred(self, user_hash: str) -> int:
         """Forget a user; return of how many keys. Raises Unavailable."""
 
+    def removed_users(self) -> set[str]:
+        """Return who was forgotten since the table of keys was last brought up to date. Raises Unavailable."""
+
+    def sync(self) -> set[str]:
+        """Bring the table of keys up to date; return who was forgotten since. Raises Unavailable."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
