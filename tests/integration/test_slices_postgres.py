@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from answered import answer_and_vote
 from filled_store import response_id
 from sqlalchemy import text
@@ -12,6 +13,7 @@ from thumbwheel.bus.port import FEEDBACK
 from thumbwheel.database.engine import connect
 from thumbwheel.database.slices import DAY_MS
 from thumbwheel.database.transactions import reading
+from thumbwheel.errors import Unavailable
 from thumbwheel.store.port import Batch, FeedbackStore
 from thumbwheel.store.sql import open_store
 
@@ -78,5 +80,18 @@ def test_a_drop_waits_for_a_reader_in_the_middle_of_its_reading(postgres_url: st
         assert reader.scalar(text("SELECT count(*) FROM responses")) == 1
     dropping.join()
     assert count(postgres_url, "responses") == 0
+    engine.dispose()
+    store.close()
+
+
+def test_a_reader_that_does_not_end_lets_the_drop_wait_for_its_next_turn(postgres_url: str) -> None:
+    store, engine = open_store(postgres_url), connect(postgres_url)
+    store.forget_before(0, 5)
+    put(store, 3)
+    with reading(engine) as reader:
+        assert reader.scalar(text("SELECT count(*) FROM responses")) == 1
+        with pytest.raises(Unavailable, match="keeps it locked"):
+            store.forget_before(17 * DAY_US, 5)
+    assert store.forget_before(17 * DAY_US, 5).slices == 1
     engine.dispose()
     store.close()

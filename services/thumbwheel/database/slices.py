@@ -100,8 +100,13 @@ def make(connection: Connection, slices: Sequence[Slice]) -> bool:
 
 
 def drop(connection: Connection, before_ms: int) -> list[Slice]:
-    """Drop the slices that end at this time or before; return them. It takes no longer for more rows."""
+    """Drop the slices that end at this time or before; return them. It takes no longer for more rows.
+
+    Readers are waited for only a moment, as those who come meanwhile wait, too; then the database is `Unavailable`.
+    """
     past = [one for one in present(connection) if one.end_ms <= before_ms]
+    if past:
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
     for table in SLICED if past else ():
         # In the readers' order: one who has begun is waited for, and does not wait for us.
         names = ", ".join(f"{table.name}_{one.suffix}" for one in past)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from answered import answer_and_vote
-from sealed_logs import open_below, sealed
+from sealed_logs import SECRET, open_below, sealed
 
 from thumbwheel.bus.codec import from_log, to_log
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, USER_KEYS, EventLog, NewRecord
 from thumbwheel.bus.sealed_log import SealedLog
-from thumbwheel.bus.sealing import KEY_HEADER
+from thumbwheel.bus.sealing import KEY_HEADER, Wrapping
 from thumbwheel.errors import LogUnavailable
 from thumbwheel.records import ANONYMOUS_RATER, LoggedResponse
 
@@ -150,3 +150,16 @@ def test_whose_keys_are_gone_is_told_to_who_had_them(log: SealedLog, below: Even
     log.append(records("u3"))
     assert restored.sync() == {"u1"}
     assert restored.sync() == set()
+
+
+class Away:
+    """A table of keys whose database is away."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"{name} was asked for")
+
+
+def test_appending_asks_no_database(log: SealedLog, below: EventLog) -> None:
+    writer = SealedLog(below, Wrapping(SECRET), Away())  # type: ignore[arg-type]
+    writer.append(records("u1", "u2", ""))
+    assert users_of(log) == ["u1", "u2", ""]
