@@ -114,6 +114,7 @@ class AuditAction(StrEnum):
     RUN_QUEUED = "run queued"
     RUN_STARTED = "run started"
     USER_ERASED = "user erased"
+    PAST_FORGOTTEN = "past forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +344,27 @@ class DeadLetter:
     payload: bytes
     time_us: int
     number: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A key that events of a user are sealed with, itself encrypted under the service's secret."""
+
+    key_id: str
+    user_hash: str
+    wrapped: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What retention removed. Answers of `horizon_us` and later are there; older ones will not come back, either.
+
+    `slices` were dropped whole, nobody counted their rows; `rows` were removed one by one.
+    """
+
+    horizon_us: int
+    slices: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ async def desk(tmp_path: Path, patience_s: float) -> AsyncIterator[Desk]:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     store, log = open_store(url), open_log(tmp_path / "log.sqlite")
     desk = Desk(tmp_path, SqlRegistry(connect(url), LocalArtifacts(tmp_path / "versions")), store, log)
-    eraser = Eraser(RATERS, IngestProgress(store, Source(log), patience_s), log, store, desk.copies)
+    eraser = Eraser(RATERS, IngestProgress(store, Source(log), patience_s), Source(log), store, desk.copies)
     facts = ServiceFacts("1.2.3", 5, tmp_path, desk.ingest.backlog, problem=lambda policy: f"{policy} is damaged")
     servicer = AdminServicer(desk.registry, store, desk.loop, eraser, facts, lambda: desk.moves.append("moved"))
     registration = Registration(SERVICE, lambda server: add_AdminServiceServicer_to_server(servicer, server), ADMIN)

@@ -10,15 +10,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka_server import KafkaBroker
 
 from thumbwheel.app.clock_check import judge_clock
 from thumbwheel.app.doctor import examine
 from thumbwheel.app.finding import Finding
 from thumbwheel.app.kafka_check import examine_kafka
+from thumbwheel.bus.kafka_client import administrator
 from thumbwheel.bus.kafka_cluster import clock_ahead_s
 from thumbwheel.bus.kafka_topics import create_topics
-from thumbwheel.bus.port import FEEDBACK, REQUESTS
+from thumbwheel.bus.port import FEEDBACK, REQUESTS, USER_KEYS
 from thumbwheel.config.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
@@ -64,6 +66,19 @@ def test_each_fault_of_a_topic_has_its_cure(settings: Settings) -> None:
         finding = found(settings, **change)[f"topic {FEEDBACK}"]
         assert not finding.ok
         assert cure in finding.cure
+
+
+def test_a_topic_of_keys_that_loses_them_is_told(settings: Settings) -> None:
+    create_topics(settings.kafka)
+    name = settings.kafka.topic_prefix + USER_KEYS
+    with administrator(settings.kafka) as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": "delete"})])
+    finding = found(settings)[f"topic {USER_KEYS}"]
+    assert (finding.ok, "loses keys" in finding.found, finding.cure) == (
+        False,
+        True,
+        "set the topic's cleanup.policy to compact",
+    )
 
 
 def test_a_broker_that_is_away_is_one_finding(settings: Settings, kafka_broker: KafkaBroker) -> None:

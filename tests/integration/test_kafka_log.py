@@ -14,7 +14,7 @@ from kafka_server import KafkaBroker
 
 from thumbwheel.bus.kafka_log import open_kafka_log
 from thumbwheel.bus.kafka_topics import TopicState, create_topics, describe_topics
-from thumbwheel.bus.port import DEAD_LETTERS, FEEDBACK, REQUESTS, EventLog, NewRecord, StoredRecord
+from thumbwheel.bus.port import DEAD_LETTERS, FEEDBACK, REQUESTS, USER_KEYS, EventLog, NewRecord, StoredRecord
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import Conflict, InvalidInput, LogUnavailable
 
@@ -215,11 +215,16 @@ def test_missing_topics_are_named_with_their_cure(settings: Kafka, open_log: Ope
 
 
 def test_topics_are_made_once(settings: Kafka) -> None:
-    names = [settings.topic_prefix + topic for topic in (REQUESTS, FEEDBACK, DEAD_LETTERS)]
-    assert describe_topics(settings) == [TopicState(name, 0, 0) for name in names]
+    names = [settings.topic_prefix + topic for topic in (REQUESTS, FEEDBACK, DEAD_LETTERS, USER_KEYS)]
+    wanted = [PARTITIONS] * 3 + [1]
+    assert describe_topics(settings) == [
+        TopicState(name, 0, 0, number) for name, number in zip(names, wanted, strict=True)
+    ]
     assert create_topics(settings) == names
     assert create_topics(settings) == []
-    assert describe_topics(settings) == [TopicState(name, PARTITIONS, 1) for name in names]
+    assert describe_topics(settings) == [
+        TopicState(name, number, 1, number) for name, number in zip(names, wanted, strict=True)
+    ]
 
 
 def test_more_copies_than_brokers_are_refused(settings: Kafka) -> None:

@@ -52,7 +52,8 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 num.network.threads=2
 num.io.threads=2
-log.cleaner.enable=false
+log.cleaner.dedupe.buffer.size=4194304
+log.cleaner.backoff.ms=500
 """
 
 
@@ -90,6 +91,11 @@ class KafkaBroker:
         )
         self._make_certificate()
         self._format()
+
+    @property
+    def data(self) -> Path:
+        """Folder of everything it keeps of topics."""
+        return self._folder / "data"
 
     @property
     def bootstrap(self) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from thumbwheel.admin.erasure import Eraser, RefusedErasure
-from thumbwheel.admin.ports import Erasure, Loop, ServiceFacts
+from thumbwheel.admin.erasure import Eraser
+from thumbwheel.admin.ports import Loop, ServiceFacts
 from thumbwheel.admin.servicer import AdminServicer
 from thumbwheel.admin.v1.admin_pb2 import DESCRIPTOR as ADMIN_FILE
 from thumbwheel.admin.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
@@ -36,12 +36,6 @@ from thumbwheel.telemetry.metrics import Metrics
 INFERENCE_SERVICE = INFERENCE.services_by_name["InferenceService"].full_name
 ADMIN_SERVICE = ADMIN_FILE.services_by_name["AdminService"].full_name
 FEEDBACK_SERVICE = FEEDBACK.services_by_name["FeedbackService"].full_name
-
-_NOT_FROM_KAFKA = (
-    "log.kind: nothing was erased: events are in Kafka, which removes them by age, never by user, and a replay would "
-    "bring back what the store lost; give the topics a retention.ms, let the user's events pass it, and then erase "
-    "with log.kind=embedded"
-)
 
 
 def inference_door(
@@ -83,16 +77,10 @@ def admin_door(
     moved: Callable[[], None],
 ) -> Registration:
     """Let operators look and decide; `moved` is called when a channel was moved."""
-    eraser = _eraser(settings, storage, identity)
+    copies = RunCopies(settings.runs_dir, open_reports(settings))
+    eraser = Eraser(identity.raters, _progress(storage), storage.source, storage.store, copies)
     servicer = AdminServicer(storage.registry, storage.store, loop, eraser, facts, moved)
     return Registration(ADMIN_SERVICE, lambda server: add_AdminServiceServicer_to_server(servicer, server), ADMIN)
-
-
-def _eraser(settings: Settings, storage: Storage, identity: Identity) -> Erasure:
-    if settings.log.kind == "kafka":
-        return RefusedErasure(_NOT_FROM_KAFKA)
-    copies = RunCopies(settings.runs_dir, open_reports(settings))
-    return Eraser(identity.raters, _progress(storage), storage.source.log, storage.store, copies)
 
 
 def _progress(storage: Storage) -> IngestProgress:

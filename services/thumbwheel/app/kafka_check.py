@@ -10,8 +10,9 @@ import psutil
 from thumbwheel.app.clock_check import judge_clock
 from thumbwheel.app.finding import Finding, tried
 from thumbwheel.app.storage import ingest_group
-from thumbwheel.bus.kafka_cluster import clock_ahead_s, group_members, largest_batches
+from thumbwheel.bus.kafka_cluster import CLEANUP, LARGEST_BATCH, clock_ahead_s, group_members, topic_configs
 from thumbwheel.bus.kafka_topics import BATCH_OVERHEAD_BYTES, TopicState, describe_topics
+from thumbwheel.bus.port import USER_KEYS
 from thumbwheel.config.settings import Kafka, Settings
 
 _FLEETING = {"tmpfs", "ramfs", "overlay"}  # file systems that go with the machine or the container
@@ -28,8 +29,8 @@ def examine_kafka(settings: Settings) -> Iterator[Finding]:
 def _look(settings: Settings, seen: list[Finding]) -> str:
     """Add to `seen` what the cluster tells; return where it was reached. Raises LogUnavailable, InvalidConfig."""
     kafka = settings.kafka
-    states, limits = describe_topics(kafka), largest_batches(kafka)
-    seen += [_topic(state, kafka, limits) for state in states]
+    states, configs = describe_topics(kafka), topic_configs(kafka)
+    seen += [_topic(state, kafka, configs.get(state.topic, {})) for state in states]
     seen.append(judge_clock("kafka clock", clock_ahead_s(kafka)))
     seen.append(_workers(settings))
     return f"reached at {kafka.bootstrap_servers}"
@@ -44,19 +45,19 @@ def _workers(settings: Settings) -> Finding:
     return Finding("ingest", True, f"{members} in group {group}")
 
 
-def _topic(state: TopicState, settings: Kafka, limits: Mapping[str, int]) -> Finding:
+def _topic(state: TopicState, settings: Kafka, config: Mapping[str, str]) -> Finding:
     found = f"{state.partitions} partitions, {state.replication} copies"
-    problem, cure = _problem(state, settings, limits.get(state.topic))
+    problem, cure = _problem(state, settings, config)
     return Finding(f"topic {state.topic}", not problem, problem or found, cure)
 
 
-def _problem(state: TopicState, settings: Kafka, limit: int | None) -> tuple[str, str]:
+def _problem(state: TopicState, settings: Kafka, config: Mapping[str, str]) -> tuple[str, str]:
     """Return what is wrong with a topic, and its cure; empty where nothing is."""
     if not state.partitions:
         return "is missing", "make it: thumbwheel topics create"
-    if state.partitions != settings.partitions:
+    if state.partitions != state.wanted_partitions:
         return (
-            f"has {state.partitions} partitions, kafka.partitions is {settings.partitions}",
+            f"has {state.partitions} partitions instead of {state.wanted_partitions}",
             f"set kafka.partitions to {state.partitions}: other ones later would part answers from their votes",
         )
     if state.replication < settings.replication:
@@ -65,10 +66,15 @@ def _problem(state: TopicState, settings: Kafka, limit: int | None) -> tuple[str
             "add copies with kafka-reassign-partitions.sh, or lower kafka.replication to what you can bear to lose",
         )
     needed = settings.max_record_bytes + BATCH_OVERHEAD_BYTES
-    if limit is not None and limit < needed:
+    if (limit := int(config.get(LARGEST_BATCH, needed))) < needed:
         return (
             f"takes {limit:,} bytes at most, kafka.max_record_bytes needs {needed:,}",
             f"set the topic's max.message.bytes to {needed}, or lower kafka.max_record_bytes",
+        )
+    if state.topic.endswith(USER_KEYS) and config.get(CLEANUP, "compact") != "compact":
+        return (
+            "is not compacted: it loses keys in time, and with them users' events",
+            "set the topic's cleanup.policy to compact",
         )
     return "", ""
 

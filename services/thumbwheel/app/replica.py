@@ -19,10 +19,10 @@ from grpc_health.v1.health import aio as health_aio
 from thumbwheel.app.doors import (
     FEEDBACK_SERVICE,
     INFERENCE_SERVICE,
-    Identity,
     feedback_door,
     inference_door,
 )
+from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.observing import Observer, at_log, observing, write_observer
 from thumbwheel.app.outboxes import adopting, held_folder, outbox_of

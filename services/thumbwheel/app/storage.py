@@ -5,6 +5,8 @@ A run's process (`retrain/worker.py`) and `doctor.py` open the store and the reg
 
 from __future__ import annotations
 
+import hmac
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -15,17 +17,21 @@ from thumbwheel.app.home import make_home
 from thumbwheel.bus.broker_votes import BrokerVotes
 from thumbwheel.bus.group import Group
 from thumbwheel.bus.group_commit import GroupCommitter, Write
-from thumbwheel.bus.port import DurableAppender, EventLog, RecordAppender
+from thumbwheel.bus.port import USER_KEYS, DurableAppender, EventLog, RecordAppender
+from thumbwheel.bus.sealed_log import SealedLog
+from thumbwheel.bus.sealing import OVERHEAD_BYTES, Wrapping
 from thumbwheel.bus.source import CONSUMER, Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
+from thumbwheel.feedback.keys import Keys, load_keys, load_or_make_keys
 from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.port import Registry
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import open_store
+from thumbwheel.store.user_keys import SqlUserKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ def open_storage(
     The log, or the outbox, is the home's unless `log_path` names another file.
 
     Raises:
-        InvalidConfig: Kafka's password can not be read.
+        InvalidConfig: Kafka's password can not be read, or the key file.
         SchemaMismatch: a newer release wrote the database.
         Unavailable: a file can not be opened or written. A broker that is away is no reason: it may come.
     """
@@ -72,12 +78,12 @@ def open_source(settings: Settings, stack: ExitStack, log_path: Path | None = No
 
     Raises InvalidConfig, Unavailable as `open_storage` does.
     """
-    kafka = settings.log.kind == "kafka"
-    local = open_outbox(settings, log_path) if kafka else open_log(settings.log_path, max_bytes=settings.log.max_bytes)
-    stack.enter_context(closing(local))
-    if not kafka:
-        return Source(local)
-    return Source(stack.enter_context(closing(_kafka(settings))), kafka_consumer(settings), local)
+    if settings.log.kind != "kafka":
+        return Source(stack.enter_context(closing(open_log(settings.log_path, max_bytes=settings.log.max_bytes))))
+    outbox = stack.enter_context(closing(open_outbox(settings, log_path)))
+    keys = load_or_make_keys(settings.keys_path, time.time_ns() // 1_000)
+    log = stack.enter_context(_sealed(settings, keys))
+    return Source(log, kafka_consumer(settings), outbox, log)
 
 
 def open_outbox(settings: Settings, path: Path | None = None) -> EventLog:
@@ -85,7 +91,7 @@ def open_outbox(settings: Settings, path: Path | None = None) -> EventLog:
     return open_log(
         path or settings.log_path,
         max_bytes=settings.log.max_bytes,
-        max_record_bytes=settings.kafka.max_record_bytes,
+        max_record_bytes=settings.kafka.max_record_bytes - OVERHEAD_BYTES,
     )
 
 
@@ -93,12 +99,14 @@ def open_outbox(settings: Settings, path: Path | None = None) -> EventLog:
 def open_between(settings: Settings) -> Iterator[tuple[Source, FeedbackStore]]:
     """Open Kafka and the store alone, for who reads from the one into the other; nothing is kept in the home.
 
-    Raises InvalidConfig, SchemaMismatch, Unavailable as `open_storage` does.
+    Raises InvalidConfig, SchemaMismatch, Unavailable as `open_storage` does; InvalidConfig also where the key file is
+    missing: one made here would read nothing of what is in Kafka.
     """
     if not settings.database.url:
         make_home(settings.home)  # the store is in it
-    with closing(open_store(settings.database_url)) as store, closing(_kafka(settings)) as log:
-        yield Source(log, kafka_consumer(settings)), store
+    keys = load_keys(settings.keys_path)
+    with closing(open_store(settings.database_url)) as store, _sealed(settings, keys) as log:
+        yield Source(log, kafka_consumer(settings), sealed=log), store
 
 
 @contextmanager
@@ -133,6 +141,15 @@ def open_registry(settings: Settings) -> SqlRegistry:
     finally:
         engine.dispose()
     return _registry(settings)
+
+
+@contextmanager
+def _sealed(settings: Settings, keys: Keys) -> Iterator[SealedLog]:
+    """Open Kafka, its users' events under keys of their own."""
+    wrapping = Wrapping(hmac.digest(keys.user_key, b"thumbwheel data keys", "sha256"))
+    users = SqlUserKeys(connect(settings.database_url), kafka_consumer(settings), USER_KEYS)
+    with closing(_kafka(settings)) as log, closing(users):
+        yield SealedLog(log, wrapping, users)
 
 
 def _kafka(settings: Settings) -> EventLog:

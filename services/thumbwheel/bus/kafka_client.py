@@ -20,7 +20,7 @@ from kafka.errors import (
 )
 from kafka.net.compat import KafkaNetClient
 
-from thumbwheel.bus.port import DEAD_LETTERS, TOPICS
+from thumbwheel.bus.port import DEAD_LETTERS, TOPICS, USER_KEYS
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import InvalidConfig, LogUnavailable
 
@@ -33,7 +33,7 @@ _Thing = TypeVar("_Thing")
 
 def topic_names(settings: Kafka) -> dict[str, str]:
     """Return the name at the broker of each topic."""
-    return {topic: settings.topic_prefix + topic for topic in (*TOPICS, DEAD_LETTERS)}
+    return {topic: settings.topic_prefix + topic for topic in (*TOPICS, DEAD_LETTERS, USER_KEYS)}
 
 
 def client_options(settings: Kafka) -> dict[str, Any]:

@@ -16,11 +16,12 @@ from kafka.errors import (
 from thumbwheel.bus.kafka_client import administrator, topic_names, translated
 from thumbwheel.config.settings import Kafka
 
-_LIMIT = "max.message.bytes"
+LARGEST_BATCH = "max.message.bytes"
+CLEANUP = "cleanup.policy"
 
 
-def largest_batches(settings: Kafka) -> Mapping[str, int]:
-    """Return how many bytes a batch of each topic may have, by the topic's name at the broker.
+def topic_configs(settings: Kafka) -> Mapping[str, Mapping[str, str]]:
+    """Return what `LARGEST_BATCH` and `CLEANUP` are for each topic, by the topic's name at the broker.
 
     A topic that is missing, or that we may not look at, is left out. Raises LogUnavailable.
     """
@@ -30,7 +31,8 @@ def largest_batches(settings: Kafka) -> Mapping[str, int]:
             found = admin.describe_configs(wanted, config_filter="all").get("topic", {})
         except AuthorizationError:
             return {}
-    return {name: int(configs[_LIMIT]["value"]) for name, configs in found.items() if _LIMIT in configs}
+    names = LARGEST_BATCH, CLEANUP
+    return {topic: {name: one[name]["value"] for name in names} for topic, one in found.items() if CLEANUP in one}
 
 
 def group_members(settings: Kafka, group: str) -> int | None:

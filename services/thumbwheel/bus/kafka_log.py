@@ -25,7 +25,7 @@ from thumbwheel.bus.kafka_client import (
     translated,
 )
 from thumbwheel.bus.kafka_reader import KafkaReader
-from thumbwheel.bus.port import EventLog, NewRecord, StoredRecord, partition_of
+from thumbwheel.bus.port import USER_KEYS, EventLog, NewRecord, StoredRecord, partition_of
 from thumbwheel.bus.record_size import demand_size
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import Conflict, InvalidInput, LogUnavailable
@@ -87,7 +87,13 @@ class KafkaLog:
             found = reader.read(reader.place(topic, partition), offset, limit)
         return [
             StoredRecord(
-                topic, partition, one.offset, one.key.decode(), one.value, dict(one.headers), one.timestamp * 1_000
+                topic,
+                partition,
+                one.offset,
+                one.key.decode(),
+                one.value or b"",
+                dict(one.headers),
+                one.timestamp * 1_000,
             )
             for one in found
         ]
@@ -151,7 +157,7 @@ class KafkaLog:
             producer.send(
                 self._names[record.topic],
                 key=record.key.encode(),
-                value=record.payload,
+                value=_value(record),
                 headers=list(record.headers.items()),
                 partition=partition_of(record.key, counts[record.topic]),
                 timestamp_ms=now_ms,
@@ -201,6 +207,11 @@ class KafkaLog:
         before = getattr(self._seen, "ends", None)
         self._seen.ends = ends
         return bool(before != ends)
+
+
+def _value(record: NewRecord) -> bytes | None:
+    """Return what Kafka keeps of a record: in a compacted topic nothing (null) removes what was under its key."""
+    return None if record.topic == USER_KEYS and not record.payload else record.payload
 
 
 def _producer(settings: Kafka, options: dict[str, Any]) -> KafkaProducer:

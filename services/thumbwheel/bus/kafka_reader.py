@@ -78,7 +78,7 @@ class KafkaReader:
         while offset < end and len(found) < limit and size < _READ_BYTES:
             page = self._page(place, offset)
             new = page.take(offset, limit - len(found))
-            size += sum(len(one.value) for one in new)
+            size += sum(len(one.value or b"") for one in new)
             found += new
             offset = page.next
         return found

@@ -8,10 +8,12 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from thumbwheel.bus.kafka_client import administrator, milliseconds, topic_names, translated
+from thumbwheel.bus.port import USER_KEYS
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import Conflict
 
 BATCH_OVERHEAD_BYTES = 1 << 10  # what a batch adds to its one record
+_REMOVALS_KEPT_MS = 400 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class TopicState:
     topic: str
     partitions: int
     replication: int
+    wanted_partitions: int
 
 
 def create_topics(settings: Kafka) -> list[str]:
@@ -31,7 +34,7 @@ def create_topics(settings: Kafka) -> list[str]:
         LogUnavailable: no broker answered.
     """
     with administrator(settings) as admin:
-        return [name for name in topic_names(settings).values() if _create(admin, name, settings)]
+        return [name for topic, name in topic_names(settings).items() if _create(admin, topic, name, settings)]
 
 
 def describe_topics(settings: Kafka) -> list[TopicState]:
@@ -39,21 +42,37 @@ def describe_topics(settings: Kafka) -> list[TopicState]:
     names = topic_names(settings)
     with administrator(settings) as admin, translated():
         found = {one["name"]: one["partitions"] for one in admin.describe_topics() if not one["error_code"]}
-    return [_state(name, found.get(name, [])) for name in names.values()]
+    return [_state(name, found.get(name, []), _partitions(topic, settings)) for topic, name in names.items()]
 
 
-def _state(name: str, partitions: list[dict[str, list[int]]]) -> TopicState:
+def _compacted(settings: Kafka) -> dict[str, str]:
+    """Return how a removed key leaves the brokers' disks in time: a segment ends, and is written anew, by then."""
+    return {
+        "cleanup.policy": "compact",
+        "max.compaction.lag.ms": str(milliseconds(settings.key_removal_s)),
+        # The word that a key was removed outlives the backups of databases that still have the key.
+        "delete.retention.ms": str(_REMOVALS_KEPT_MS),
+        "file.delete.delay.ms": "1000",
+    }
+
+
+def _state(name: str, partitions: list[dict[str, list[int]]], wanted: int) -> TopicState:
     replication = min((len(one["replica_nodes"]) for one in partitions), default=0)
-    return TopicState(name, len(partitions), replication)
+    return TopicState(name, len(partitions), replication, wanted)
 
 
-def _create(admin: KafkaAdminClient, name: str, settings: Kafka) -> bool:
+def _partitions(topic: str, settings: Kafka) -> int:
+    return 1 if topic == USER_KEYS else settings.partitions
+
+
+def _create(admin: KafkaAdminClient, topic: str, name: str, settings: Kafka) -> bool:
     wanted = {
-        "num_partitions": settings.partitions,
+        "num_partitions": _partitions(topic, settings),
         "replication_factor": settings.replication,
         "configs": {
             "max.message.bytes": str(settings.max_record_bytes + BATCH_OVERHEAD_BYTES),
             "min.insync.replicas": str(max(1, settings.replication - 1)),
+            **(_compacted(settings) if topic == USER_KEYS else {}),
         },
     }
     try:

@@ -16,6 +16,8 @@ FEEDBACK = "thumbwheel.feedback"
 TOPICS = (REQUESTS, FEEDBACK)
 DEAD_LETTERS = "thumbwheel.deadletters"
 """What ingest could not use, for other readers; only in logs that others read. Ingest does not."""
+USER_KEYS = "thumbwheel.userkeys"
+"""Keys of users, in logs that seal (`sealed_log.py`): of one partition, and of each key the last record is kept."""
 
 
 @dataclass(frozen=True, slots=True)

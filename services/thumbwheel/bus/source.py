@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from thumbwheel.bus.port import TOPICS, EventLog
 
@@ -13,13 +14,43 @@ CONSUMER = "ingest"
 Place = tuple[str, int]
 
 
+class Sealed(Protocol):
+    """A log that forgets by user, because it cannot remove single records."""
+
+    def shred(self, user_hash: str) -> int:
+        """Forget a user; return of how many keys. Raises Unavailable."""
+
+    def removed_users(self) -> set[str]:
+        """Return who was forgotten since the table of keys was last brought up to date. Raises Unavailable."""
+
+    def sync(self) -> set[str]:
+        """Bring the table of keys up to date; return who was forgotten since. Raises Unavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A log as ingest reads it. With an `outbox`, what was acknowledged may still be on its way into `log`."""
+    """A log as ingest reads it. With an `outbox`, what was acknowledged may still be on its way into `log`.
+
+    A `log` that cannot remove records is `sealed`, too.
+    """
 
     log: EventLog
     consumer: str = CONSUMER
     outbox: EventLog | None = None
+    sealed: Sealed | None = None
+
+    def erase_user(self, user_hash: str, response_ids: Sequence[str]) -> None:
+        """Remove for good what log and outbox have of a user, which lies under these ids of answers.
+
+        Raises:
+            Unavailable: not all copies are gone; to be called again.
+            Conflict: the log can neither remove records nor forget a user.
+        """
+        for local in (self.outbox, None if self.sealed else self.log):
+            if local is not None:
+                local.erase(response_ids)
+        if self.sealed is not None:
+            self.sealed.shred(user_hash)
 
     def unshipped(self) -> int:
         """Return how many acknowledged records are not in `log` yet. Raises Unavailable."""

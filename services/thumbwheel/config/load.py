@@ -42,10 +42,11 @@ _SERVICE_LINK = re.compile(r"THUMBWHEEL(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings, and for each dotted name where its value came from."""
+    """The settings, for each dotted name where its value came from, and the configuration file, if one was read."""
 
     settings: Settings
     origins: Mapping[str, str]
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def load_settings(file: Path | None, flags: Mapping[str, str]) -> Loaded:
     merged = (_from_file(names, path, problems) if path else {}) | given
     settings = _validate(merged, names, problems)
     origins = {name: merged[name].origin if name in merged else DEFAULT for name in names}
-    return Loaded(settings, origins)
+    return Loaded(settings, origins, path)
 
 
 def describe(loaded: Loaded) -> list[Row]:

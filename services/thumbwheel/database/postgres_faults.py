@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from thumbwheel.database.faults import Fault
 
-AWAY = Fault("it does not answer; start it, or mend host, port, database, user or password", 1.0)
+AWAY = Fault(
+    "it does not answer; start it, or mend host, port, database, user or password, or with TLS sslmode and sslrootcert",
+    1.0,
+)
 _CONFLICT = Fault("another transaction was in the way and nothing was written", 0.5)
 
 # By code, else by the first two characters, its class.

@@ -25,6 +25,7 @@ LOCK_S = 10
 IDLE_S = 30
 
 POOL_SIZE = 10
+_OWN = ("pool_size", "statement_timeout_s")  # in the query of a URL, for us and not for the driver
 _POOL_WAIT_S = 10.0
 _RECYCLE_S = 1_800
 
@@ -42,13 +43,16 @@ _DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_s
 
 
 def postgres_engine(url: URL) -> Engine:
-    """Return an engine for a server. What the URL says of timeouts and options wins over what is set here."""
+    """Return an engine for a server. What the URL says of timeouts and options wins over what is set here.
+
+    Raises InvalidConfig for a `pool_size` or `statement_timeout_s` in it that is no number.
+    """
     engine = create_engine(
-        url.set(drivername="postgresql+psycopg"),
+        driver_url(url).set(drivername="postgresql+psycopg"),
         connect_args=_connect_args(url),
         hide_parameters=True,
         pool_pre_ping=True,
-        pool_size=POOL_SIZE,
+        pool_size=int(_number(url, "pool_size", POOL_SIZE)),
         max_overflow=0,
         pool_timeout=_POOL_WAIT_S,
         pool_recycle=_RECYCLE_S,
@@ -59,6 +63,11 @@ def postgres_engine(url: URL) -> Engine:
     return engine
 
 
+def driver_url(url: URL) -> URL:
+    """Return a URL without what is in it for us alone."""
+    return url.difference_update_query(_OWN)
+
+
 def take_time(connection: Connection) -> None:
     """Let the statements of this transaction take as long as they need (not their waiting for locks)."""
     if connection.dialect.name == "postgresql":
@@ -66,7 +75,9 @@ def take_time(connection: Connection) -> None:
 
 
 def _connect_args(url: URL) -> dict[str, str]:
-    limits = " ".join(f"-c {name}={seconds}s" for name, seconds in _LIMITS)
+    statement_s = _number(url, "statement_timeout_s", STATEMENT_S)
+    settings = {**dict(_LIMITS), "statement_timeout": statement_s}
+    limits = " ".join(f"-c {name}={round(seconds * 1_000)}ms" for name, seconds in settings.items())
     chosen = {name: url.query[name] for name in ("connect_timeout", "application_name") if name in url.query}
     given = url.query.get("options", "")
     options = given if isinstance(given, str) else " ".join(given)
@@ -76,6 +87,13 @@ def _connect_args(url: URL) -> dict[str, str]:
         **{name: str(value) for name, value in chosen.items()},
         "options": f"{limits} {options}".strip(),
     }
+
+
+def _number(url: URL, name: str, default: float) -> float:
+    try:
+        return float(str(url.query.get(name, default)))
+    except ValueError:
+        raise InvalidConfig("database.url", f"{name} is no number; leave it out or write one") from None
 
 
 def _prepare(connection: psycopg.Connection, _record: Any) -> None:

@@ -21,6 +21,7 @@ _PERSONAL = tuple(
         schema.current_votes,
         schema.orphans,
         schema.dead_letters,
+        schema.user_keys,
     )
 )
 

@@ -23,6 +23,7 @@ from thumbwheel.records import (
     Message,
     Retraction,
     VersionRef,
+    is_anonymous,
 )
 
 EventRecord = LoggedResponse | Feedback | Retraction
@@ -66,6 +67,22 @@ def decode(payload: bytes) -> EventRecord:
     if which == "feedback_retracted":
         return _retraction_record(event.feedback_retracted, event.time_unix_us)
     raise PoisonRecord("payload", "an event of a kind that this version does not know")
+
+
+def user_of(payload: bytes) -> str:
+    """Return the pseudonym of the user whom an encoded event is of: who asked, or who votes.
+
+    Empty where there is none: without a user id nobody could ask to be erased. And for what is no event.
+    """
+    try:
+        event = pb.Event.FromString(payload)
+    except DecodeError:
+        return ""
+    which = event.WhichOneof("payload")
+    if which == "inference_logged":
+        return event.inference_logged.user_hash
+    rater = getattr(event, which).rater if which else ""
+    return "" if is_anonymous(rater) else str(rater)
 
 
 # --- responses ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from kafka_server import KafkaBroker
+from sealed_logs import sealed
 
 from thumbwheel.bus.kafka_log import open_kafka_log
 from thumbwheel.bus.kafka_topics import create_topics
@@ -33,7 +34,13 @@ def _kafka(request: pytest.FixtureRequest) -> OpenLog:
     return lambda: open_kafka_log(settings)
 
 
-ADAPTERS = {"kafka": _kafka, "sqlite": _sqlite}
+def _sealed_kafka(request: pytest.FixtureRequest) -> OpenLog:
+    folder: Path = request.getfixturevalue("tmp_path")
+    open_below = _kafka(request)
+    return lambda: sealed(open_below(), f"sqlite:///{folder / 'store.sqlite'}")
+
+
+ADAPTERS = {"kafka": _kafka, "sealed kafka": _sealed_kafka, "sqlite": _sqlite}
 
 
 @pytest.fixture(params=sorted(ADAPTERS))

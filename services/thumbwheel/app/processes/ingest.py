@@ -18,6 +18,7 @@ from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_lag, at_store, observing
 from thumbwheel.app.probing import probing
 from thumbwheel.app.publishing import publishing_dead_letters
+from thumbwheel.app.retention import retaining
 from thumbwheel.app.storage import ingest_group, open_between
 from thumbwheel.bus.port import FEEDBACK
 from thumbwheel.bus.source import Place
@@ -61,6 +62,7 @@ async def run(settings: Settings, ready: Callable[[Started], None]) -> None:
         def publishes() -> bool:
             return _PUBLISHER in membership.held
 
+        stack.enter_context(retaining(settings, store, source))
         worker = stack.enter_context(ingesting(source, store, settings.ingest, metrics.ingest, membership.places))
         stack.enter_context(publishing_dead_letters(source, store, metrics.ingest, publishes))
 

@@ -21,6 +21,7 @@ from thumbwheel.app.learning import learning
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, RunsLook, at_votes, observing
 from thumbwheel.app.probing import probing
+from thumbwheel.app.retention import retaining
 from thumbwheel.app.storage import open_learned
 from thumbwheel.config.settings import Schedule, Settings
 from thumbwheel.errors import RunInProgress, ThumbwheelError, Unavailable
@@ -53,6 +54,7 @@ async def watch(settings: Settings, ready: Callable[[str], None]) -> None:
         stack.enter_context(trains_here(settings.home))
         store, registry = stack.enter_context(open_learned(settings))
         stack.enter_context(observing(metrics, Observer(RunsLook(store), at_votes(store, registry))))
+        stack.enter_context(retaining(settings, store, None))
         training = stack.enter_context(learning(settings, store, registry))
 
         def health() -> Health:

@@ -22,8 +22,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeVar
 
 from thumbwheel.admin.ports import ServiceFacts
-from thumbwheel.app.doors import ADMIN_SERVICE, Identity, admin_door
+from thumbwheel.app.doors import ADMIN_SERVICE, admin_door
 from thumbwheel.app.home import Addresses, Home
+from thumbwheel.app.identity import Identity
 from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_log, at_votes, observing, write_observer

@@ -38,6 +38,13 @@ class Kafka(Section):
     max_record_bytes: Bytes = Field(
         1 << 20, ge=1 << 16, le=64 << 20, description="Largest event; topics are made to take it, bytes."
     )
+    key_removal_s: Seconds = Field(
+        3_600.0,
+        ge=1.0,
+        le=86_400,
+        description="Seconds after which, at most, the brokers begin to remove the keys of an erased user from their "
+        "disks; the topic of keys is made with it.",
+    )
     request_timeout_s: Seconds = Field(
         5.0, ge=1.0, le=300, description="Seconds to wait for a connection or an answer before the log counts as away."
     )

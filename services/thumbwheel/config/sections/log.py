@@ -16,8 +16,7 @@ class Log(Section):
     kind: Literal["embedded", "kafka"] = Field(
         "embedded",
         description="`embedded`: the log is a file in the home. `kafka`: the file is an outbox, shipped to the cluster "
-        "of section `kafka`, which ingest reads. A home that changes over ships what its log still holds. `erase` is "
-        "refused with `kafka`.",
+        "of section `kafka`, which ingest reads. A home that changes over ships what its log still holds.",
     )
     max_bytes: Bytes = Field(
         2 << 30,

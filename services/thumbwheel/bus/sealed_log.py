@@ -1,0 +1,242 @@
+"""A log that can not remove single records, and yet forgets a user: users' events lie in it encrypted.
+
+Every event of a user is sealed under a key of that user, made by the process that appends, and kept, itself encrypted
+under the service's secret, in a topic of its own that the log compacts: of each key it keeps the last record, and a
+record without a payload removes the key. Erasing a user is writing that record for each of the user's keys. Whoever
+reads finds what can not be unsealed any more to be gone, like any record that was erased.
+
+Appending needs the log alone: no database, so answers are shipped and votes acknowledged while it is away. In order:
+
+1. a key of a user that this process has none of is appended, and acknowledged;
+2. the events are, sealed;
+3. what is new in the topic of keys is read. An event under a key that somebody has removed meanwhile is appended again,
+   under a new one: it is later than the erasure, and not part of it.
+
+Reading looks keys up in a table, the store's, which is brought up to date from the topic as often as a key is missing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from thumbwheel.bus.port import USER_KEYS, EventLog, NewRecord, StoredRecord
+from thumbwheel.bus.sealing import KEY_HEADER, UserKey, Wrapping, new_key, seal, unseal
+from thumbwheel.bus.user_keys import KeyTable
+from thumbwheel.errors import Fenced, LogUnavailable, PoisonRecord
+from thumbwheel.events.convert import user_of
+from thumbwheel.records import WrappedKey
+from thumbwheel.telemetry.logging import get_logger
+
+_MOST_USERS = 50_000  # whose keys a process remembers; others get another one when they come again
+_PAGE = 1_000
+_RETRY_S = 10.0
+
+logger = get_logger(__name__)
+
+
+class SealedLog:
+    """An `EventLog` over one that cannot erase by key. Any thread may call."""
+
+    def __init__(self, log: EventLog, wrapping: Wrapping, table: KeyTable) -> None:
+        """Seal what goes into `log`; `table` is looked at by readers only. Closes `log` when it is closed."""
+        self._log = log
+        self._wrapping = wrapping
+        self._table = table
+        self._mine = _OwnKeys(log)
+
+    def append(self, records: Sequence[NewRecord]) -> None:
+        """Append all, those of users sealed. Raises as the log below does; some may be in the log then."""
+        pending = [(record, user_of(record.payload)) for record in records]
+        while pending:
+            keys = self._keys_for({user for _, user in pending if user})
+            self._log.append([_sealed(record, keys[user]) if user else record for record, user in pending])
+            removed = self._mine.removed() if keys else set()
+            pending = [(record, user) for record, user in pending if user and keys[user].key_id in removed]
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[StoredRecord]:
+        """Read records from `offset` on, opened; those whose key is gone are left out. Empty at the end."""
+        while found := self._log.read(topic, partition, offset, limit):
+            if opened := self._opened(found):
+                return opened
+            offset = found[-1].offset + 1
+        return []
+
+    def shred(self, user_hash: str) -> int:
+        """Remove a user's keys, and with them what was appended of the user until now; return how many there were.
+
+        Raises Unavailable: to be called again.
+        """
+        self.sync()
+        doomed = self._table.ids_of(user_hash)
+        self._log.append([NewRecord(USER_KEYS, key_id, b"") for key_id in doomed])
+        self._mine.removed()
+        self.sync()
+        return len(doomed)
+
+    def removed_users(self) -> set[str]:
+        """Return whose keys the topic has removed since where the table stands, which stays there.
+
+        Raises Unavailable.
+        """
+        owners: dict[str, str] = {}
+        gone: set[str] = set()
+        position, end = self._table.position(), self._log.end_offset(USER_KEYS, 0)
+        while position < end:
+            found = self._log.read(USER_KEYS, 0, position, _PAGE)
+            owners.update((one.key, self._wrapped(one).user_hash) for one in found if one.payload)
+            gone.update(one.key for one in found if not one.payload)
+            position = found[-1].offset + 1 if found else end
+        known = self._table.find(gone)
+        owners.update((key_id, self._unwrapped(key_id, wrapped).user_hash) for key_id, wrapped in known.items())
+        return {owners[key_id] for key_id in gone if key_id in owners}
+
+    def sync(self) -> set[str]:
+        """Bring the table up to what the topic of keys has now; return whose keys are gone by that.
+
+        Raises Unavailable.
+        """
+        gone_users: set[str] = set()
+        end = self._log.end_offset(USER_KEYS, 0)
+        while (position := self._table.position()) < end:
+            found = self._log.read(USER_KEYS, 0, position, _PAGE)
+            following = found[-1].offset + 1 if found else end
+            new = [self._wrapped(one) for one in found if one.payload]
+            gone = [one.key for one in found if not one.payload]
+            try:
+                gone_users |= self._table.advance(position, following, new, gone)
+            except Fenced:
+                continue  # another process does the same
+        return gone_users
+
+    # --- as below -------------------------------------------------------------------------------
+    def partitions(self, topic: str) -> Sequence[int]:
+        """Return the partitions of a topic."""
+        return self._log.partitions(topic)
+
+    def end_offset(self, topic: str, partition: int) -> int:
+        """Return the offset that the next appended record will have, at least."""
+        return self._log.end_offset(topic, partition)
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when something may have been appended since the last call, or after `timeout_s` seconds."""
+        self._log.wait(timeout_s)
+
+    def erase(self, keys: Sequence[str], before_us: int | None = None) -> int:
+        """Refuse: `shred` forgets a user. Raises Conflict."""
+        return self._log.erase(keys, before_us)
+
+    def trim(self, topic: str, partition: int, before: int) -> int:
+        """Forget what the log below lets go."""
+        return self._log.trim(topic, partition, before)
+
+    def fullness(self) -> float:
+        """Return the share of its bound that the log fills."""
+        return self._log.fullness()
+
+    def close(self) -> None:
+        """Close the log below."""
+        self._log.close()
+
+    # --- inside ---------------------------------------------------------------------------------
+    def _keys_for(self, users: Iterable[str]) -> Mapping[str, UserKey]:
+        """Return a key for each user; those made now are in the log when this returns."""
+        known, new = self._mine.of(users)
+        if new:
+            records = [NewRecord(USER_KEYS, key.key_id, self._wrapping.wrap(key)) for key in new]
+            self._log.append(records)
+            self._mine.remember(new)
+        return {key.user_hash: key for key in (*known, *new)}
+
+    def _opened(self, found: Sequence[StoredRecord]) -> list[StoredRecord]:
+        key_ids = {one.headers[KEY_HEADER].decode("latin-1") for one in found if KEY_HEADER in one.headers}
+        keys = self._lookup(key_ids) if key_ids else {}
+        opened = (_opened(one, keys) if KEY_HEADER in one.headers else one for one in found)
+        left = [one for one in opened if one is not None]
+        if len(left) < len(found):
+            logger.info("records of erased users are passed over", records=len(found) - len(left))
+        return left
+
+    def _lookup(self, key_ids: set[str]) -> Mapping[str, UserKey]:
+        wrapped = dict(self._table.find(key_ids))
+        if wrapped.keys() < key_ids:
+            # A key is in the log before what is sealed under it: what is not there by now was removed.
+            self.sync()
+            wrapped.update(self._table.find(key_ids - wrapped.keys()))
+        return {key_id: self._unwrapped(key_id, one) for key_id, one in wrapped.items()}
+
+    def _wrapped(self, record: StoredRecord) -> WrappedKey:
+        return WrappedKey(record.key, self._unwrapped(record.key, record.payload).user_hash, record.payload)
+
+    def _unwrapped(self, key_id: str, wrapped: bytes) -> UserKey:
+        try:
+            return self._wrapping.unwrap(key_id, wrapped)
+        except PoisonRecord as error:  # to go on would be to take every user for erased
+            cure = "restore the keys.json that the service had, or choose another kafka.topic_prefix"
+            raise LogUnavailable(
+                f"users' events are sealed under another home's keys.json; {cure}", _RETRY_S
+            ) from error
+
+
+class _OwnKeys:
+    """The keys that this process has made, and what it has read of the topic of keys since it made the first."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._keys: OrderedDict[str, UserKey] = OrderedDict()
+        self._position: int | None = None
+        self._removed: set[str] = set()
+        self._lock = threading.Lock()
+
+    def of(self, users: Iterable[str]) -> tuple[list[UserKey], list[UserKey]]:
+        """Return the keys of those users that there is one for, and new ones, not remembered yet, for the others."""
+        with self._lock:
+            if self._position is None:
+                self._position = self._log.end_offset(USER_KEYS, 0)
+            known, new = [], []
+            for user in sorted(users):
+                if user in self._keys:
+                    self._keys.move_to_end(user)
+                    known.append(self._keys[user])
+                else:
+                    new.append(new_key(user))
+            return known, new
+
+    def remember(self, keys: Sequence[UserKey]) -> None:
+        """Use these from now on."""
+        with self._lock:
+            self._keys.update((key.user_hash, key) for key in keys)
+            while len(self._keys) > _MOST_USERS:
+                self._keys.popitem(last=False)
+
+    def removed(self) -> set[str]:
+        """Read on in the topic of keys; return the ids of all that were removed since the first was made here."""
+        with self._lock:
+            end = self._log.end_offset(USER_KEYS, 0)
+            while self._position is not None and self._position < end:
+                found = self._log.read(USER_KEYS, 0, self._position, _PAGE)
+                self._removed.update(one.key for one in found if not one.payload)
+                self._position = found[-1].offset + 1 if found else end
+            for key in [key for key in self._keys.values() if key.key_id in self._removed]:
+                del self._keys[key.user_hash]
+            return set(self._removed)
+
+
+def _sealed(record: NewRecord, key: UserKey) -> NewRecord:
+    payload = seal(record.payload, key, record.topic, record.key)
+    return replace(record, payload=payload, headers={**record.headers, KEY_HEADER: key.key_id.encode()})
+
+
+def _opened(record: StoredRecord, keys: Mapping[str, UserKey]) -> StoredRecord | None:
+    """Return a sealed record as it was appended; None if its key is gone. What was altered stays as it is: poison."""
+    key = keys.get(record.headers[KEY_HEADER].decode("latin-1"))
+    if key is None:
+        return None
+    try:
+        payload = unseal(record.payload, key, record.topic, record.key)
+    except PoisonRecord:
+        return record
+    headers = {name: value for name, value in record.headers.items() if name != KEY_HEADER}
+    return replace(record, payload=payload, headers=headers)

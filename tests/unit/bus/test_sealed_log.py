@@ -1,0 +1,165 @@
+"""A log that seals: who appends, who reads, who erases, at once and after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from answered import answer_and_vote
+from sealed_logs import SECRET, open_below, sealed
+
+from thumbwheel.bus.codec import from_log, to_log
+from thumbwheel.bus.port import FEEDBACK, REQUESTS, USER_KEYS, EventLog, NewRecord
+from thumbwheel.bus.sealed_log import SealedLog
+from thumbwheel.bus.sealing import KEY_HEADER, Wrapping
+from thumbwheel.errors import LogUnavailable
+from thumbwheel.records import ANONYMOUS_RATER, LoggedResponse
+
+
+@pytest.fixture
+def below(tmp_path: Path) -> Iterator[EventLog]:
+    log = open_below(tmp_path)
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'store.sqlite'}"
+
+
+@pytest.fixture
+def log(below: EventLog, url: str) -> SealedLog:
+    return sealed(below, url)
+
+
+def records(*users: str, start: int = 0) -> list[NewRecord]:
+    """An answer with a word of each user's, and the vote on it."""
+    pairs = (answer_and_vote(start + number, user=user, text=f"word of {user}") for number, user in enumerate(users))
+    return [to_log(record) for pair in pairs for record in pair]
+
+
+def users_of(log: EventLog) -> list[str]:
+    found = (from_log(one) for one in log.read(REQUESTS, 0, 0, 100))
+    return [one.user_hash for one in found if isinstance(one, LoggedResponse)]
+
+
+def test_what_lies_in_the_log_is_sealed_and_read_as_it_was(log: SealedLog, below: EventLog) -> None:
+    made = records("u1", "u2", "u1")
+    log.append(made)
+    for topic in (REQUESTS, FEEDBACK):
+        wanted = [one for one in made if one.topic == topic]
+        assert [(one.key, one.payload, one.headers) for one in log.read(topic, 0, 0, 10)] == [
+            (one.key, one.payload, one.headers) for one in wanted
+        ]
+        lying = below.read(topic, 0, 0, 10)
+        assert [one.key for one in lying] == [one.key for one in wanted]
+        assert not any(b"u1" in one.payload or b"word" in one.payload for one in lying)
+        assert len({one.headers[KEY_HEADER] for one in lying}) == 2
+    assert len(below.read(USER_KEYS, 0, 0, 10)) == 2
+    assert not any(b"u1" in one.payload for one in below.read(USER_KEYS, 0, 0, 10))
+
+
+def test_who_has_no_user_id_and_what_is_no_event_is_not_sealed(log: SealedLog, below: EventLog) -> None:
+    made = [*records(""), *records(f"{ANONYMOUS_RATER}1")[1:], NewRecord(FEEDBACK, "k", b"\xff poison")]
+    log.append(made)
+    assert [one.payload for one in below.read(FEEDBACK, 0, 0, 10)] == [one.payload for one in made[1:]]
+    assert log.read(FEEDBACK, 0, 0, 10) == below.read(FEEDBACK, 0, 0, 10)
+    assert below.end_offset(USER_KEYS, 0) == 0
+
+
+def test_an_erased_user_is_a_gap_for_every_reader(log: SealedLog, below: EventLog, url: str, tmp_path: Path) -> None:
+    log.append(records("u1", "u2", "u1", "u3"))
+    assert users_of(log) == ["u1", "u2", "u1", "u3"]
+    assert log.shred("u1") == 1
+    elsewhere = sealed(below, f"sqlite:///{tmp_path / 'empty.sqlite'}")
+    for reader in (log, sealed(below, url), elsewhere):
+        assert users_of(reader) == ["u2", "u3"]
+        assert [one.offset for one in reader.read(REQUESTS, 0, 0, 1)] == [1]
+        assert [one.offset for one in reader.read(REQUESTS, 0, 2, 1)] == [3]
+    assert log.shred("u1") == 0
+
+
+def test_nothing_but_gaps_until_the_end_is_empty(log: SealedLog) -> None:
+    log.append(records("u1", "u1", "u1"))
+    log.shred("u1")
+    assert log.read(REQUESTS, 0, 0, 1) == []
+    assert log.end_offset(REQUESTS, 0) == 3
+
+
+def test_an_erased_user_who_comes_again_is_read(log: SealedLog, below: EventLog, url: str) -> None:
+    another = sealed(below, url)
+    for each in (log, another):
+        each.append(records("u1"))
+    assert another.shred("u1") == 2  # one a process
+    for each in (log, another):
+        each.append(records("u1"))
+    assert users_of(log) == ["u1", "u1"]
+    assert len(below.read(USER_KEYS, 0, 0, 100)) == 6
+
+
+class Interrupted:
+    """A log into which somebody else erases a user just before an append of events is done."""
+
+    def __init__(self, below: EventLog, other: SealedLog, user: str) -> None:
+        self._below, self._other, self._user = below, other, user
+
+    def append(self, records: Sequence[NewRecord]) -> None:
+        if records and records[0].topic == REQUESTS and self._user:
+            user, self._user = self._user, ""
+            self._other.shred(user)
+        self._below.append(records)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._below, name)
+
+
+def test_what_is_appended_while_its_user_is_erased_is_appended_under_another_key(
+    log: SealedLog, below: EventLog, url: str
+) -> None:
+    writer = sealed(Interrupted(below, log, "u1"), url)  # type: ignore[arg-type]
+    writer.append(records("u2", "u1"))
+    assert sorted(users_of(log)) == ["u1", "u2"]
+    assert below.end_offset(REQUESTS, 0) == 3
+
+
+def test_another_homes_secret_is_told_and_takes_nobody_for_erased(log: SealedLog, below: EventLog, url: str) -> None:
+    log.append(records("u1"))
+    stranger = sealed(below, url, bytes(32))
+    with pytest.raises(LogUnavailable, match=r"restore the keys\.json"):
+        stranger.read(REQUESTS, 0, 0, 1)
+    assert users_of(log) == ["u1"]
+    with pytest.raises(LogUnavailable, match=r"restore the keys\.json"):
+        stranger.read(REQUESTS, 0, 0, 1)
+
+
+def test_what_was_altered_is_poison_and_costs_its_neighbours_nothing(log: SealedLog, below: EventLog) -> None:
+    log.append(records("u1"))
+    (lying,) = below.read(REQUESTS, 0, 0, 1)
+    below.append([NewRecord(REQUESTS, "moved", lying.payload, lying.headers)])
+    log.append(records("u1"))
+    assert [one.payload == lying.payload for one in log.read(REQUESTS, 0, 0, 9)] == [False, True, False]
+
+
+def test_whose_keys_are_gone_is_told_to_who_had_them(log: SealedLog, below: EventLog, url: str, tmp_path: Path) -> None:
+    restored = sealed(below, f"sqlite:///{tmp_path / 'backup.sqlite'}")
+    log.append(records("u1", "u2"))
+    assert restored.sync() == set()
+    log.shred("u1")
+    log.append(records("u3"))
+    assert restored.sync() == {"u1"}
+    assert restored.sync() == set()
+
+
+class Away:
+    """A table of keys whose database is away."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"{name} was asked for")
+
+
+def test_appending_asks_no_database(log: SealedLog, below: EventLog) -> None:
+    writer = SealedLog(below, Wrapping(SECRET), Away())  # type: ignore[arg-type]
+    writer.append(records("u1", "u2", ""))
+    assert users_of(log) == ["u1", "u2", ""]
