@@ -13,12 +13,12 @@ from torch import Tensor, distributed
 
 @dataclass(frozen=True, slots=True)
 class Gloo:
-    """`Workers` of torch's default process group, which has begun. `kept` is called by `keep`, on every worker.
+    """`Workers` of torch's default process group, which has begun. `put_away` keeps what worker 0 has written.
 
     A worker that dies breaks the connections of the others, and their sums then raise RuntimeError.
     """
 
-    kept: Callable[[Path], None] = lambda path: None
+    put_away: Callable[[Path], None] = lambda path: None
 
     @property
     def rank(self) -> int:
@@ -37,7 +37,8 @@ class Gloo:
 
     def keep(self, path: Path) -> None:
         """See the port."""
-        self.kept(path)
+        if self.rank == 0:
+            self.put_away(path)
 
 
 @torch.no_grad()

@@ -36,7 +36,11 @@ class Workers(Protocol):
         """
 
     def keep(self, path: Path) -> None:
-        """Take note that worker 0 has written the file `path`, from which all go on if one dies. Waits for all."""
+        """Put the file `path`, which worker 0 has just written, where all workers find it if one dies.
+
+        Raises:
+            Unavailable: that place is away.
+        """
 
 
 def share(rows: Sequence[Row], workers: Workers) -> list[Row]:

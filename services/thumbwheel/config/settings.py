@@ -24,6 +24,7 @@ from thumbwheel.config.sections.ingest import Ingest
 from thumbwheel.config.sections.kafka import Kafka
 from thumbwheel.config.sections.learn import Learn
 from thumbwheel.config.sections.log import Log
+from thumbwheel.config.sections.ray import Ray
 from thumbwheel.config.sections.schedule import Schedule
 from thumbwheel.config.sections.section import Section
 from thumbwheel.config.sections.serve import Serve
@@ -41,6 +42,7 @@ __all__ = [
     "Kafka",
     "Learn",
     "Log",
+    "Ray",
     "Schedule",
     "Serve",
     "Settings",
@@ -67,6 +69,7 @@ class Settings(Section):
     schedule: Schedule = Schedule()
     data: Data = Data()
     learn: Learn = Learn()
+    ray: Ray = Ray()
     gates: Gates = Gates()
     telemetry: Telemetry = Telemetry()
 

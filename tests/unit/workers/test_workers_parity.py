@@ -1,4 +1,4 @@
-"""Whatever the number of workers, they compute what one does: sums, rollouts, losses, gradients, the learned weights."""
+"""Whatever the number of workers, they compute what one does: sums, rollouts, losses, gradients, learned weights."""
 
 from __future__ import annotations
 

@@ -105,8 +105,7 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
         DamagedArtifact: the champion can not be read.
     """
     settings = settings or PpoSettings()
-    if len(prompts) < settings.least_prompts:
-        raise NotEnoughData(f"{len(prompts)} prompts, it takes {settings.least_prompts}: collect more requests")
+    check_prompts(prompts, settings)
     reference = load_causal(champion)
     state = initial_state(load_causal(champion), settings, workers or Alone())
     saved = Checkpoint(checkpoint, workers=state.workers) if checkpoint else None
@@ -125,6 +124,12 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
     if state.workers.rank == 0:
         save_causal(state.policy, out)
     return Improvement(out, tuple(history))
+
+
+def check_prompts(prompts: Sequence[TokenIds], settings: PpoSettings) -> None:
+    """Raise NotEnoughData, saying how many there are and how many it takes."""
+    if len(prompts) < settings.least_prompts:
+        raise NotEnoughData(f"{len(prompts)} prompts, it takes {settings.least_prompts}: collect more requests")
 
 
 @torch.no_grad()
