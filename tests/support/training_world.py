@@ -1,4 +1,4 @@
-"""A home with a small `classify` policy and votes, and workers on its runs, as a service would have left it."""
+"""Homes with a small policy and votes on what it served, and processes that work on their runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from thumbwheel.records import (
     RunStep,
     VersionRef,
 )
-from thumbwheel.registry.artifacts.local import LocalArtifacts
+from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain.plan import make_plan, save_plan
@@ -65,43 +65,19 @@ def make_first_policy(folder: Path) -> Path:
     return folder
 
 
-class World:
-    """A home with a policy and votes, as a service would have left it."""
+class TrainingWorld:
+    """A home with a policy, as a service would have left it; `fill` brings the votes."""
 
-    def __init__(self, home: Path, policy: Path, rows: int = ROWS, learn: Learn = LEARN) -> None:
-        self.settings = Settings(
-            home=home,
-            data=Data(min_votes_classify=100, held_out=0.4),
-            learn=learn,
-            gates=Gates(max_latency_ratio=50.0, min_effective_samples=20, max_weight_share=0.2, confidence=0.8),
-        )
-        home.mkdir()
-        self.store = open_store(self.settings.database_url)
-        self.registry = SqlRegistry(self.settings.database_url, LocalArtifacts(self.settings.versions_dir))
-        made = self.registry.publish(NewVersion("desk", PolicyKind.CLASSIFY), policy)
-        self.registry.move("desk", Channel.CHAMPION, "v1", actor="test", reason="first")
+    def __init__(self, settings: Settings, policy: str, kind: PolicyKind, first: Path) -> None:
+        self.settings = settings
+        self.policy = policy
+        settings.home.mkdir()
+        self.store = open_store(settings.database_url)
+        self.registry = SqlRegistry(settings.database_url, open_artifacts(settings))
+        made = self.registry.publish(NewVersion(policy, kind), first)
+        self.registry.move(policy, Channel.CHAMPION, "v1", actor="test", reason="first")
         self.digest = made.digest
-        self.fill(policy, rows)
-        self.runner = Runner(self.store, self.registry, self.settings)
-
-    def fill(self, policy: Path, rows: int) -> None:
-        asked = texts(rows, 2)
-        classifier = load_classifier(policy)
-        probs = classifier.probabilities([row.text for row in asked], FLOOR)
-        served = sample_labels(probs, torch.Generator().manual_seed(3)).tolist()
-        responses, votes = [], []
-        for n, (row, label) in enumerate(zip(asked, served, strict=True)):
-            name = classifier.labels[label]
-            answer = ClassifyAnswer(row.text, label, name, tuple(probs[n].tolist()), FLOOR, classifier.labels)
-            user = f"u{n % USERS}"
-            ref = VersionRef("desk", "v1", self.digest)
-            ids = f"r{n:05}", f"q{n:05}"
-            responses.append(LoggedResponse(*ids, ref, Channel.CHAMPION, "", user, "", 1_000 + n, "", answer))
-            up = name == row.label
-            votes.append(
-                Feedback(f"f{n}", f"r{n:05}", user, "", "desk", "v1", FeedbackKind.THUMB, 2_000 + n, thumb_up=up)
-            )
-        self.store.apply(Batch("test", "all", 0, 0, rows, responses, votes, list(range(rows))))
+        self.runner = Runner(self.store, self.registry, settings)
 
     def run(self, run_id: str) -> Run:
         run = self.store.run(run_id)
@@ -110,7 +86,7 @@ class World:
 
     def plan(self) -> RunFolder:
         """Plan a run without starting it."""
-        plan = make_plan(self.store, self.registry, self.settings, "desk")
+        plan = make_plan(self.store, self.registry, self.settings, self.policy)
         folder = RunFolder(self.settings.runs_dir / plan.run_id)
         save_plan(plan, folder.path)
         return folder
@@ -133,9 +109,42 @@ class World:
         self.registry.close()
 
 
-def end(worker: subprocess.Popen[bytes]) -> int:
+class World(TrainingWorld):
+    """One with a small classifier, and votes on what it served."""
+
+    def __init__(self, home: Path, first: Path, rows: int = ROWS, learn: Learn = LEARN) -> None:
+        settings = Settings(
+            home=home,
+            data=Data(min_votes_classify=100, held_out=0.4),
+            learn=learn,
+            gates=Gates(max_latency_ratio=50.0, min_effective_samples=20, max_weight_share=0.2, confidence=0.8),
+        )
+        super().__init__(settings, "desk", PolicyKind.CLASSIFY, first)
+        self.fill(first, rows)
+
+    def fill(self, policy: Path, rows: int) -> None:
+        asked = texts(rows, 2)
+        classifier = load_classifier(policy)
+        probs = classifier.probabilities([row.text for row in asked], FLOOR)
+        served = sample_labels(probs, torch.Generator().manual_seed(3)).tolist()
+        responses, votes = [], []
+        for n, (row, label) in enumerate(zip(asked, served, strict=True)):
+            name = classifier.labels[label]
+            answer = ClassifyAnswer(row.text, label, name, tuple(probs[n].tolist()), FLOOR, classifier.labels)
+            user = f"u{n % USERS}"
+            ref = VersionRef("desk", "v1", self.digest)
+            ids = f"r{n:05}", f"q{n:05}"
+            responses.append(LoggedResponse(*ids, ref, Channel.CHAMPION, "", user, "", 1_000 + n, "", answer))
+            up = name == row.label
+            votes.append(
+                Feedback(f"f{n}", f"r{n:05}", user, "", "desk", "v1", FeedbackKind.THUMB, 2_000 + n, thumb_up=up)
+            )
+        self.store.apply(Batch("test", "all", 0, 0, rows, responses, votes, list(range(rows))))
+
+
+def end(worker: subprocess.Popen[bytes], timeout_s: float = 200) -> int:
     """Wait for a worker's own end."""
-    status = worker.wait(200)
+    status = worker.wait(timeout_s)
     assert worker.stdin is not None
     worker.stdin.close()
     return status

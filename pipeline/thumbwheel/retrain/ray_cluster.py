@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ _START_S: Final = 600
 _AWAY_S: Final = 15.0
 _LOOPBACK: Final = "127.0.0.1"
 
+# Nothing is told to Ray's makers, and a SIGTERM is no failure that would need a stack trace.
+_SILENT: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1"}
+
 
 @contextmanager
 def ray_cluster(settings: Settings) -> Iterator[None]:
@@ -32,7 +36,7 @@ def ray_cluster(settings: Settings) -> Iterator[None]:
         InvalidConfig: `ray[train]` is missing; a cluster is not trusted, or its workers have no place for a checkpoint.
         Unavailable: the cluster can not be reached.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.update(_SILENT)
     with tempfile.TemporaryDirectory(prefix="thumbwheel-ray-", ignore_cleanup_errors=True) as scratch:
         if settings.ray.address:
             _demand_shared(settings)
@@ -40,13 +44,24 @@ def ray_cluster(settings: Settings) -> Iterator[None]:
             os.environ.update(_ours_alone())
         ray = _ray_with_train()
         try:
-            if settings.ray.address:
-                _join(ray, settings)
-            else:
-                _start(ray, settings.learn, scratch)
+            with _own_sigterm():
+                if settings.ray.address:
+                    _join(ray, settings)
+                else:
+                    _start(ray, settings.learn, scratch)
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Ray puts a handler of its own in the place of ours: put ours back."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _demand_shared(settings: Settings) -> None:
