@@ -58,7 +58,7 @@ class ClassifyLearner:
         votes = training_votes(job)
         if not votes:
             raise NotEnoughData("there are no votes to learn from; collect some first")
-        work = partial(_improve, votes=votes, settings=ppo_settings(job))
+        work = partial(improve_work, votes=votes, settings=ppo_settings(job))
         done = dict(run_work(job, work, job.folder.candidate))
         save_history(job.folder, done.pop("history"))
         return done
@@ -72,7 +72,7 @@ class ClassifyLearner:
         return Measured(evidence, _report(job, evidence, samples))
 
 
-def _improve(station: Station, votes: Sequence[ClassifyVote], settings: ClassifyPpoSettings) -> Mapping[str, Any]:
+def improve_work(station: Station, votes: Sequence[ClassifyVote], settings: ClassifyPpoSettings) -> Mapping[str, Any]:
     """What each worker does in `improve`."""
     done = improve_classify(
         station.champion, votes, station.out, station.checkpoint, settings, station.tell, station.workers

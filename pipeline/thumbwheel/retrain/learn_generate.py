@@ -70,7 +70,7 @@ class GenerateLearner:
         """The reward model, fitted to training users' thumbs and measured on held-out ones."""
         rows = rated_replies(job.snapshot.rows(Split.TRAIN))
         check_votes(rows, RewardSettings())
-        run_work(job, partial(_fit, rows=rows, seed=job.plan.seed), job.folder.fit)
+        run_work(job, partial(fit_work, rows=rows, seed=job.plan.seed), job.folder.fit)
         held_out = rated_replies(job.snapshot.rows(Split.HELD_OUT))
         return asdict(measure(_reward(job), held_out)) if held_out else {}
 
@@ -80,7 +80,7 @@ class GenerateLearner:
         prompts = _prompts(job.snapshot.rows(Split.TRAIN))
         check_prompts(prompts, settings)
         liked = liked_replies(rated_replies(job.snapshot.rows(Split.TRAIN)))
-        work = partial(_improve, prompts=prompts, liked=liked, seed=job.plan.seed, settings=settings)
+        work = partial(improve_work, prompts=prompts, liked=liked, seed=job.plan.seed, settings=settings)
         history = run_work(job, work, job.folder.candidate)["history"]
         hand_on(job.champion, job.folder.candidate)
         save_history(job.folder, history)
@@ -93,7 +93,7 @@ class GenerateLearner:
         return Measured(evidence, _report(job, evidence, _samples(job, sides, evidence)))
 
 
-def _fit(station: Station, rows: Sequence[RatedReply], seed: int) -> Mapping[str, Any]:
+def fit_work(station: Station, rows: Sequence[RatedReply], seed: int) -> Mapping[str, Any]:
     """What each worker does in `fit`."""
     model = fit(load_causal(station.champion).model, rows, seed, workers=station.workers)
     if station.workers.rank == 0:
@@ -101,7 +101,7 @@ def _fit(station: Station, rows: Sequence[RatedReply], seed: int) -> Mapping[str
     return {}
 
 
-def _improve(
+def improve_work(
     station: Station, prompts: Sequence[TokenIds], liked: Sequence[RatedReply], seed: int, settings: PpoSettings
 ) -> Mapping[str, Any]:
     """What each worker does in `improve`. The reward model reads by a backbone of its own, never one that learns."""
