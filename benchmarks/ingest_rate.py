@@ -1,4 +1,4 @@
-"""Ingest from Kafka into SQLite and PostgreSQL, beside the two limits of it: reading Kafka alone, writing the rows alone.
+"""Ingest from Kafka into SQLite and PostgreSQL, beside its two limits: reading Kafka alone, writing the rows alone.
 
     python benchmarks/ingest_rate.py [--records 40000] [--rounds 3]
 
@@ -7,8 +7,8 @@ Half of the records are answers, half thumbs on them, in a real broker with 8 pa
 - `kafka-python` alone: one consumer of all partitions polls every record and does nothing with it;
 - the database alone: the same rows, ready made, in the same tables, as many records a transaction as ingest takes.
 
-Ingest's rate is held against the slower of the two. Everything in one run, in turns; the best of the rounds counts. Needs
-the servers that tests drive (`make servers`, PostgreSQL).
+Ingest's rate is held against the slower of the two. Everything in one run, in turns; the best of the rounds counts.
+Needs the servers that tests drive (`make servers`, PostgreSQL).
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
-from kafka import KafkaConsumer, TopicPartition  # noqa: E402
-from kafka_server import libs, running_broker  # noqa: E402
-from postgres_server import find_binaries, running_server  # noqa: E402
-from record import record  # noqa: E402
-from sqlalchemy import Engine, insert  # noqa: E402
-from storage import answer, vote  # noqa: E402
+from kafka import KafkaConsumer, TopicPartition
+from kafka_server import libs, running_broker
+from postgres_server import find_binaries, running_server
+from sqlalchemy import Engine, insert
 
-from thumbwheel.bus.codec import to_log  # noqa: E402
-from thumbwheel.bus.kafka_log import open_kafka_log  # noqa: E402
-from thumbwheel.bus.kafka_topics import create_topics  # noqa: E402
-from thumbwheel.bus.port import TOPICS  # noqa: E402
-from thumbwheel.bus.source import Source  # noqa: E402
-from thumbwheel.config.settings import Ingest, Kafka  # noqa: E402
-from thumbwheel.database.engine import connect  # noqa: E402
-from thumbwheel.database.schema import current_votes, feedback_events, responses  # noqa: E402
-from thumbwheel.database.transactions import writing  # noqa: E402
-from thumbwheel.events.convert import encode  # noqa: E402
-from thumbwheel.ingest.worker import IngestWorker  # noqa: E402
-from thumbwheel.store.sql import open_store  # noqa: E402
+from record import record
+from storage import answer, vote
+from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.kafka_log import open_kafka_log
+from thumbwheel.bus.kafka_topics import create_topics
+from thumbwheel.bus.port import TOPICS
+from thumbwheel.bus.source import Source
+from thumbwheel.config.settings import Ingest, Kafka
+from thumbwheel.database.engine import connect
+from thumbwheel.database.schema import current_votes, feedback_events, responses
+from thumbwheel.database.transactions import writing
+from thumbwheel.events.convert import encode
+from thumbwheel.ingest.worker import IngestWorker
+from thumbwheel.store.sql import open_store
 
 GOAL = 0.6
 Rows = list[dict[str, Any]]

@@ -2,9 +2,9 @@
 
     python benchmarks/ray_train.py [--iterations 8] [--turns 2]
 
-The demo's size: a policy of 2 layers, 128 wide, replies of at most 64 tokens, 128 episodes a round. The work is that of a
-run's `fit` and `improve` steps, by the code that runs do it with; the first round is left out. Turns of one and of two
-workers follow each other, in one run; the ratio is of their medians.
+The demo's size: a policy of 2 layers, 128 wide, replies of at most 64 tokens, 128 episodes a round. The work is that
+of a run's `fit` and `improve` steps, by the code that runs do it with; the first round is left out. Turns of one and of
+two workers follow each other, in one run; the ratio is of their medians.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from random import Random
 from statistics import median
 
 import torch
+
 from record import record
 from small_policies import write_small_causal
-
 from thumbwheel.config.settings import Learn, Settings
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.policy.loading import load_causal

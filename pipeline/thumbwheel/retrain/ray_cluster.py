@@ -26,6 +26,7 @@ _LOOPBACK: Final = "127.0.0.1"
 
 # Nothing is told to Ray's makers, and a SIGTERM is no failure that would need a stack trace.
 _SILENT: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1"}
+_QUIET: Final[dict[str, Any]] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def ray_cluster(settings: Settings) -> Iterator[None]:
         if settings.ray.address:
             _demand_shared(settings)
         else:
-            os.environ.update(_ours_alone())
+            os.environ.update(_ours_alone(settings.learn))
         ray = _ray_with_train()
         try:
             with _own_sigterm():
@@ -73,10 +74,16 @@ def _demand_shared(settings: Settings) -> None:
         raise InvalidConfig("artifacts.url", problem)
 
 
-def _ours_alone() -> dict[str, str]:
-    """Ray's processes listen on the loopback only where a cluster can't be: on machines of these kinds."""
+def _ours_alone(learn: Learn) -> dict[str, str]:
+    """The environment of a Ray of our own.
+
+    Its processes listen on the loopback only where a cluster can't be: on machines of these kinds. What watches over a
+    cluster is left out. The processes inherit it all: were it sent along with the work, Ray would start each twice.
+    """
     token = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
-    return {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    closed = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    spared = {"RAY_TRAIN_METRICS_ENABLED": "0", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+    return {**closed, **spared, **_environment(learn.threads), "GLOO_SOCKET_IFNAME": _loopback_interface()}
 
 
 def _ray_with_train() -> Any:
@@ -92,7 +99,7 @@ def _ray_with_train() -> Any:
 def _join(ray: Any, settings: Settings) -> None:
     address = settings.ray.address
     try:
-        ray.init(address, **_quiet(_environment(settings.learn.threads)))
+        ray.init(address, runtime_env={"env_vars": _environment(settings.learn.threads)}, **_QUIET)
     except ConnectionError as error:
         problem = f"the Ray cluster at {address} can not be reached; start it, or mend ray.address"
         raise Unavailable(problem, _AWAY_S) from error
@@ -104,13 +111,8 @@ def _start(ray: Any, learn: Learn, scratch: str) -> None:
         num_cpus=learn.workers * learn.threads,
         include_dashboard=False,
         _temp_dir=scratch,
-        **_quiet({**_environment(learn.threads), "GLOO_SOCKET_IFNAME": _loopback_interface()}),
+        **_QUIET,
     )
-
-
-def _quiet(environment: dict[str, str]) -> dict[str, Any]:
-    """How Ray is begun anywhere: its log stays in its own files."""
-    return {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": {"env_vars": environment}}
 
 
 def _environment(threads: int) -> dict[str, str]:
