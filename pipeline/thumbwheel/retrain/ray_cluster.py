@@ -35,7 +35,7 @@ def ray_cluster(settings: Settings) -> Iterator[None]:
 
     Raises:
         InvalidConfig: `ray[train]` is missing; a cluster is not trusted, or its workers have no place for a checkpoint.
-        Unavailable: the cluster can not be reached.
+        Unavailable: the cluster can not be reached, or our own does not start.
     """
     os.environ.update(_SILENT)
     with tempfile.TemporaryDirectory(prefix="thumbwheel-ray-", ignore_cleanup_errors=True) as scratch:
@@ -106,13 +106,19 @@ def _join(ray: Any, settings: Settings) -> None:
 
 
 def _start(ray: Any, learn: Learn, scratch: str) -> None:
-    ray.init(
-        "local",
-        num_cpus=learn.workers * learn.threads,
-        include_dashboard=False,
-        _temp_dir=scratch,
-        **_QUIET,
-    )
+    try:
+        ray.init(
+            "local",
+            num_cpus=learn.workers * learn.threads,
+            include_dashboard=False,
+            _temp_dir=scratch,
+            **_QUIET,
+        )
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        # The bare class is what Ray raises where its processes are not up within half a minute.
+        raise Unavailable("Ray did not start within half a minute: the machine is busy", _AWAY_S) from error
 
 
 def _environment(threads: int) -> dict[str, str]:
