@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import refusing_work
 from artifact_stores import s3_settings
 from generate_world import LEARN, GenerateWorld, make_first_generator
 from s3_server import S3Gateway
@@ -110,6 +112,14 @@ def test_a_run_whose_workers_and_process_are_killed_comes_to_the_same_verdict_an
     assert folder.log.read_text() == "", "what Ray says is not for the run's output"
     plain.close()
     broken.close()
+
+
+def test_what_a_worker_refuses_reaches_the_run(tmp_path: Path, short_tmp: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, refusing_work.__file__, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "Unavailable: the store is away {'retry_after_s': 7.0}"
+    assert done.stderr == ""
 
 
 def test_a_terminated_run_ends_its_workers_and_can_be_resumed_with_one(tmp_path: Path, short_tmp: Path) -> None:

@@ -64,9 +64,15 @@ class Foreman:
     def __init__(self) -> None:
         """There is no news yet."""
         self._news: SimpleQueue[News] = SimpleQueue()
+        self._refusal: ThumbwheelError | None = None
 
     def fit(self, assignment: Assignment, workers: int) -> Outcome:
-        """Run the assignment on n workers to its end. Raises ray.train.TrainingFailedError."""
+        """Run the assignment on n workers to its end.
+
+        Raises:
+            ThumbwheelError: workers failed too often, and the last such error was this.
+            ray.train.TrainingFailedError: they failed of something else.
+        """
         with tempfile.TemporaryDirectory(prefix="thumbwheel-train-") as scratch:
             trainer = ray.train.torch.TorchTrainer(
                 _work_at_station,
@@ -80,8 +86,17 @@ class Foreman:
                     name="step", storage_path=scratch, failure_config=ray.train.FailureConfig(max_failures=_RETRIES)
                 ),
             )
-            outcome: Outcome = trainer.fit().return_value
+            try:
+                outcome: Outcome = trainer.fit().return_value
+            except ray.train.TrainingFailedError:
+                if self._refusal is not None:
+                    raise self._refusal from None
+                raise
         return outcome
+
+    def refuse(self, error: ThumbwheelError) -> None:
+        """Take in why a worker gives up."""
+        self._refusal = error
 
     def tell(self, news: News) -> None:
         """Take in a worker's news."""
@@ -126,22 +141,28 @@ def _pass_on(foreman: Any, job: Job, timeout_s: float) -> None:
 
 
 def _outcome(ended: Any) -> Outcome:
-    """What came of it. An error of ours on a worker is raised as itself, as if the work had been done here."""
+    """What came of it. An error of ours is raised as itself, as if the work had been done here."""
     try:
         outcome: Outcome = ray.get(ended)
-    except ray.train.WorkerGroupError as error:
-        for failure in error.worker_failures.values():
-            cause = getattr(failure, "cause", failure)
-            if isinstance(cause, ThumbwheelError):
-                raise cause from error
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, ThumbwheelError):
+            raise error.cause from None
         raise
     return outcome
 
 
 def _work_at_station(config: Mapping[str, Assignment]) -> Outcome | None:
-    """What runs on every worker, within torch's process group."""
+    """What runs on every worker, within torch's process group. Whatever is raised fails all workers, and is retried."""
     assignment = config["assignment"]
     torch.set_num_threads(assignment.threads)
+    try:
+        return _worked(assignment)
+    except ThumbwheelError as error:
+        ray.get(assignment.foreman.refuse.remote(error))
+        raise
+
+
+def _worked(assignment: Assignment) -> Outcome | None:
     with tempfile.TemporaryDirectory(prefix="thumbwheel-worker-") as name:
         scratch = Path(name)
         place, workers = assignment.checkpoint, Gloo(assignment.checkpoint.put_away)

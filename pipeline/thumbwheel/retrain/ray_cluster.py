@@ -83,7 +83,8 @@ def _ours_alone(learn: Learn) -> dict[str, str]:
     token = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
     closed = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
     spared = {"RAY_TRAIN_METRICS_ENABLED": "0", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
-    return {**closed, **spared, **_environment(learn.threads), "GLOO_SOCKET_IFNAME": _loopback_interface()}
+    calm = {"RAY_worker_niceness": "0"}  # we have stepped back as far as `learn.niceness` says
+    return {**closed, **spared, **calm, **_environment(learn.threads), "GLOO_SOCKET_IFNAME": _loopback_interface()}
 
 
 def _ray_with_train() -> Any:
