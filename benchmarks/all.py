@@ -32,6 +32,9 @@ BENCHMARKS = (
     "classify_demo",
     "generate_quality",
     "gates_false_alarms",
+    "ray_train",
+    "ingest_rate",
+    "feedback_durability",
     "classify_banking77",
     "generate_tm4",
 )

@@ -1,4 +1,4 @@
-"""For the whole run: a Kafka broker, a PostgreSQL server and an S3 gateway for the tests that ask for one.
+"""For the whole run: a Kafka broker, a PostgreSQL server, an S3 gateway and Ray Train for the tests that ask for one.
 
 And a thread that a test left behind must not keep the run from ending, nor stay unnoticed.
 """
@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import NoReturn
 
 import kafka_server
@@ -103,3 +104,11 @@ def s3_gateway(s3_session: s3_server.S3Gateway, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, value)
     s3_session.start()
     return s3_session
+
+
+@pytest.fixture(scope="session")
+def ray_train() -> None:
+    """Ray Train is installed: runs start a Ray of their own."""
+    needs = ("ray", "pandas", "pyarrow")
+    if missing := [name for name in needs if find_spec(name) is None]:
+        _missing("ray", f"no Ray Train here ({', '.join(missing)}); get it with: pip install 'thumbwheel[train]'")

@@ -29,6 +29,8 @@
 Anything else is a defect: it reaches the caller as INTERNAL with a correlation id, never with its text.
 """
 
+from typing import Self
+
 
 class ThumbwheelError(Exception):
     """Base of all errors meant for the caller. `str(error)` is safe to show: no secrets, no user text."""
@@ -42,6 +44,10 @@ class InvalidInput(ThumbwheelError):
         super().__init__(f"{field}: {problem}" if field else problem)
         self.field = field
         self.problem = problem
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        """Pickled as it was made: it may have to cross processes."""
+        return type(self), (self.field, self.problem)
 
 
 class InvalidConfig(InvalidInput):
@@ -119,6 +125,10 @@ class _Retryable(ThumbwheelError):
         """Tell what happened and after how many seconds another try makes sense."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, float]]:
+        """Pickled as it was made: it may have to cross processes."""
+        return type(self), (str(self), self.retry_after_s)
 
 
 class Overloaded(_Retryable):

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from desk import SETTINGS, first_desk, rate_desk
+from desk import first_desk
+from training_world import ROWS, World, end, gates, kill, watch
 
-from thumbwheel.config.settings import Artifacts, Settings
+from thumbwheel.config.settings import Artifacts
 from thumbwheel.errors import RunInProgress
-from thumbwheel.records import (
-    Channel,
-    PolicyKind,
-    Run,
-    RunState,
-    RunStep,
-)
-from thumbwheel.registry.artifacts.local import LocalArtifacts
-from thumbwheel.registry.port import NewVersion
-from thumbwheel.registry.sql import SqlRegistry
+from thumbwheel.records import Channel, Run, RunState, RunStep
 from thumbwheel.retrain.exits import Exit
 from thumbwheel.retrain.lock import RunLease, locked
-from thumbwheel.retrain.plan import load_plan, make_plan, save_plan
+from thumbwheel.retrain.plan import load_plan, save_plan
 from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.retrain.runner import Runner
-from thumbwheel.store.sql import open_store
 
-ROWS = 500
 pytestmark = pytest.mark.slow
 
 
@@ -43,84 +28,11 @@ def first_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return first_desk(tmp_path_factory.mktemp("policy") / "v1")
 
 
-class World:
-    """A home with a policy and votes, as a service would have left it."""
-
-    def __init__(self, home: Path, policy: Path, rows: int = ROWS) -> None:
-        self.settings = Settings.model_validate({"home": home, **SETTINGS})
-        home.mkdir()
-        self.store = open_store(self.settings.database_url)
-        self.registry = SqlRegistry(self.settings.database_url, LocalArtifacts(self.settings.versions_dir))
-        made = self.registry.publish(NewVersion("desk", PolicyKind.CLASSIFY), policy)
-        self.registry.move("desk", Channel.CHAMPION, "v1", actor="test", reason="first")
-        self.digest = made.digest
-        rate_desk(self.store, policy, self.digest, rows)
-        self.runner = Runner(self.store, self.registry, self.settings)
-
-    def run(self, run_id: str) -> Run:
-        run = self.store.run(run_id)
-        assert run is not None
-        return run
-
-    def plan(self) -> RunFolder:
-        """Plan a run without starting it."""
-        plan = make_plan(self.store, self.registry, self.settings, "desk")
-        folder = RunFolder(self.settings.runs_dir / plan.run_id)
-        save_plan(plan, folder.path)
-        return folder
-
-    def worker(self, folder: RunFolder, *more: str) -> subprocess.Popen[bytes]:
-        """A worker on a planned run, as any supervisor would start it."""
-        given = ["--home", str(self.settings.home), "--run-id", folder.path.name, *more]
-        with folder.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "thumbwheel.retrain.worker", *given],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"},
-            )
-
-    def close(self) -> None:
-        self.runner.stop()
-        self.store.close()
-        self.registry.close()
-
-
 @pytest.fixture
 def world(tmp_path: Path, first_policy: Path) -> Iterator[World]:
     made = World(tmp_path / "home", first_policy)
     yield made
     made.close()
-
-
-def end(worker: subprocess.Popen[bytes]) -> int:
-    """Wait for a worker's own end."""
-    status = worker.wait(200)
-    assert worker.stdin is not None
-    worker.stdin.close()
-    return status
-
-
-def watch(worker: subprocess.Popen[bytes], folder: RunFolder, step: RunStep, done: int = 0) -> None:
-    """Return as soon as the worker is in a step, `done` units of work into it, or further."""
-    order = list(RunStep)
-    while worker.poll() is None:
-        seen = folder.progress()
-        if seen and (order.index(seen.step), seen.done) >= (order.index(step), done):
-            return
-        time.sleep(0.002)
-    raise AssertionError(folder.log.read_text())
-
-
-def kill(worker: subprocess.Popen[bytes]) -> None:
-    worker.send_signal(signal.SIGKILL)
-    assert end(worker) == -signal.SIGKILL
-
-
-def gates(run: Run) -> list[tuple[str, bool, float]]:
-    """What the same inputs decide: every gate but the one that holds a watch."""
-    return [(gate.name, gate.passed, gate.value) for gate in run.gates if gate.name != "latency"]
 
 
 @pytest.mark.timeout(900)  # several processes import torch, which takes its time on a busy machine

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +19,29 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from thumbwheel.durable import whole
+from thumbwheel.workers.alone import Alone
+from thumbwheel.workers.port import Workers
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The newest state of the update that `job` names, in the file `path`. Other inputs are another job."""
+    """The newest state of the update that `job` names, in the file `path`. Other inputs are another job.
+
+    All `workers` save and restore together; the first of them writes.
+    """
 
     path: Path
     job: str = ""
+    workers: Workers = field(default_factory=Alone)
 
     def save(self, optimizer: torch.optim.Optimizer, facts: Mapping[str, Any]) -> None:
         """Replace what was saved by the optimiser's parameters and moments, and `facts`, which JSON can hold."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        header = {"job": self.job, "facts": json.dumps(facts)}
-        with whole(self.path) as partial:
-            save_file(_tensors(optimizer), partial, header)
+        if self.workers.rank == 0:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            header = {"job": self.job, "facts": json.dumps(facts)}
+            with whole(self.path) as partial:
+                save_file(_tensors(optimizer), partial, header)
+        self.workers.keep(self.path)
 
     def restore(self, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
         """Put parameters and moments back in place and return the facts; None where there is nothing to go on from.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from scipy.special import rel_entr
 
 from thumbwheel.dataset.voices import voice_of
+from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
@@ -28,6 +30,7 @@ from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import curves, report_head, save_history
+from thumbwheel.retrain.station import Station, run_work
 
 TIMED_REQUESTS = 40
 SCORING_BATCH = 256
@@ -53,15 +56,12 @@ class ClassifyLearner:
     def improve(self, job: Job) -> Mapping[str, Any]:
         """PPO on the training users' votes."""
         votes = training_votes(job)
-        done = improve_classify(
-            job.champion, votes, job.folder.candidate, job.folder.checkpoint, ppo_settings(job), job.tell
-        )
-        save_history(job.folder, done.history)
-        return {
-            "votes": done.votes,
-            "seed_labels": done.seed_labels,
-            "largest_initial_logratio": done.largest_initial_logratio,
-        }
+        if not votes:
+            raise NotEnoughData("there are no votes to learn from; collect some first")
+        work = partial(improve_work, votes=votes, settings=ppo_settings(job))
+        done = dict(run_work(job, work, job.folder.candidate))
+        save_history(job.folder, done.pop("history"))
+        return done
 
     def measure(self, job: Job) -> Measured:
         """Both versions' probabilities on the held-out users' votes."""
@@ -70,6 +70,14 @@ class ClassifyLearner:
         evidence = _evidence(job, champion, candidate, held_out)
         samples = pick_samples(changed_answers(champion.labels, held_out, evidence), job.plan.seed)
         return Measured(evidence, _report(job, evidence, samples))
+
+
+def improve_work(station: Station, votes: Sequence[ClassifyVote], settings: ClassifyPpoSettings) -> Mapping[str, Any]:
+    """What each worker does in `improve`."""
+    done = improve_classify(
+        station.champion, votes, station.out, station.checkpoint, settings, station.tell, station.workers
+    )
+    return asdict(done)
 
 
 def training_votes(job: Job) -> list[ClassifyVote]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes, Latency, T
 from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.policy.prompt import decode_reply, end_token_id
 from thumbwheel.policy.scoring import score_replies
-from thumbwheel.ppo.generate.improve import improve_generate
+from thumbwheel.ppo.generate.improve import check_prompts, improve_generate
 from thumbwheel.ppo.generate.liked import liked_replies
 from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
 from thumbwheel.ppo.generate.settings import PpoSettings
@@ -26,12 +27,13 @@ from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.report.data import Comparison, ReportData, RewardModelFit, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import curves, report_head, save_history
+from thumbwheel.retrain.station import Station, run_work
 from thumbwheel.retrain.worth_keeping import Passage, hand_on, nats, worth_keeping
 from thumbwheel.reward.baselines import baseline_aucs
 from thumbwheel.reward.calibration import roc_auc
-from thumbwheel.reward.fit import fit, measure
+from thumbwheel.reward.fit import RewardSettings, check_votes, fit, measure
 from thumbwheel.reward.model import RewardModel, load_reward
-from thumbwheel.reward.rated_reply import rated_replies
+from thumbwheel.reward.rated_reply import RatedReply, rated_replies
 
 MOST_PROMPTS = 400
 TIMED_REQUESTS = 20
@@ -66,35 +68,56 @@ class GenerateLearner:
 
     def fit(self, job: Job) -> Mapping[str, Any]:
         """The reward model, fitted to training users' thumbs and measured on held-out ones."""
-        backbone = load_causal(job.champion).model
-        model = fit(backbone, rated_replies(job.snapshot.rows(Split.TRAIN)), job.plan.seed)
-        model.save(job.folder.fit)
+        rows = rated_replies(job.snapshot.rows(Split.TRAIN))
+        check_votes(rows, RewardSettings())
+        run_work(job, partial(fit_work, rows=rows, seed=job.plan.seed), job.folder.fit)
         held_out = rated_replies(job.snapshot.rows(Split.HELD_OUT))
-        return asdict(measure(model, held_out)) if held_out else {}
+        return asdict(measure(_reward(job), held_out)) if held_out else {}
 
     def improve(self, job: Job) -> Mapping[str, Any]:
         """PPO against the reward model, on training users' prompts, with their thumbs up held likely."""
         settings = _settings(job)
-        done = improve_generate(
-            job.champion,
-            _reward(job).scores,
-            _prompts(job.snapshot.rows(Split.TRAIN)),
-            job.folder.candidate,
-            seed=job.plan.seed,
-            liked=liked_replies(rated_replies(job.snapshot.rows(Split.TRAIN))),
-            settings=settings,
-            checkpoint=job.folder.checkpoint,
-            round_done=job.tell,
-        )
+        prompts = _prompts(job.snapshot.rows(Split.TRAIN))
+        check_prompts(prompts, settings)
+        liked = liked_replies(rated_replies(job.snapshot.rows(Split.TRAIN)))
+        work = partial(improve_work, prompts=prompts, liked=liked, seed=job.plan.seed, settings=settings)
+        history = run_work(job, work, job.folder.candidate)["history"]
         hand_on(job.champion, job.folder.candidate)
-        save_history(job.folder, done.history)
-        return dict(done.history[-1])
+        save_history(job.folder, history)
+        return dict(history[-1])
 
     def measure(self, job: Job) -> Measured:
         """Replies of both versions to held-out prompts, their scores, drift, and what was forgotten."""
         sides = _side_by_side(job)
         evidence = _evidence(job, sides, _reward(job))
         return Measured(evidence, _report(job, evidence, _samples(job, sides, evidence)))
+
+
+def fit_work(station: Station, rows: Sequence[RatedReply], seed: int) -> Mapping[str, Any]:
+    """What each worker does in `fit`."""
+    model = fit(load_causal(station.champion).model, rows, seed, workers=station.workers)
+    if station.workers.rank == 0:
+        model.save(station.out)
+    return {}
+
+
+def improve_work(
+    station: Station, prompts: Sequence[TokenIds], liked: Sequence[RatedReply], seed: int, settings: PpoSettings
+) -> Mapping[str, Any]:
+    """What each worker does in `improve`. The reward model reads by a backbone of its own, never one that learns."""
+    done = improve_generate(
+        station.champion,
+        load_reward(station.fit, load_causal(station.champion).model).scores,
+        prompts,
+        station.out,
+        seed=seed,
+        liked=liked,
+        settings=settings,
+        checkpoint=station.checkpoint,
+        round_done=station.tell,
+        workers=station.workers,
+    )
+    return {"history": done.history}
 
 
 def _answer(row: SnapshotRow) -> GenerateAnswer:

@@ -1,11 +1,13 @@
 """Fit the reward head to votes.
 
-Shapes: B replies, R longest reply, C features.
+Several workers (`workers/port.py`) each read their own share of the replies, and of every batch those that they have.
+
+Shapes: N tokens or replies, B replies of a batch, R longest reply, C features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, pi
 
@@ -21,6 +23,11 @@ from thumbwheel.reward.features import feature_width, featurise
 from thumbwheel.reward.head import RewardHead
 from thumbwheel.reward.model import RewardModel
 from thumbwheel.reward.rated_reply import RatedReply
+from thumbwheel.workers.alone import Alone
+from thumbwheel.workers.port import Workers, add_up_gradients, share
+
+# About as many replies are enough to say how features are spread.
+_MOMENT_REPLIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +56,33 @@ class RewardQuality:
     length_correlation: float
 
 
+Features = Mapping[int, Tensor]
+"""By the number of a reply: the features of its tokens, (R, C)."""
+
+
 def fit(
-    backbone: PreTrainedModel, rows: Sequence[RatedReply], seed: int, settings: RewardSettings | None = None
+    backbone: PreTrainedModel,
+    rows: Sequence[RatedReply],
+    seed: int,
+    settings: RewardSettings | None = None,
+    workers: Workers | None = None,
 ) -> RewardModel:
     """Train a head on the frozen `backbone`; normalised on the same replies.
 
-    The same rows, backbone and seed give the same head.
+    The same rows, backbone, seed and number of workers give the same head, on each of them.
 
     Raises:
         NotEnoughData: too few votes, or too few of one side.
     """
-    settings = settings or RewardSettings()
+    settings, workers = settings or RewardSettings(), workers or Alone()
     check_votes(rows, settings)
     torch.manual_seed(seed)
-    features = _features(backbone, rows)
+    features = _features(backbone, rows, share(range(len(rows)), workers))
     head = RewardHead(feature_width(backbone), settings.hidden)
-    head.standardise(*_moments(features))
-    _train(head, features, rows, torch.Generator().manual_seed(seed), settings)
+    head.standardise(*_moments(features, len(rows), feature_width(backbone), workers))
+    _train(head, features, rows, torch.Generator().manual_seed(seed), settings, workers)
     model = RewardModel(backbone, head.eval())
-    model.normalise(_logits(head, features, settings.batch_rows))
+    model.normalise(_logits(head, features, len(rows), settings.batch_rows, workers))
     return model
 
 
@@ -100,13 +115,13 @@ def check_votes(rows: Sequence[RatedReply], settings: RewardSettings) -> None:
             )
 
 
-def _features(backbone: PreTrainedModel, rows: Sequence[RatedReply]) -> list[Tensor]:
-    """The features of each reply, (R, C), in half precision: they are kept for all votes at once."""
-    kept = [torch.empty(0)] * len(rows)
-    batches = featurise(backbone, [row.prompt_ids for row in rows], [row.reply_ids for row in rows])
-    for indices, features_BRC, mask_BR in batches:
-        for index, features_RC, mask_R in zip(indices, features_BRC, mask_BR, strict=True):
-            kept[index] = features_RC[mask_R].half()
+def _features(backbone: PreTrainedModel, rows: Sequence[RatedReply], mine: Sequence[int]) -> Features:
+    """Those of this worker's replies, in half precision: they are kept for all of them at once."""
+    kept: dict[int, Tensor] = {}
+    batches = featurise(backbone, [rows[i].prompt_ids for i in mine], [rows[i].reply_ids for i in mine])
+    for places, features_BRC, mask_BR in batches:
+        for place, features_RC, mask_R in zip(places, features_BRC, mask_BR, strict=True):
+            kept[mine[place]] = features_RC[mask_R].half()
     return kept
 
 
@@ -118,24 +133,35 @@ def _padded(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _logits(head: RewardHead, features: Sequence[Tensor], batch_rows: int) -> Tensor:
+def _logits(head: RewardHead, features: Features, replies: int, batch_rows: int, workers: Workers) -> Tensor:
     """The head's logits of all replies, (N,), from the features that are there already."""
-    starts = range(0, len(features), batch_rows)
-    return torch.cat([head(*_padded(features[at : at + batch_rows])) for at in starts])
+    logits_N, mine = torch.zeros(replies), sorted(features)
+    for at in range(0, len(mine), batch_rows):
+        index = mine[at : at + batch_rows]
+        logits_N[index] = head(*_padded([features[i] for i in index]))
+    workers.add_up(logits_N)
+    return logits_N
 
 
-def _moments(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each feature over a thousand replies' tokens."""
-    tokens_NC = torch.cat(list(features[:: max(1, len(features) // 1000)])).float()
-    return tokens_NC.mean(0), tokens_NC.std(0)
+def _moments(features: Features, replies: int, width: int, workers: Workers) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each feature over the tokens of some replies of all workers, (C,) each."""
+    chosen = range(0, replies, max(1, replies // _MOMENT_REPLIES))
+    tokens_NC = torch.cat([torch.zeros(0, width), *(features[i].double() for i in chosen if i in features)])
+    count, mean_C = torch.tensor(float(len(tokens_NC))), tokens_NC.sum(0)
+    workers.add_up(count, mean_C)
+    mean_C /= count
+    squares_C = ((tokens_NC - mean_C) ** 2).sum(0)
+    workers.add_up(squares_C)
+    return mean_C.float(), (squares_C / (count - 1)).sqrt().float()
 
 
 def _train(
     head: RewardHead,
-    features: Sequence[Tensor],
+    features: Features,
     rows: Sequence[RatedReply],
     generator: torch.Generator,
     settings: RewardSettings,
+    workers: Workers,
 ) -> None:
     targets = torch.tensor([row.target for row in rows])
     weights = torch.tensor([row.weight for row in rows])
@@ -143,9 +169,11 @@ def _train(
     for update in range(settings.updates):
         optimizer.param_groups[0]["lr"] = settings.learning_rate * 0.5 * (1 + cos(pi * update / settings.updates))
         index = torch.randint(len(rows), (settings.batch_rows,), generator=generator)
-        logits_B = head(*_padded([features[i] for i in index.tolist()]))
-        losses_B = F.binary_cross_entropy_with_logits(logits_B, targets[index], reduction="none")
-        loss = (losses_B * weights[index]).sum() / weights[index].sum()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        if mine := [i for i in index.tolist() if i in features]:
+            logits_B = head(*_padded([features[i] for i in mine]))
+            losses_B = F.binary_cross_entropy_with_logits(logits_B, targets[mine], reduction="none")
+            loss = (losses_B * weights[mine]).sum() / weights[index].sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+        add_up_gradients(head.parameters(), workers)
         optimizer.step()

@@ -71,12 +71,19 @@ class KafkaReader:
             raise LogUnavailable("Kafka is unavailable: it does not tell where all partitions end", RETRY_S) from error
 
     def read(self, place: TopicPartition, offset: int, limit: int) -> list[Any]:
-        """Return the records from `offset` on, at most `limit` and few more bytes than `_READ_BYTES`."""
-        end = self.ends([place])[place]
+        """Return the records from `offset` on, at most `limit` and few more bytes than `_READ_BYTES`.
+
+        Up to the end as it was when the first of them was fetched: the broker is not asked for what is here already.
+        """
         found: list[Any] = []
-        size = 0
-        while offset < end and len(found) < limit and size < _READ_BYTES:
-            page = self._page(place, offset)
+        end, size = None, 0
+        while len(found) < limit and size < _READ_BYTES:
+            page = self._held(place, offset)
+            if page is None:
+                end = self.ends([place])[place] if end is None else end
+                if offset >= end:
+                    break
+                page = self._pages[place] = self._fetch(place, offset)
             new = page.take(offset, limit - len(found))
             size += sum(len(one.value or b"") for one in new)
             found += new
@@ -87,11 +94,10 @@ class KafkaReader:
         """End the connection and its thread."""
         self._consumer.close(autocommit=False)
 
-    def _page(self, place: TopicPartition, offset: int) -> _Page:
+    def _held(self, place: TopicPartition, offset: int) -> _Page | None:
+        """The page that was fetched last, where it has `offset`."""
         page = self._pages.get(place)
-        if page is None or not page.start <= offset < page.next:
-            page = self._pages[place] = self._fetch(place, offset)
-        return page
+        return page if page is not None and page.start <= offset < page.next else None
 
     def _fetch(self, place: TopicPartition, offset: int) -> _Page:
         """Fetch what comes at `offset`, which is below the end."""

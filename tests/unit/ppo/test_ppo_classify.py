@@ -92,7 +92,7 @@ def test_the_clipped_loss_by_hand() -> None:
     columns = vote_columns(votes, labels=2)
     loss = ppo_vote_loss(columns, columns.logged_N, ClassifyPpoSettings(probability_floor=0.0, clip=0.2))
     new_BK = torch.tensor([[0.6, 0.4], [0.6, 0.4], [0.2, 0.8], [0.2, 0.8]])
-    value, figures = loss(new_BK.log(), torch.arange(4))
+    value, figures = loss(new_BK.log(), torch.arange(4), 4)
     assert float(value) == pytest.approx(-(1.2 - 1.5 + 0.5 - 1.6) / 4, rel=1e-5)
     assert figures["ratio"] == pytest.approx(1.0, rel=1e-5)
     assert figures["approx_kl"] == pytest.approx(-(math.log(1.5) + math.log(0.5)) / 2, rel=1e-4)
@@ -103,7 +103,7 @@ def test_the_ratio_is_floor_mixed_new_over_logged() -> None:
     vote = ClassifyVote("x", 1, (0.5, 0.3, 0.2), thumb_up=True)
     columns = vote_columns([vote], labels=3)
     loss = ppo_vote_loss(columns, columns.logged_N, ClassifyPpoSettings(probability_floor=0.06, clip=0.2))
-    value, figures = loss(logits_BK, torch.tensor([0]))
+    value, figures = loss(logits_BK, torch.tensor([0]), 1)
     new = 0.94 * math.exp(1) / (1 + math.exp(1) + math.exp(2)) + 0.02
     assert figures["ratio"] == pytest.approx(new / 0.3, rel=1e-5)
     assert float(value) == pytest.approx(-min(new / 0.3, 1.2), rel=1e-5)
@@ -114,7 +114,7 @@ def test_a_label_that_underflows_without_a_floor_keeps_gradients_finite() -> Non
     votes = [ClassifyVote("x", 1, (0.5, 0.5), thumb_up=up) for up in (True, False)]
     columns = vote_columns(votes, labels=2)
     loss = ppo_vote_loss(columns, columns.logged_N, ClassifyPpoSettings(probability_floor=0.0))
-    value, figures = loss(logits_BK, torch.tensor([0, 1]))
+    value, figures = loss(logits_BK, torch.tensor([0, 1]), 2)
     torch.autograd.backward(value)
     assert logits_BK.grad is not None and bool(logits_BK.grad.isfinite().all()) and bool(logits_BK.grad[1].any())
     assert all(map(math.isfinite, figures.values()))
@@ -128,7 +128,7 @@ def test_a_vote_on_an_older_version_is_weighted_by_champion_over_logged_truncate
     columns = vote_columns(votes, labels=2)
     proximal_N = torch.tensor([0.5, 0.5]).log()
     loss = ppo_vote_loss(columns, proximal_N, ClassifyPpoSettings(probability_floor=0.0))
-    value, figures = loss(torch.zeros(2, 2), torch.tensor([0, 1]))
+    value, figures = loss(torch.zeros(2, 2), torch.tensor([0, 1]), 2)
     assert figures["ratio"] == pytest.approx(1.0)  # new / champion, not new / logged
     assert float(value) == pytest.approx(-(0.5 * 2.0 - 5.0) / 2, rel=1e-5)
 

@@ -14,7 +14,7 @@ from thumbwheel.policy.loading import load_causal, save_causal
 from thumbwheel.policy.scoring import score_replies
 from thumbwheel.ppo.generate.baselines import best_of_n, supervise_generate
 from thumbwheel.ppo.generate.improve import Improvement, improve_generate
-from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
+from thumbwheel.ppo.generate.rollout import Sampling, choose, draws, replies_by, sample_replies
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.ppo.metrics import Metrics
 from thumbwheel.reward.rated_reply import RatedReply
@@ -83,6 +83,26 @@ def test_rollouts_end_at_the_end_token_and_follow_the_generator(champion: Path) 
     first, again = (sample_replies(model, PROMPTS, sampling, torch.Generator().manual_seed(4), 8) for _ in range(2))
     assert first == again
     assert all(1 <= len(reply) <= 5 and 2 not in reply[:-1] for reply in first)
+
+
+def test_tokens_are_chosen_where_cumulative_probabilities_pass_the_draw() -> None:
+    probs_BV = torch.tensor([[0.25, 0.0, 0.25, 0.5]]).expand(6, 4)
+    uniform_B = torch.tensor([0.0, 0.2499, 0.25, 0.4999, 0.5, 1 - 2**-53], dtype=torch.float64)
+    assert choose(probs_BV, uniform_B).squeeze(1).tolist() == [0, 0, 2, 2, 3, 3]
+
+
+def test_draws_choose_tokens_as_often_as_their_probability_says() -> None:
+    probs_V = torch.tensor([0.1, 0.6, 0.3])
+    uniform_B = draws(20_000, Sampling(2, max_new_tokens=1), torch.Generator().manual_seed(0)).squeeze(1)
+    shares_V = choose(probs_V.expand(20_000, 3), uniform_B).squeeze(1).bincount(minlength=3) / 20_000
+    assert shares_V.tolist() == pytest.approx(probs_V.tolist(), abs=0.01)
+
+
+def test_a_reply_does_not_depend_on_what_it_is_sampled_with(champion: Path) -> None:
+    model, sampling = load_causal(champion).model, Sampling(2, max_new_tokens=6)
+    uniform_BR = draws(len(PROMPTS), sampling, torch.Generator().manual_seed(4))
+    alone = [replies_by(model, PROMPTS[i : i + 1], sampling, uniform_BR[i : i + 1])[0] for i in range(len(PROMPTS))]
+    assert replies_by(model, PROMPTS, sampling, uniform_BR) == alone
 
 
 @pytest.mark.parametrize("model", [tiny_policy().model, tiny_gpt2()], ids=["rotary", "absolute"])

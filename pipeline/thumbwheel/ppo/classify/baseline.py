@@ -39,8 +39,8 @@ def supervise_classify(
     classifier, seeds = load_classifier(champion), read_seed_labels(champion)
     labels_N = torch.tensor([vote.label for vote in liked])
 
-    def loss(logits_BK: Tensor, rows_B: Tensor) -> tuple[Tensor, Metrics]:
-        return functional.cross_entropy(logits_BK, labels_N[rows_B]), {}
+    def loss(logits_BK: Tensor, rows_B: Tensor, count: int) -> tuple[Tensor, Metrics]:
+        return functional.cross_entropy(logits_BK, labels_N[rows_B], reduction="sum") / count, {}
 
     saved = Checkpoint(checkpoint, job_fingerprint(champion, liked, settings))
     history = VoteTrainer(classifier, [vote.text for vote in liked], seeds, loss, settings).train(saved, round_done)

@@ -32,6 +32,8 @@ from thumbwheel.ppo.classify.votes import ClassifyVote, VoteColumns, vote_column
 from thumbwheel.ppo.losses import clipped_policy_loss
 from thumbwheel.ppo.metrics import Metrics, RoundDone
 from thumbwheel.pretrain.classify import read_seed_labels, save_classifier
+from thumbwheel.workers.alone import Alone
+from thumbwheel.workers.port import Workers, share
 
 # Texts scored together where no gradient is needed.
 _SCORING_BATCH = 256
@@ -71,24 +73,32 @@ def improve_classify(
     checkpoint: Path,
     settings: ClassifyPpoSettings | None = None,
     round_done: RoundDone = lambda done, total, metrics: None,
+    workers: Workers | None = None,
 ) -> ClassifyImprovement:
     """Update the classifier in `champion` on `votes` and save it in `candidate`, seed labels handed on.
 
+    All `workers` call this with the same inputs; the first of them writes.
+
     After each epoch the state goes to the file `checkpoint`: a job that was killed and is called again with the same
-    arguments goes on from there to the same weights; the file is removed at the end. The same arguments and number
-    of threads give the same weights. Raises NotEnoughData without votes, InvalidData for rows of another policy.
+    arguments goes on from there to the same weights; the file is removed at the end. The same arguments and numbers of
+    threads and of workers give the same weights.
+
+    Raises:
+        NotEnoughData: there are no votes.
+        InvalidData: rows of another policy.
     """
-    settings = settings or ClassifyPpoSettings()
+    settings, workers = settings or ClassifyPpoSettings(), workers or Alone()
     classifier = load_classifier(champion)
     seeds = read_seed_labels(champion)
     columns = vote_columns(votes, len(classifier.labels))
     texts = [vote.text for vote in votes]
-    proximal_N = _log_probabilities(classifier, texts, columns.labels_N, settings.probability_floor)
+    proximal_N = _log_probabilities(classifier, texts, columns.labels_N, settings.probability_floor, workers)
     loss = ppo_vote_loss(columns, proximal_N, settings)
-    trainer = VoteTrainer(classifier, texts, seeds, loss, settings.training)
-    saved = Checkpoint(checkpoint, job_fingerprint(champion, votes, settings))
+    trainer = VoteTrainer(classifier, texts, seeds, loss, settings.training, workers)
+    saved = Checkpoint(checkpoint, job_fingerprint(champion, votes, settings), workers)
     history = trainer.train(saved, round_done)
-    save_classifier(classifier, seeds, candidate)
+    if workers.rank == 0:
+        save_classifier(classifier, seeds, candidate)
     saved.clear()
     return ClassifyImprovement(
         votes=len(votes),
@@ -104,17 +114,18 @@ def ppo_vote_loss(columns: VoteColumns, proximal_N: Tensor, settings: ClassifyPp
     # The clipped minimum scales with weights of at least 0, so they go into the advantage.
     advantages_N = columns.weights_N * anchor_N * columns.advantages_N
 
-    def loss(logits_BK: Tensor, rows_B: Tensor) -> tuple[Tensor, Metrics]:
+    def loss(logits_BK: Tensor, rows_B: Tensor, count: int) -> tuple[Tensor, Metrics]:
         probs_BK = served_probabilities(logits_BK, settings.probability_floor)
         log_probs_BK = _finite_log(probs_BK)
         new_B = log_probs_BK.gather(1, columns.labels_N[rows_B, None]).squeeze(1)
         everything_B = torch.ones_like(rows_B, dtype=torch.bool)
-        step = clipped_policy_loss(new_B, proximal_N[rows_B], advantages_N[rows_B], everything_B, settings.clip)
+        old_B, advantages_B = proximal_N[rows_B], advantages_N[rows_B]
+        step = clipped_policy_loss(new_B, old_B, advantages_B, everything_B, settings.clip, torch.tensor(count))
         return step.loss, {
             "ratio": float(step.mean_ratio.detach()),
             "clip_fraction": float(step.clip_fraction),
             "approx_kl": float(step.approx_kl),
-            "entropy": float(-(probs_BK * log_probs_BK).sum(1).mean().detach()),
+            "entropy": float(-(probs_BK * log_probs_BK).sum().detach() / count),
         }
 
     return loss
@@ -129,14 +140,17 @@ def job_fingerprint(champion: Path, votes: Sequence[ClassifyVote], settings: obj
     return digest.hexdigest()
 
 
-def _log_probabilities(classifier: Classifier, texts: Sequence[str], labels_N: Tensor, floor: float) -> Tensor:
-    """ln of the probability each served label has now, dropout off, floor mixed in: (N,)."""
+def _log_probabilities(
+    classifier: Classifier, texts: Sequence[str], labels_N: Tensor, floor: float, workers: Workers
+) -> Tensor:
+    """ln of the probability each served label has now, dropout off, floor mixed in: (N,). Batches are dealt out."""
     probs_N = torch.zeros(len(texts))
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    for start in range(0, len(by_length), _SCORING_BATCH):
-        rows = by_length[start : start + _SCORING_BATCH]
+    batches = [by_length[start : start + _SCORING_BATCH] for start in range(0, len(by_length), _SCORING_BATCH)]
+    for rows in share(batches, workers):
         probs_BK = classifier.probabilities([texts[index] for index in rows], floor)
         probs_N[rows] = probs_BK.gather(1, labels_N[rows, None]).squeeze(1)
+    workers.add_up(probs_N)
     return _finite_log(probs_N)
 
 

@@ -5,13 +5,18 @@ Dropout is on and some tokens are hidden in every update, which keeps few votes 
 compares with the champion compares a noisy network with a clean one (see `improve.py`).
 Each epoch seeds its own random numbers, so a job that goes on after epoch e does what it would have done.
 
-Shape suffixes: B votes of a minibatch, K labels.
+A minibatch runs in slices of a fixed size, and each slice seeds its own dropout. Workers deal the slices among
+themselves: whoever runs one drops what one worker alone would have dropped, so their number changes nothing but the
+order in which gradients are added.
+
+Shape suffixes: B votes of a slice, K labels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from statistics import fmean
 
@@ -26,9 +31,14 @@ from thumbwheel.ppo.metrics import Metrics, RoundDone
 from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.pretrain.minibatches import length_bucketed
 from thumbwheel.pretrain.token_dropout import hide_tokens
+from thumbwheel.workers.alone import Alone
+from thumbwheel.workers.port import Workers, add_up_figures, add_up_gradients, share
 
-VoteLoss = Callable[[Tensor, Tensor], tuple[Tensor, Metrics]]
-"""(logits_BK, indices_B of the votes) -> the loss, and figures to report."""
+VoteLoss = Callable[[Tensor, Tensor, int], tuple[Tensor, Metrics]]
+"""(logits_BK, indices_B, votes of the minibatch) -> these votes' share in the mean loss, and in figures to report."""
+
+# Rows run together, of like length; what several workers deal among themselves.
+_SLICE_ROWS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +58,20 @@ class VoteTrainingSettings:
     seed: int = 0
 
 
+_Slice = tuple[int, Callable[[], dict[str, float]]]
+"""The seed of a slice's dropout, and what adds its gradient and returns its share in the figures."""
+
+
 @dataclass(frozen=True, slots=True)
 class VoteTrainer:
-    """One job: a classifier, the texts of the votes, the seed labels, a loss, and how. Each text is tokenised once."""
+    """One job: a classifier, texts of votes, seed labels, a loss, how and by whom. Each text is tokenised once."""
 
     classifier: Classifier
     texts: Sequence[str]
     seeds: Sequence[LabelledText]
     loss: VoteLoss
     settings: VoteTrainingSettings
+    workers: Workers = field(default_factory=Alone)
     _tokens: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
 
     def train(self, checkpoint: Checkpoint, round_done: RoundDone) -> list[dict[str, float]]:
@@ -79,7 +94,6 @@ class VoteTrainer:
     def _epoch(self, epoch: int, optimizer: torch.optim.Optimizer) -> dict[str, float]:
         """One pass over the votes; returns the means of its figures."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed * 10_007 + epoch)
             rng = Random(f"votes {self.settings.seed} {epoch}")
             self.classifier.model.train()
             batches = length_bucketed(self.texts, self.settings.batch_size, rng)
@@ -89,23 +103,57 @@ class VoteTrainer:
                 rate = self._learning_rate(epoch + index / len(batches))
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                figures.append({**self._update(batch, next(seed_batches), optimizer), "learning_rate": rate})
+                slices = self._slices(batch, next(seed_batches), rng)
+                figures.append({**self._update(slices, optimizer), "learning_rate": rate})
         return {name: fmean(row[name] for row in figures) for name in figures[0]}
 
-    def _update(
-        self, batch: Sequence[int], seeds: Sequence[LabelledText], optimizer: torch.optim.Optimizer
-    ) -> dict[str, float]:
-        """One optimiser step on a minibatch of votes and one of seed labels."""
-        model = self.classifier.model
-        logits_BK = self._logits([self.texts[index] for index in batch])
-        policy_loss, figures = self.loss(logits_BK, torch.tensor(batch, device=logits_BK.device))
-        seed_loss = self._seed_loss(seeds)
+    def _slices(self, batch: Sequence[int], seeds: Sequence[LabelledText], rng: Random) -> list[_Slice]:
+        """A minibatch of votes and one of seed labels, cut up, each slice with the seed of its dropout."""
+        works: list[Callable[[], dict[str, float]]] = [
+            partial(self._add_vote_gradient, batch[at : at + _SLICE_ROWS], len(batch))
+            for at in range(0, len(batch), _SLICE_ROWS)
+        ]
+        if self.settings.seed_label_weight > 0:
+            works += [
+                partial(self._add_seed_gradient, seeds[at : at + _SLICE_ROWS], len(seeds))
+                for at in range(0, len(seeds), _SLICE_ROWS)
+            ]
+        return [(rng.getrandbits(63), work) for work in works]
+
+    def _update(self, slices: Sequence[_Slice], optimizer: torch.optim.Optimizer) -> dict[str, float]:
+        """One optimiser step; each worker adds the gradients of its share of the slices."""
+        parameters = list(self.classifier.model.parameters())
         optimizer.zero_grad()
-        torch.autograd.backward(policy_loss + self.settings.seed_label_weight * seed_loss)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), self.settings.largest_gradient)
+        figures = self._no_figures()
+        for seed, add_gradient in share(slices, self.workers):
+            torch.manual_seed(seed)
+            for name, value in add_gradient().items():
+                figures[name] += value
+        figures = add_up_figures(figures, self.workers)
+        add_up_gradients(parameters, self.workers)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.largest_gradient)
         optimizer.step()
-        losses = {"policy_loss": policy_loss, "seed_loss": seed_loss, "gradient_norm": norm}
-        return {**figures, **{name: float(value.detach()) for name, value in losses.items()}}
+        return {**figures, "gradient_norm": float(norm)}
+
+    def _no_figures(self) -> dict[str, float]:
+        """Every figure that slices tell, 0: what no votes at all would tell."""
+        none_BK, none_B = torch.zeros(0, len(self.classifier.labels)), torch.zeros(0, dtype=torch.long)
+        return {**self.loss(none_BK, none_B, 1)[1], "policy_loss": 0.0, "seed_loss": 0.0}
+
+    def _add_vote_gradient(self, rows: Sequence[int], count: int) -> dict[str, float]:
+        """Add the gradient of some votes of a minibatch of `count`; return their share in its figures."""
+        logits_BK = self._logits([self.texts[index] for index in rows])
+        loss, figures = self.loss(logits_BK, torch.tensor(rows, device=logits_BK.device), count)
+        torch.autograd.backward(loss)
+        return {**figures, "policy_loss": float(loss.detach())}
+
+    def _add_seed_gradient(self, seeds: Sequence[LabelledText], count: int) -> dict[str, float]:
+        """Add that of the cross-entropy of some of `count` seed labels, weighted; return their share in it, in nats."""
+        logits_BK = self._logits([row.text for row in seeds])
+        targets_B = torch.tensor([self.classifier.labels.index(row.label) for row in seeds], device=logits_BK.device)
+        loss = functional.cross_entropy(logits_BK, targets_B, reduction="sum") / count
+        torch.autograd.backward(self.settings.seed_label_weight * loss)
+        return {"seed_loss": float(loss.detach())}
 
     def _logits(self, texts: Sequence[str]) -> Tensor:
         ids_BT, mask_BT = self._encode(texts)
@@ -127,14 +175,6 @@ class VoteTrainer:
         lengths_B1 = torch.tensor([[len(row)] for row in tokens])
         mask_BT = (torch.arange(ids_BT.shape[1]) < lengths_B1).long()
         return ids_BT.to(classifier.model.device), mask_BT.to(classifier.model.device)
-
-    def _seed_loss(self, seeds: Sequence[LabelledText]) -> Tensor:
-        """Cross-entropy of some seed labels, nats; 0 when there are none."""
-        if not seeds or self.settings.seed_label_weight == 0:
-            return torch.zeros((), device=self.classifier.model.device)
-        logits_BK = self._logits([row.text for row in seeds])
-        targets_B = torch.tensor([self.classifier.labels.index(row.label) for row in seeds], device=logits_BK.device)
-        return functional.cross_entropy(logits_BK, targets_B)
 
     def _seed_batches(self, rng: Random) -> Iterator[list[LabelledText]]:
         """Endless batches of seed labels, half as large as those of votes; empty ones when there are none."""

@@ -2,6 +2,10 @@
 
 Shapes: B replies, R longest reply, N reply tokens of some rows together.
 The recipe follows Huang et al. 2024, "The N+ implementation details of RLHF with PPO", arXiv 2403.17031.
+
+Several workers (`workers/port.py`) split every batch: each samples, scores and steps on its share of the rows, and all
+know all rollouts, so that what is taken over all of them (whitening, the KL, the number of tokens) is what one worker
+would have taken.
 """
 
 from __future__ import annotations
@@ -22,13 +26,15 @@ from thumbwheel.policy.prompt import end_token_id
 from thumbwheel.ppo.advantages import generalised_advantages, whiten
 from thumbwheel.ppo.checkpoint import Checkpoint
 from thumbwheel.ppo.generate.liked import add_liked_gradient, draw_liked
-from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
+from thumbwheel.ppo.generate.rollout import Sampling, draws, replies_by
 from thumbwheel.ppo.generate.sequences import TokenIds, forward_tokens, of_like_length, pack_right
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.ppo.generate.training_state import TrainingState, initial_state, set_learning_rate
 from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, squared_drift
 from thumbwheel.ppo.metrics import Metrics, RoundDone
 from thumbwheel.reward.rated_reply import RatedReply
+from thumbwheel.workers.alone import Alone
+from thumbwheel.workers.port import Workers, add_up_figures, add_up_gradients, share
 
 # Rows run together; what matters for speed is that they are of like length.
 _ROWS = 16
@@ -37,6 +43,8 @@ _ROWS = 16
 # A reply without an end scores at most this, one deviation below the mean, less the penalty: else a policy that is cut
 # off learns to promise without end. Huang et al. pay a fixed -1; below that, here, worse replies still score less.
 _CEILING_UNFINISHED = -1.0
+
+_STEP_FIGURES = ("loss/policy", "loss/value", "loss/anchor", "policy/clipfrac", "policy/approxkl", "val/ratio")
 
 
 class Scorer(Protocol):
@@ -82,24 +90,25 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
     settings: PpoSettings | None = None,
     checkpoint: Path | None = None,
     round_done: RoundDone = lambda done, total, metrics: None,
+    workers: Workers | None = None,
 ) -> Improvement:
     """Improve the policy in folder `champion` on logged `prompts`, and save the candidate to `out`.
 
-    `liked` are replies to hold likely: those users liked. Without any, the reward alone decides.
+    `liked` are replies to hold likely: those users liked. Without any, the reward alone decides. All `workers` call
+    this with the same inputs; the first of them writes.
 
-    The same inputs and seed give the same candidate, also when the run was killed and goes on from `checkpoint`:
-    every iteration draws from random states of its own, made from seed and iteration.
+    The same inputs, seed and number of workers give the same candidate, also when the run was killed and goes on from
+    `checkpoint`: every iteration draws from random states of its own, made from seed and iteration.
 
     Raises:
         NotEnoughData: fewer than `settings.least_prompts` prompts.
         DamagedArtifact: the champion can not be read.
     """
     settings = settings or PpoSettings()
-    if len(prompts) < settings.least_prompts:
-        raise NotEnoughData(f"{len(prompts)} prompts, it takes {settings.least_prompts}: collect more requests")
+    check_prompts(prompts, settings)
     reference = load_causal(champion)
-    state = initial_state(load_causal(champion), settings)
-    saved = Checkpoint(checkpoint) if checkpoint else None
+    state = initial_state(load_causal(champion), settings, workers or Alone())
+    saved = Checkpoint(checkpoint, workers=state.workers) if checkpoint else None
     history: list[Metrics] = []
     if saved and (before := saved.restore(state.optimizer)) is not None:
         state.kl.beta, history = before["beta"], before["history"]
@@ -112,8 +121,15 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
         round_done(iteration + 1, settings.iterations, history[-1])
         if saved and (iteration + 1) % settings.checkpoint_every == 0:
             saved.save(state.optimizer, {"beta": state.kl.beta, "history": history})
-    save_causal(state.policy, out)
+    if state.workers.rank == 0:
+        save_causal(state.policy, out)
     return Improvement(out, tuple(history))
+
+
+def check_prompts(prompts: Sequence[TokenIds], settings: PpoSettings) -> None:
+    """Raise NotEnoughData, saying how many there are and how many it takes."""
+    if len(prompts) < settings.least_prompts:
+        raise NotEnoughData(f"{len(prompts)} prompts, it takes {settings.least_prompts}: collect more requests")
 
 
 @torch.no_grad()
@@ -126,25 +142,24 @@ def collect(
     iteration: int,
     settings: PpoSettings,
 ) -> tuple[Rollouts, dict[str, float]]:
-    """Sample one reply for each of `episodes` prompts, score them, and estimate advantages.
+    """Sample one reply for each of `episodes` prompts, score them, and estimate advantages: all workers know all.
 
     Old, new and reference log-probabilities all come from the training scorer, in float32; a reply's at the temperature
     it was sampled at, a prompt's at 1. The score is paid at the last real token; every token pays
     beta (log pi - log pi_ref).
     """
-    model = state.policy.model
     rng = Random(f"prompts {seed} {iteration}")
     asked = [prompts[i] for i in _draw(len(prompts), settings.episodes, rng)]
     generator = torch.Generator().manual_seed(rng.getrandbits(63))
     end_id = end_token_id(state.policy.tokenizer)
     sampling = Sampling(end_id, settings.temperature, settings.max_new_tokens)
-    replies = sample_replies(model, asked, sampling, generator)
-    old = _remember(model, state.value_head, asked, replies, settings.temperature)
-    anchor = _remember(reference.model, None, asked, replies, settings.temperature)
+    replies = _sample(state, asked, sampling, draws(len(asked), sampling, generator))
+    old = _remember(state, state.policy.model, state.value_head, asked, replies, settings.temperature)
+    anchor = _remember(state, reference.model, None, asked, replies, settings.temperature)
     mask_BR, logprobs_BR, values_BR = old.mask_BR, old.logprobs_BR, old.values_BR
     penalty_BR = kl_k1(logprobs_BR, anchor.logprobs_BR) * mask_BR
     finished_B = torch.tensor([reply[-1] == end_id for reply in replies])
-    scores_B = torch.tensor(list(scorer(asked, replies)))
+    scores_B = _score(scorer, asked, replies, state.workers)
     paid_B = torch.where(finished_B, scores_B, scores_B.clamp(max=_CEILING_UNFINISHED) - settings.unfinished_penalty)
     rewards_BR = token_rewards(paid_B, penalty_BR, mask_BR, state.kl.beta)
     advantages_BR, returns_BR = generalised_advantages(rewards_BR, values_BR, mask_BR, settings.gamma, settings.lam)
@@ -214,18 +229,30 @@ def step(
 ) -> dict[str, float]:
     """Take one optimiser step on some rows of the rollouts, and on liked replies where there are any.
 
-    The rows run in groups of like length; every mean is over the tokens of all rows, so the groups add up to it.
+    Each worker's rows run in groups of like length; every mean is over the tokens of all rows of all workers, so the
+    groups add up to it.
     """
-    counts = int(rollouts.mask_BR[list(rows)].sum()), sum(len(rollouts.reference_prompts[i]) for i in rows)
+    parameters = state.optimizer.param_groups[0]["params"]
     state.optimizer.zero_grad()
-    groups = of_like_length(rows, rollouts.prompts, rollouts.replies, _ROWS)
-    parts = [_add_gradient(state, rollouts, group, counts, settings) for group in groups]
-    facts = {name: sum(part[name] for part in parts) for name in parts[0]}
+    facts = add_up_figures(_add_gradients(state, rollouts, rows, liked, settings), state.workers)
+    add_up_gradients(parameters, state.workers)
+    nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
+    state.optimizer.step()
+    return facts
+
+
+def _add_gradients(
+    state: TrainingState, rollouts: Rollouts, rows: Sequence[int], liked: Sequence[RatedReply], settings: PpoSettings
+) -> dict[str, float]:
+    """Add the gradient of this worker's share of a step; return its share of the step's figures."""
+    counts = int(rollouts.mask_BR[list(rows)].sum()), sum(len(rollouts.reference_prompts[i]) for i in rows)
+    facts = dict.fromkeys(_STEP_FIGURES, 0.0)
+    for group in of_like_length(share(rows, state.workers), rollouts.prompts, rollouts.replies, _ROWS):
+        part = _add_gradient(state, rollouts, group, counts, settings)
+        facts = {name: facts[name] + part[name] for name in facts}
     if liked:
         weight = settings.liked_weight
-        facts["loss/liked"] = add_liked_gradient(state.policy.model, liked, weight, _ROWS)
-    nn.utils.clip_grad_norm_(state.optimizer.param_groups[0]["params"], settings.max_gradient_norm)
-    state.optimizer.step()
+        facts["loss/liked"] = add_liked_gradient(state.policy.model, liked, weight, _ROWS, state.workers)
     return facts
 
 
@@ -269,7 +296,10 @@ def _add_gradient(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Memory:
-    """What a policy thought of replies and prompts. (B, R) is 0 on padding; `prompts` holds one tensor a row."""
+    """What a policy thought of replies and prompts. (B, R) is 0 on padding; `prompts` holds one tensor a row.
+
+    The workers have each thought of their share, and added up.
+    """
 
     mask_BR: Tensor
     logprobs_BR: Tensor
@@ -278,6 +308,7 @@ class _Memory:
 
 
 def _remember(
+    state: TrainingState,
     model: PreTrainedModel,
     value_head: nn.Linear | None,
     prompts: Sequence[TokenIds],
@@ -287,18 +318,45 @@ def _remember(
     lengths = torch.tensor([len(reply) for reply in replies])
     mask_BR = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
     logprobs_BR, values_BR = torch.zeros(mask_BR.shape), torch.zeros(mask_BR.shape)
-    of_prompts = [torch.empty(0)] * len(prompts)
-    for rows in of_like_length(range(len(prompts)), prompts, replies, _ROWS):
+    before_B = [len(prompt) - 1 for prompt in prompts]
+    of_prompts_BP = torch.zeros(len(prompts), max(before_B))
+    for rows in of_like_length(share(range(len(prompts)), state.workers), prompts, replies, _ROWS):
         outputs = forward_tokens(model, pack_right([prompts[i] for i in rows], [replies[i] for i in rows]), temperature)
         index = torch.tensor(rows)
         logprobs_BR[index] = logprobs_BR[index].masked_scatter(mask_BR[index], outputs.reply_logprobs_N)
         if value_head is not None:
             values_N = value_head(outputs.hidden_ND).squeeze(-1)
             values_BR[index] = values_BR[index].masked_scatter(mask_BR[index], values_N)
-        parts = torch.split(outputs.prompt_logprobs_M, [len(prompts[i]) - 1 for i in rows])
+        parts = torch.split(outputs.prompt_logprobs_M, [before_B[i] for i in rows])
         for row, part in zip(rows, parts, strict=True):
-            of_prompts[row] = part
+            of_prompts_BP[row, : len(part)] = part
+    state.workers.add_up(logprobs_BR, values_BR, of_prompts_BP)
+    of_prompts = [row[:length] for row, length in zip(of_prompts_BP, before_B, strict=True)]
     return _Memory(mask_BR, logprobs_BR, values_BR, of_prompts)
+
+
+def _sample(
+    state: TrainingState, prompts: Sequence[TokenIds], sampling: Sampling, uniform_BR: Tensor
+) -> list[list[int]]:
+    """The replies to all prompts; each worker samples its share."""
+    ids_BR = torch.zeros(uniform_BR.shape, dtype=torch.long)
+    lengths_B = torch.zeros(len(prompts), dtype=torch.long)
+    mine = share(range(len(prompts)), state.workers)
+    replies = replies_by(state.policy.model, [prompts[i] for i in mine], sampling, uniform_BR[mine])
+    for row, reply in zip(mine, replies, strict=True):
+        ids_BR[row, : len(reply)] = torch.tensor(reply)
+        lengths_B[row] = len(reply)
+    state.workers.add_up(ids_BR, lengths_B)
+    return [ids[:length] for ids, length in zip(ids_BR.tolist(), lengths_B.tolist(), strict=True)]
+
+
+def _score(scorer: Scorer, prompts: Sequence[TokenIds], replies: Sequence[TokenIds], workers: Workers) -> Tensor:
+    """The scores of all replies, (B,); each worker scores its share."""
+    scores_B = torch.zeros(len(replies))
+    if mine := share(range(len(replies)), workers):
+        scores_B[mine] = torch.tensor(list(scorer([prompts[i] for i in mine], [replies[i] for i in mine])))
+    workers.add_up(scores_B)
+    return scores_B
 
 
 def _draw(available: int, wanted: int, rng: Random) -> list[int]:

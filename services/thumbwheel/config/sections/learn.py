@@ -12,7 +12,14 @@ class Learn(Section):
     """Reward model and PPO. The defaults are the ones the benchmarks were run with."""
 
     seed: Count = Field(0, ge=0, le=2**31 - 1, description="Seed of a run; recorded in its folder.")
-    threads: Count = Field(1, ge=1, le=256, description="Threads for torch in a run.")
+    threads: Count = Field(1, ge=1, le=256, description="Threads for torch in a run, of each worker.")
+    workers: Count = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Processes that share the reward fit and PPO. 1: the run's own. More are started by Ray Train on "
+        "the cluster of section `ray` (`pip install 'thumbwheel[train]'`), and learn the same up to rounding.",
+    )
     niceness: Count = Field(10, ge=0, le=19, description="How far a run steps back for the service (nice).")
     ppo_iterations: Count = Field(20, ge=1, le=10_000, description="`generate`: rollout-and-update rounds.")
     ppo_batch: Count = Field(128, ge=8, le=65_536, description="`generate`: episodes a round.")

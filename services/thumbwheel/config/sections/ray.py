@@ -11,7 +11,7 @@ from thumbwheel.config.units import Count, Port, Ratio, Seconds
 
 
 class Ray(Section):
-    """Replicas on Ray Serve, where `thumbwheel serve` runs with `--on ray`."""
+    """Ray: replicas on Ray Serve, where `thumbwheel serve` runs with `--on ray`; training, with `learn.workers`."""
 
     address: str = Field(
         "",
@@ -23,7 +23,7 @@ class Ray(Section):
         False,
         description="Ray's door has no TLS and asks for no key, and on a cluster whoever reaches Ray's ports runs code "
         "there. `true`: you know, and the network before it is closed to others. Without it `--on ray` refuses a "
-        "`serve.host` other than loopback, and a `ray.address`.",
+        "`serve.host` other than loopback, and a `ray.address` is refused.",
     )
     min_replicas: Count = Field(1, ge=1, le=1_000, description="Replicas there are at least.")
     max_replicas: Count = Field(2, ge=1, le=1_000, description="Replicas there are at most.")

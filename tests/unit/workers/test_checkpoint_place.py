@@ -1,0 +1,53 @@
+"""Where n workers keep their checkpoint: in the run's folder, on a shared volume, in a store that has no rename."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from artifact_stores import s3_settings
+from s3_server import S3Gateway
+
+from thumbwheel.config.settings import Artifacts
+from thumbwheel.errors import Unavailable
+from thumbwheel.registry.artifacts.opening import open_store
+from thumbwheel.retrain.checkpoint_place import LocalPlace, checkpoint_place
+
+
+def test_without_a_store_it_is_the_runs_own_file(tmp_path: Path) -> None:
+    local = tmp_path / "improve" / "checkpoint.safetensors"
+    place = checkpoint_place(Artifacts(), "desk-1", local)
+    assert place.bring(tmp_path / "scratch") == local
+
+
+def test_on_a_shared_volume_it_lies_beside_the_versions(tmp_path: Path) -> None:
+    place = checkpoint_place(Artifacts(url=f"file://{tmp_path}/a%20b"), "desk-1", Path("checkpoint.safetensors"))
+    assert place == LocalPlace(tmp_path / "a b" / ".runs" / "desk-1" / "checkpoint.safetensors")
+    place.clear()
+    place.path.parent.mkdir(parents=True)
+    place.path.write_bytes(b"state")
+    place.clear()
+    assert not place.path.exists()
+
+
+def test_in_a_store_the_newest_is_found_by_whoever_comes(s3_gateway: S3Gateway, tmp_path: Path) -> None:
+    artifacts, other = s3_settings(s3_gateway), tmp_path / "other"
+    other.mkdir()
+    place = checkpoint_place(artifacts, "desk-1", Path("checkpoint.safetensors"))
+    assert not place.bring(tmp_path).exists()
+    place.clear()
+    for state in (b"first", b"second"):
+        (tmp_path / "saved").write_bytes(state)
+        place.put_away(tmp_path / "saved")
+    assert place.bring(other).read_bytes() == b"second"
+    assert open_store(artifacts).sizes("") == {".runs/desk-1/checkpoint.safetensors": 6}
+    place.clear()
+    assert open_store(artifacts).sizes("") == {}
+
+
+def test_a_store_that_is_away_is_said_so(tmp_path: Path) -> None:
+    nobody = Artifacts(url="s3://nobody/versions", endpoint_url="http://127.0.0.1:1", timeout_s=0.5)
+    place = checkpoint_place(nobody, "desk-1", Path("checkpoint.safetensors"))
+    (tmp_path / "saved").write_bytes(b"state")
+    with pytest.raises(Unavailable, match="artifact store s3://nobody/versions"):
+        place.put_away(tmp_path / "saved")
