@@ -113,6 +113,7 @@ class AuditAction(StrEnum):
     CHANNEL_MOVED = "channel moved"
     RUN_STARTED = "run started"
     USER_ERASED = "user erased"
+    PAST_FORGOTTEN = "past forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +337,18 @@ class DeadLetter:
     payload: bytes
     time_us: int
     number: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What retention removed. Answers of `horizon_us` and later are there; older ones will not come back, either.
+
+    `slices` were dropped whole, nobody counted their rows; `rows` were removed one by one.
+    """
+
+    horizon_us: int
+    slices: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,26 @@ def write_rows(folder: Path, rows: Iterable[SnapshotRow], name: str = ROWS_NAME)
     return digest_of(folder / name)
 
 
+def first_response_id(folder: Path) -> str:
+    """The id of the first answer, which is the oldest, as rows are in the order of ids; empty where there is none.
+
+    Raises DamagedArtifact when it can not be read.
+    """
+    made = manifest.read(folder)
+    try:
+        with (folder / made.rows_name).open(encoding="utf-8", newline="\n") as lines:
+            first = lines.readline()
+    except OSError as error:
+        raise DamagedArtifact(f"snapshot {folder.name}: {made.rows_name} can not be read") from error
+    return from_line(first, made.request.kind).response.response_id if first else ""
+
+
+def remove(folder: Path) -> None:
+    """Remove a snapshot, its rows last: they are removed again by whoever finds them without a manifest."""
+    (folder / MANIFEST_NAME).unlink()
+    remove_rows(folder)
+
+
 def remove_rows(folder: Path) -> None:
     """Remove rows that no manifest names: what a freeze left that was killed or refused."""
     for path in folder.glob("rows*"):

@@ -12,6 +12,8 @@ from thumbwheel.retrain.plan import load_plan
 from thumbwheel.retrain.report.data import ReportData
 from thumbwheel.retrain.run_folder import RunFolder, verdict_from_json
 
+_ERASED = "A user of this run's votes was erased since; samples and curves were removed with it."
+
 
 def runs_with(runs_dir: Path, user_hash: str) -> list[str]:
     """The ids of the runs whose snapshot has answers to a user or its votes, by name."""
@@ -24,20 +26,20 @@ def erase_from_runs(runs_dir: Path, user_hash: str) -> list[str]:
     A run under way whose snapshot had the user ends as failed at its next step: its inputs are no more. What a
     killed freeze left is removed whole. May be killed and called again.
     """
-    for folder in _folders(runs_dir):
+    for folder in folders(runs_dir):
         if not snapshots.exists(folder.snapshot):
             snapshots.remove_rows(folder.snapshot)
     concerned = runs_with(runs_dir, user_hash)
     for run_id in concerned:
         folder = RunFolder(runs_dir / run_id)
         if folder.report.exists():
-            _report_without_samples(folder)
+            report_without_samples(folder, _ERASED)
         redact(Snapshot(folder.snapshot), user_hash)
     return concerned
 
 
-def _report_without_samples(folder: RunFolder) -> None:
-    """Write a run's report again with what quotes nobody: its verdict and gates."""
+def report_without_samples(folder: RunFolder, warning: str) -> None:
+    """Write a run's report again with what quotes nobody, its verdict and gates, and a `warning` that says why."""
     from thumbwheel.retrain.report.write import write_report  # draws plots: slow to import
 
     plan = load_plan(folder.path)
@@ -50,15 +52,16 @@ def _report_without_samples(folder: RunFolder) -> None:
         verdict=verdict_from_json(folder.verdict.read_text(encoding="utf-8")),
         started_us=plan.started_us,
         seeds={"run": plan.seed},
-        warnings=["A user of this run's votes was erased since; samples and curves were removed with it."],
+        warnings=[warning],
     )
     write_report(folder.report, shown)
 
 
 def _frozen(runs_dir: Path) -> Iterator[RunFolder]:
-    return (folder for folder in _folders(runs_dir) if snapshots.exists(folder.snapshot))
+    return (folder for folder in folders(runs_dir) if snapshots.exists(folder.snapshot))
 
 
-def _folders(runs_dir: Path) -> Iterator[RunFolder]:
+def folders(runs_dir: Path) -> Iterator[RunFolder]:
+    """The folders of all runs, by name."""
     if runs_dir.is_dir():
         yield from (RunFolder(path) for path in sorted(runs_dir.iterdir()) if path.is_dir())

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from thumbwheel.app.home import Home
+from thumbwheel.app.retention import forget_past
 from thumbwheel.app.storage import open_source
 from thumbwheel.bus.port import EventLog
 from thumbwheel.bus.source import places
@@ -30,7 +31,8 @@ def replay(settings: Settings) -> Replayed:
 
     Votes get new sequence numbers, in the order in which they are read now. Everything else is as it was, but for a
     vote that was given up before its answer came: it is joined to it. What waits in an outbox follows when the service
-    runs, which goes on where this ended; dead letters are published once more.
+    runs, which goes on where this ended; dead letters are published once more. What is older than
+    `store.retention_days` stays away.
 
     Raises:
         Conflict: the database has been written, or a service runs on the home.
@@ -40,6 +42,8 @@ def replay(settings: Settings) -> Replayed:
     with Home(settings.home), closing(open_store(settings.database_url)) as store, ExitStack() as stack:
         if not store.is_untouched():
             raise Conflict("database.url: this database has been written before; a replay needs an empty one")
+        if settings.store.retention_days:
+            forget_past(settings, store)
         source = open_source(settings, stack)
         gone = tuple(filter(None, (_gone(source.log, *place) for place in places(source.log))))
         worker = IngestWorker(source, store, settings.ingest)

@@ -43,6 +43,7 @@ from thumbwheel.app.learning import TrainingLoop, learning
 from thumbwheel.app.observing import Observer, observing, write_observer
 from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.relaying import relaying
+from thumbwheel.app.retention import retaining
 from thumbwheel.app.storage import Storage, open_storage
 from thumbwheel.bus.port import TOPICS
 from thumbwheel.client import AdminClient, AsyncClient
@@ -133,6 +134,7 @@ async def _running(settings: Settings) -> AsyncIterator[Service]:
         if source.outbox is not None:
             stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
             stack.enter_context(publishing_dead_letters(source, storage.store, metrics.ingest))
+        stack.enter_context(retaining(settings, storage))
         worker = stack.enter_context(ingesting(source, storage.store, settings.ingest, metrics.ingest))
         observer = Observer(source, storage.store, storage.registry, settings.log_path)
         stack.enter_context(observing(metrics, observer))

@@ -26,6 +26,7 @@ COMMANDS = {
     "rollback": ("rollback", "Return to the champion before."),
     "simulate": ("simulate", "Let simulated users ask and vote."),
     "erase": ("erase", "Remove a user's texts and votes."),
+    "retention": ("retention", "Forget what is older than it is kept."),
     "doctor": ("doctor", "Check this installation and its home folder."),
     "config": ("config", "Show the configuration."),
     "topics": ("topics", "Make or show the event log's topics in Kafka."),

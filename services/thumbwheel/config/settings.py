@@ -9,8 +9,9 @@ Names of environment variables: `THUMBWHEEL_` + the path in capitals joined by t
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from thumbwheel.config.paths import LocalPath
 from thumbwheel.config.sections.artifacts import Artifacts
@@ -27,6 +28,7 @@ from thumbwheel.config.sections.log import Log
 from thumbwheel.config.sections.schedule import Schedule
 from thumbwheel.config.sections.section import Section
 from thumbwheel.config.sections.serve import Serve
+from thumbwheel.config.sections.store import Store
 from thumbwheel.config.sections.telemetry import Telemetry
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "Schedule",
     "Serve",
     "Settings",
+    "Store",
     "Telemetry",
 ]
 
@@ -61,6 +64,7 @@ class Settings(Section):
     log: Log = Log()
     kafka: Kafka = Kafka()
     database: Database = Database()
+    store: Store = Store()
     artifacts: Artifacts = Artifacts()
     ingest: Ingest = Ingest()
     feedback: Feedback = Feedback()
@@ -76,6 +80,16 @@ class Settings(Section):
         if path == "":
             raise ValueError("is empty; name a folder, or leave it out for ~/.thumbwheel")
         return path
+
+    @model_validator(mode="after")
+    def _votes_outlive_no_answer(self) -> Self:
+        kept_s = self.store.retention_days * 86_400
+        if 0 < kept_s < self.feedback.token_ttl_s:
+            raise ValueError(
+                f"store.retention_days is {self.store.retention_days}, but an answer can be rated for "
+                f"{self.feedback.token_ttl_s / 86_400:g} days: raise it, or lower feedback.token_ttl_s"
+            )
+        return self
 
     @property
     def database_url(self) -> str:

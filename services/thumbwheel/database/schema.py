@@ -3,6 +3,9 @@
 Times are microseconds since the Unix epoch. `payload` columns hold an encoded `events.v1.Event`, so that nothing
 of a record is lost; the columns beside it are those that queries look at. Flags and small numbers are integers,
 names are text: every type here exists in every database. What changes here needs a migration.
+
+The tables that grow with every answer (`SLICED`) are partitioned on PostgreSQL by `response_id`, which begins with the
+time of the answer: see `slices.py`. Therefore it is in each of their keys.
 """
 
 from __future__ import annotations
@@ -118,22 +121,25 @@ responses = Table(
     Column("payload", LargeBinary, nullable=False),
     Index(None, "policy", "version"),
     Index(None, "user_hash"),
+    postgresql_partition_by="RANGE (response_id)",
 )
 
 feedback_events = Table(
     "feedback_events",
     metadata,
-    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False),
+    Column("response_id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False, autoincrement=False),
     Column("rater", Text, nullable=False),
     Column("feedback_id", Text, nullable=False),
-    Column("response_id", Text, nullable=False),
     Column("policy", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
-    UniqueConstraint("feedback_id", "rater"),
+    PrimaryKeyConstraint("response_id", "seq"),
+    # A rater's id is used once, on whatever answer: ingest looks before it writes, and alone. This here catches less.
+    UniqueConstraint("feedback_id", "rater", "response_id"),
     # `rated()` walks this one: answers in a fixed order, each with its events.
     Index(None, "policy", "response_id", "seq"),
-    Index(None, "response_id"),
     Index(None, "rater"),
+    postgresql_partition_by="RANGE (response_id)",
 )
 
 # The last event of each (response, rater, kind), retractions too: a vote that arrives after a later retraction
@@ -157,7 +163,11 @@ current_votes = Table(
     Index(None, "policy", "seq"),
     # `vote_counts()` is answered from this index alone.
     Index("ix_current_votes_counts", "policy", "version", "kind", "retracted", "thumb_up", "rating"),
+    postgresql_partition_by="RANGE (response_id)",
 )
+
+# In the order in which readers come to them; who locks them takes them in this order, too.
+SLICED = (current_votes, feedback_events, responses)
 
 orphans = Table(
     "orphans",
@@ -186,7 +196,30 @@ dead_letters = Table(
     Column("reason", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("time_us", BigInteger, nullable=False),
+    Index(None, "time_us"),
     sqlite_autoincrement=True,
+)
+
+# --- store: retention and erasure ---------------------------------------------------------------------------
+
+# One row, id 1, made by the migration. Answers whose id is below `horizon` are past, and so are the votes on them: they
+# are gone, and what a log still has of them is not taken in again. `slice_days`: what is forgotten at once.
+retention = Table(
+    "retention",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("horizon", Text, nullable=False),
+    Column("slice_days", Integer, nullable=False),
+)
+
+# The keys that users' events are sealed with in Kafka, themselves encrypted; see `bus/sealed_log.py`.
+user_keys = Table(
+    "user_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("user_hash", Text, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Index(None, "user_hash"),
 )
 
 # --- store: audit -------------------------------------------------------------------------------------------

@@ -20,10 +20,10 @@ def answers_concerning(connection: Connection, user_hash: str) -> list[str]:
     The latter need not be here: a vote outlives its answer where it was given, with a token that is still good,
     after the answer was erased. It waits for it, and in the end is a dead letter.
     """
-    ids = set(ids_of(connection, user_hash)) | dead_letters.answers_in_mentions(connection, user_hash)
-    for table in (feedback_events, orphans):
+    ids = dead_letters.answers_in_mentions(connection, user_hash)
+    for table in (feedback_events, orphans):  # before the answers: see `schema.SLICED`
         ids.update(connection.scalars(select(table.c.response_id).where(table.c.rater == user_hash)))
-    return sorted(ids)
+    return sorted(ids.union(ids_of(connection, user_hash)))
 
 
 def erase_user(connection: Connection, user_hash: str) -> ErasureReport:

@@ -15,6 +15,7 @@ from thumbwheel.records import (
     ErasureReport,
     Feedback,
     FeedbackKind,
+    Forgotten,
     LoggedResponse,
     RatedResponse,
     Retraction,
@@ -66,7 +67,7 @@ class FeedbackStore(Protocol):
 
         Rows that are there already are left as they are. A vote replaces the rater's earlier one of that kind
         if it is later by (time, id). Feedback for an unknown response waits as an orphan and is joined when
-        the response arrives.
+        the response arrives. What `forget_before` has made past is left out.
 
         Raises:
             Fenced: the stored offset is not `expected_offset`; nothing was written.
@@ -165,6 +166,14 @@ class FeedbackStore(Protocol):
 
     def erase_user(self, user_hash: str) -> ErasureReport:
         """Remove a user's answers and votes for good (no copy stays in the database's files)."""
+
+    # --- retention ------------------------------------------------------------------------------
+    def forget_before(self, time_us: int, slice_days: int) -> Forgotten:
+        """Forget answers that were given before a time, with all votes on them, and dead letters of before.
+
+        The time is rounded down to whole slices of `slice_days` since the epoch, and never goes back. From then on
+        older ones are not taken in again. Killed and called again it ends the same; writers never wait for long.
+        """
 
     def close(self) -> None:
         """Release connections."""

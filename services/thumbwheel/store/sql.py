@@ -17,15 +17,29 @@ from thumbwheel.records import (
     ErasureReport,
     Feedback,
     FeedbackKind,
+    Forgotten,
     LoggedResponse,
     RatedResponse,
     Retraction,
     Run,
     VoteCounts,
 )
-from thumbwheel.store import arrivals, audit, dead_letters, erasure, leases, offsets, orphans, responses, runs, votes
+from thumbwheel.store import (
+    arrivals,
+    audit,
+    dead_letters,
+    erasure,
+    leases,
+    offsets,
+    orphans,
+    responses,
+    retention,
+    runs,
+    votes,
+)
 from thumbwheel.store.arrivals import Arrival
 from thumbwheel.store.port import Batch, FeedbackStore, Lease
+from thumbwheel.store.room import Room
 
 
 def now_us() -> int:
@@ -57,6 +71,7 @@ class SqlStore:
         """Work on `engine`, whose schema is up to date; `close` disposes of it."""
         self._engine = engine
         self._clock = clock
+        self._room = Room()
 
     # --- ingest ---------------------------------------------------------------------------------
     def offset(self, consumer: str, topic: str, partition: int) -> int:
@@ -73,6 +88,8 @@ class SqlStore:
         """Write a batch and move the offset, in one transaction. Raises Fenced, Unavailable."""
         with writing(self._engine) as connection:
             offsets.advance(connection, batch)
+            batch = retention.without_past(connection, batch)
+            self._room.make(connection, [one.response_id for one in batch.responses])
             dead_letters.add(connection, batch.dead_letters)
             added = responses.add(connection, batch.responses) if batch.responses else []
             joined = orphans.take(connection, added)
@@ -220,6 +237,23 @@ class SqlStore:
             report = erasure.erase_user(connection, user_hash)
         scrub(self._engine)
         return report
+
+    # --- retention ------------------------------------------------------------------------------
+    def forget_before(self, time_us: int, slice_days: int) -> Forgotten:
+        """Forget older answers with the votes on them. Raises Unavailable: to be called again."""
+        with writing(self._engine) as connection:
+            horizon = retention.move(connection, time_us // 1_000, slice_days)
+            slices = retention.drop(connection, horizon)
+            self._room.make_ahead(connection, self._clock() // 1_000)
+        rows = 0
+        for batch in retention.BATCHES:
+            while True:
+                with writing(self._engine) as connection:
+                    deleted = batch(connection, horizon)
+                rows += deleted
+                if not deleted:
+                    break
+        return Forgotten(retention.time_us_of(horizon), slices, rows)
 
     def close(self) -> None:
         """Release connections."""

@@ -112,6 +112,8 @@ def _current_row(sequence: int, record: FeedbackRecord, ref: tuple[str, str]) ->
 
 # --- reading ------------------------------------------------------------------------------------------------
 
+_LAST_EVENT = and_(current.c.response_id == events.c.response_id, current.c.seq == events.c.seq)
+
 
 def watermark(connection: Connection) -> int:
     """Return the sequence of the latest feedback; 0 when there never was any."""
@@ -122,7 +124,7 @@ def current_vote(connection: Connection, response_id: str, rater: str, kind: Fee
     """Return a rater's current vote of a kind on an answer, or None."""
     query = (
         select(events.c.seq, events.c.payload)
-        .join(current, current.c.seq == events.c.seq)
+        .join(current, _LAST_EVENT)
         .where(current.c.response_id == response_id, current.c.rater == rater, current.c.kind == kind.value)
         .where(current.c.retracted.is_(False))
     )
@@ -150,7 +152,7 @@ def votes_of(connection: Connection, rater: str, limit: int) -> list[RatedRespon
     ids = list(connection.scalars(page))
     query = (
         select(events.c.seq, events.c.payload, events.c.response_id)
-        .join(current, current.c.seq == events.c.seq)
+        .join(current, _LAST_EVENT)
         .where(mine, among(connection, current.c.response_id, ids))
         .order_by(current.c.kind)
     )

@@ -13,13 +13,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from filled_store import END_MS, response_id
 from postgres_server import PostgresServer
 from sqlalchemy import Engine, inspect, select, text
 
-from thumbwheel.database import migrations
+from thumbwheel.database import migrations, slices
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import EMPTY, HEAD, check, current, downgrade, migrate
-from thumbwheel.database.schema import counters, metadata, registry_generation, versions
+from thumbwheel.database.schema import SLICED, counters, metadata, registry_generation, retention, versions
 from thumbwheel.errors import SchemaMismatch
 
 
@@ -42,7 +43,12 @@ def engine(url: str) -> Iterator[Engine]:
 
 
 def tables(engine: Engine) -> set[str]:
-    return set(inspect(engine).get_table_names()) - {"alembic_version"}
+    """All tables but Alembic's and, on PostgreSQL, the partitions of others."""
+    return {name for name in inspect(engine).get_table_names() if not _is_partition(name)} - {"alembic_version"}
+
+
+def _is_partition(name: str | None) -> bool:
+    return name is not None and name.startswith(tuple(f"{table.name}_" for table in SLICED))
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(engine: Engine) -> None:
@@ -51,7 +57,9 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(engine: Engine) -> N
     assert current(engine) == HEAD
     check(engine)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        options = {"include_name": lambda name, kind, _: kind != "table" or not _is_partition(name)}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+        assert connection.execute(select(retention)).all() == [(1, "", 28)]
         assert connection.execute(select(registry_generation)).all() == [(1, 0)]
         assert connection.execute(select(counters)).all() == [("feedback", 0)]
 
@@ -76,7 +84,7 @@ def test_down_and_up_again(engine: Engine) -> None:
 def test_a_database_of_the_release_before_is_brought_up_with_its_rows(engine: Engine) -> None:
     migrate(engine)
     downgrade(engine, "0001")
-    assert tables(engine) == set(metadata.tables) - {"audit"}
+    assert tables(engine) == set(metadata.tables) - {"audit", "retention", "user_keys"}
     with engine.begin() as connection:
         connection.execute(text("UPDATE counters SET value = 7"))
     migrate(engine)
@@ -97,6 +105,39 @@ def test_versions_of_the_release_before_lie_where_they_lay(engine: Engine) -> No
     downgrade(engine, "0002")
     with engine.connect() as connection:
         assert connection.execute(text("SELECT version, seq FROM versions")).all() == [("v3", 3)]
+
+
+def test_rows_of_the_release_before_come_into_the_slices_of_their_time(engine: Engine) -> None:
+    migrate(engine)
+    downgrade(engine, "0003")
+    days = 86_400_000
+    names = [response_id(time_ms, number) for number, time_ms in enumerate((0, 27 * days, 28 * days, END_MS))] + ["r1"]
+    with engine.begin() as connection:
+        for seq, name in enumerate(names):
+            connection.execute(text(f"INSERT INTO responses VALUES ('{name}', 'p', 'v', 'u', 1, '')"))
+            columns = "(seq, rater, feedback_id, response_id, policy, payload)"
+            connection.execute(
+                text(f"INSERT INTO feedback_events {columns} VALUES ({seq}, 'u', 'f{seq}', '{name}', 'p', '')")
+            )
+            connection.execute(
+                text(f"INSERT INTO current_votes VALUES ('{name}', 'u', 'k', {seq}, 'p', 'v', 1, 'f', false, true, 1)")
+            )
+    migrate(engine)
+    for _ in range(2):
+        with engine.connect() as connection:
+            for table in SLICED:
+                found = connection.scalars(select(table.c.response_id).order_by(table.c.response_id)).all()
+                assert list(found) == sorted(names)
+            if current(engine) == HEAD and connection.dialect.name == "postgresql":
+                assert [one.start_ms // days for one in slices.present(connection)] == [
+                    0,
+                    28,
+                    END_MS // days // 28 * 28,
+                ]
+                lying = text("SELECT tableoid::regclass::text, count(*) FROM responses GROUP BY 1 ORDER BY 2, 1")
+                assert [count for _, count in connection.execute(lying)] == [1, 1, 1, 2]
+                assert connection.scalar(text("SELECT response_id FROM responses_rest")) == "r1"
+        downgrade(engine, "0003")
 
 
 def test_head_is_the_newest_migration_that_ships() -> None:

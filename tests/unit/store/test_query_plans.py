@@ -1,4 +1,7 @@
-"""Every query the store makes finds its rows by an index, and `rated` keeps little in memory."""
+"""Every query the store makes finds its rows by an index, and `rated` keeps little in memory.
+
+With many rows, on both databases: `tests/integration/test_plans_at_scale.py`.
+"""
 
 from __future__ import annotations
 
@@ -88,6 +91,7 @@ def use_everything(store: SqlStore) -> None:
     store.runs()
     store.runs("p")
     store.expire_orphans(2)
+    store.forget_before(3_000_000_000_000_000, 7)
     store.answers_concerning("u")
     store.erase_user("u")
 
@@ -128,50 +132,6 @@ def _allowed(step: str, statement: str) -> bool:
     counted = any(step.startswith(f"SCAN {table}") and "count(*)" in statement for table in SMALL)
     newest = step.startswith(("SCAN dead_letters", "SCAN audit")) and "LIMIT" in statement  # by row id, from the end
     return counted or newest
-
-
-# So many that an index is worth while; the store's own rows, of policy `p` and user `u`, are some among them.
-_FILL = (
-    "INSERT INTO responses SELECT 'x' || n, 'p' || n % 20, 'v', 'u' || n % 500, n, '' FROM {rows}",
-    "INSERT INTO feedback_events SELECT 100 + n, 'u' || n % 500, 'f' || n, 'x' || n, 'p' || n % 20, '' FROM {rows}",
-    "INSERT INTO current_votes SELECT 'x' || n, 'u' || n % 500, 'thumb', 100 + n, 'p' || n % 20, 'v', n, 'f' || n,"
-    " false, true, NULL FROM {rows}",
-    "INSERT INTO orphans SELECT 'u' || n % 500, 'g' || n, 'y' || n, n, 't', 0, n, '' FROM {rows}",
-    "INSERT INTO dead_letters SELECT 100 + n, 't', 0, n, 'r', '', n FROM {rows}",
-    "INSERT INTO audit SELECT 100 + n, n, 'a', 'p' || n % 20, 's', 'a', 'r' FROM {rows}",
-    "INSERT INTO runs SELECT 'x' || n, 'p' || n % 20, 's', 's', 'v', n, n, 'w', n, n, '', '', '', '' FROM {rows}",
-)
-_GROWING = {statement.split()[2] for statement in _FILL}
-
-
-def test_no_query_of_postgresql_scans_a_table_that_grows(postgres_url: str) -> None:
-    made = connect(postgres_url)
-    seen = {statement: values for statement, values in queries(made).items() if "pg_catalog" not in statement}
-    with made.begin() as connection:
-        for statement in _FILL:
-            connection.execute(text(statement.format(rows="generate_series(1, 20000) AS n")))
-        connection.execute(text("ANALYZE"))
-    scans = []
-    with made.connect() as connection:
-        for statement, parameters in seen.items():
-            plan = connection.exec_driver_sql("EXPLAIN (FORMAT JSON) " + statement, parameters).scalar_one()
-            scans += [(node, statement) for node in _nodes(plan[0]["Plan"]) if _reads_all(node, statement)]
-    made.dispose()
-    assert len(seen) > 40
-    assert [scan for scan in scans if not _allowed(f"SCAN {scan[0]['Relation Name']}", scan[1])] == []
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", []):
-        yield from _nodes(part)
-
-
-def _reads_all(node: dict[str, Any], statement: str) -> bool:
-    """Whether a plan's node reads a whole table that grows or its index, and no LIMIT ends it."""
-    if node.get("Relation Name") not in _GROWING or node["Node Type"] == "ModifyTable":
-        return False
-    return "Seq" in node["Node Type"] or not ("Index Cond" in node or "Recheck Cond" in node or "LIMIT" in statement)
 
 
 def test_rated_keeps_one_page_in_memory(engine: Engine) -> None:
