@@ -31,6 +31,7 @@ COMMANDS = {
     "config": ("config", "Show the configuration."),
     "topics": ("topics", "Make or show the event log's topics in Kafka."),
     "deadletters": ("deadletters", "Look at what ingest could not use, or try it again."),
+    "move": ("move", "Move versions and votes to another database and store of files."),
     "replay": ("replay", "Rebuild the store from the log into an empty database."),
     "keys": ("keys", "Change the key that signs feedback tokens."),
     "completion": ("completion", "Print the shell completion script."),
