@@ -30,7 +30,8 @@ from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import curves, report_head, save_history
-from thumbwheel.retrain.station import Station, run_work
+from thumbwheel.retrain.station import Station
+from thumbwheel.retrain.work import run_work
 
 TIMED_REQUESTS = 40
 SCORING_BATCH = 256

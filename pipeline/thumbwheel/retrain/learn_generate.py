@@ -27,7 +27,8 @@ from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.report.data import Comparison, ReportData, RewardModelFit, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import curves, report_head, save_history
-from thumbwheel.retrain.station import Station, run_work
+from thumbwheel.retrain.station import Station
+from thumbwheel.retrain.work import run_work
 from thumbwheel.retrain.worth_keeping import Passage, hand_on, nats, worth_keeping
 from thumbwheel.reward.baselines import baseline_aucs
 from thumbwheel.reward.calibration import roc_auc

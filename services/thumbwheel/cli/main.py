@@ -36,6 +36,7 @@ COMMANDS = {
     "deadletters": ("deadletters", "Look at what ingest could not use, or try it again."),
     "backup": ("backup", "Copy the home and its database into a folder."),
     "restore": ("restore", "Make a home and its database from a backup."),
+    "move": ("move", "Move versions and votes to another database and store of files."),
     "replay": ("replay", "Rebuild the store from the log into an empty database."),
     "keys": ("keys", "Make the secret keys, or change the signing one."),
     "completion": ("completion", "Print the shell completion script."),

@@ -1,0 +1,129 @@
+"""A home's versions, votes and books, moved to another database and another store of files.
+
+1. Every version's files are checked, sent to the new store, and sealed there.
+2. All rows are copied in one transaction, the versions' with their new places.
+3. The old database's file is set aside under another name, so that nobody goes on in it by mistake.
+
+What the event log holds stays where it is, in the home: where `log.kind` becomes `kafka` it is the outbox, and the next
+service ships it. Killed before the end of 2, a second try begins anew; killed after it, only 3 is left to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, Table, select, update
+
+from thumbwheel.app.home import Home
+from thumbwheel.config.settings import Settings
+from thumbwheel.database.copying import Row, Told, copy_rows, count_rows, is_copy, relocated
+from thumbwheel.database.engine import connect
+from thumbwheel.database.migrate import migrate
+from thumbwheel.database.schema import responses, versions
+from thumbwheel.database.transactions import reading, writing
+from thumbwheel.errors import Conflict
+from thumbwheel.records import Manifest
+from thumbwheel.registry import manifest
+from thumbwheel.registry.artifacts.opening import open_artifacts
+from thumbwheel.registry.artifacts.port import Artifacts, Upload
+from thumbwheel.registry.files import version_files
+from thumbwheel.store.room import Room
+
+SET_ASIDE = ".moved"
+Stage = Callable[[str], Told]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What was moved. `set_aside` is the old database's file under its new name, None where it is no file."""
+
+    versions: int
+    rows: int
+    set_aside: Path | None
+
+
+def move(source: Settings, target: Settings, stage: Stage) -> Moved:
+    """Move what `source` has to where `target` says. `stage` is told what begins, and returns what hears how far it is.
+
+    Raises:
+        Conflict: the configurations name the same places, the target's database has been used, or a service runs.
+        DamagedArtifact: a version's files are not what they were. Nothing was moved.
+        Unavailable: a part is away. Nothing was moved.
+    """
+    new_files = source.artifacts.url != target.artifacts.url
+    new_database = source.database_url != target.database_url
+    if source.home != target.home:
+        raise Conflict("home: moving leaves the home where it is; copy its folder while no service runs on it")
+    if not new_files and not new_database:
+        raise Conflict("database.url, artifacts.url: both stay what they are; there is nothing to move")
+    with Home(source.home), _engine(source.database_url) as old, _engine(target.database_url) as new:
+        rows = count_rows(old)
+        if not (new_database and is_copy(old, new)):
+            places = _send_files(old, open_artifacts(source), open_artifacts(target), stage) if new_files else {}
+            rows = _copy(old, new, places, stage) if new_database else _relocate(old, places)
+        return Moved(_count_versions(old), rows, _set_aside(source) if new_database else None)
+
+
+@contextmanager
+def _engine(url: str) -> Iterator[Engine]:
+    engine = connect(url)
+    try:
+        migrate(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _send_files(old: Engine, here: Artifacts, there: Artifacts, stage: Stage) -> dict[tuple[str, str], str]:
+    """Send every version's files; return its new place by (policy, version)."""
+    there.check()
+    with reading(old) as connection:
+        rows = connection.execute(select(versions).order_by(versions.c.created_us)).mappings().all()
+    told, sent = stage("files of versions"), list[tuple[Manifest, Upload]]()
+    try:
+        for row in rows:
+            version = manifest.from_json(row["manifest"])
+            folder = here.fetch(row["location"], version)
+            sent.append((version, there.upload(version.policy, folder, version_files(folder))))
+            if dict(sent[-1][1].digests) != dict(version.files):
+                raise Conflict(f"{version.policy} {version.version}: its files changed while they were sent")
+            told(len(sent), len(rows))
+        return {(version.policy, version.version): upload.seal(version) for version, upload in sent}
+    except BaseException:
+        for _, upload in sent:
+            upload.discard()
+        raise
+
+
+def _copy(old: Engine, new: Engine, places: dict[tuple[str, str], str], stage: Stage) -> int:
+    room = Room()
+
+    def prepare(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+        if table is responses:
+            room.make(connection, (row["response_id"] for row in rows))
+
+    return copy_rows(old, new, relocated(places), prepare, stage("rows"))
+
+
+def _relocate(database: Engine, places: dict[tuple[str, str], str]) -> int:
+    with writing(database) as connection:
+        for (policy, version), place in places.items():
+            mine = (versions.c.policy == policy) & (versions.c.version == version)
+            connection.execute(update(versions).where(mine).values(location=place))
+    return len(places)
+
+
+def _count_versions(database: Engine) -> int:
+    with reading(database) as connection:
+        return len(connection.execute(select(versions.c.version)).all())
+
+
+def _set_aside(settings: Settings) -> Path | None:
+    """Rename the old database's file, if it is one; its side files go when their last connection is closed."""
+    if settings.database.url:
+        return None
+    file = settings.home / "store.sqlite"
+    return file.rename(file.with_name(file.name + SET_ASIDE))

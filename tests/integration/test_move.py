@@ -1,0 +1,219 @@
+"""A home that was used moves onto PostgreSQL and another store of files, whole, and is served from there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from answered import answer_and_vote
+from live_service import make_policies
+from postgres_server import PASSWORD
+from service_ledger import FREE_PORTS, Acknowledged, ask_and_vote, wait_until_ingested, wait_until_serving
+from sqlalchemy import Engine, insert, select
+
+from thumbwheel.app.home import Home
+from thumbwheel.app.moving import move
+from thumbwheel.app.storage import open_registry
+from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.source import Source
+from thumbwheel.bus.sqlite_log import open_log
+from thumbwheel.config.settings import Artifacts, Database, Settings
+from thumbwheel.database import copying
+from thumbwheel.database.engine import connect
+from thumbwheel.database.schema import audit, leases, metadata, versions
+from thumbwheel.database.transactions import reading, writing
+from thumbwheel.errors import Conflict, DamagedArtifact, HomeInUse, Unavailable
+from thumbwheel.ingest.worker import IngestWorker
+from thumbwheel.records import Channel, PolicyKind
+from thumbwheel.registry.port import NewVersion
+from thumbwheel.simulate.service import ServiceProcess, run_command
+from thumbwheel.store.sql import open_store
+
+VOTES = 2_500  # more than a batch
+
+
+def quietly(_: str) -> copying.Told:
+    return lambda done, total: None
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Settings:
+    """A home with a version, its champion, and `VOTES` answers with a vote each."""
+    settings = Settings(home=tmp_path / "home")
+    registry = open_registry(settings)
+    (tmp_path / "volume").mkdir()
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"weights")
+    version = registry.publish(NewVersion("p", PolicyKind.CLASSIFY), model).version
+    registry.move("p", Channel.CHAMPION, version, actor="test", reason="first")
+    registry.close()
+    log, store = open_log(settings.log_path), open_store(settings.database_url)
+    log.append([to_log(record) for number in range(VOTES) for record in answer_and_vote(number)])
+    IngestWorker(Source(log), store, settings.ingest).drain()
+    store.close()
+    log.close()
+    return settings
+
+
+@pytest.fixture
+def target(source: Settings, postgres_url: str, tmp_path: Path) -> Settings:
+    return source.model_copy(
+        update={
+            "database": database_of(postgres_url, tmp_path),
+            "artifacts": Artifacts(url=f"file://{tmp_path}/volume"),
+        }
+    )
+
+
+def database_of(url: str, folder: Path) -> Database:
+    password = folder / "password"
+    password.write_text(PASSWORD)
+    password.chmod(0o600)
+    return Database(url=url.replace(f":{PASSWORD}@", "@"), password_file=password)
+
+
+@contextmanager
+def database(url: str) -> Iterator[Engine]:
+    engine = connect(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def rows(url: str) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all tables, without the versions' places."""
+    found = {}
+    with database(url) as engine, reading(engine) as connection:
+        for table in metadata.sorted_tables:
+            columns = [column for column in table.columns if column is not versions.c.location]
+            found[table.name] = sorted((tuple(row) for row in connection.execute(select(*columns))), key=repr)
+    return found
+
+
+def test_everything_is_there_and_the_old_database_is_set_aside(source: Settings, target: Settings) -> None:
+    before = rows(source.database_url)
+    assert len(before["current_votes"]) == VOTES
+    done = move(source, target, quietly)
+    assert rows(target.database_url) == before
+    assert (done.versions, done.rows) == (1, sum(len(found) for found in before.values()))
+    assert done.set_aside == source.home / "store.sqlite.moved"
+    assert not (source.home / "store.sqlite").exists()
+    assert rows(f"sqlite:///{done.set_aside}") == before
+    registry = open_registry(target)
+    folder = registry.fetch("p", registry.channels("p")[Channel.CHAMPION])
+    registry.close()
+    assert folder.is_relative_to(target.home.parent / "volume")
+    assert (folder / "model.safetensors").read_bytes() == b"weights"
+
+
+def test_what_the_database_numbers_goes_on_after_the_last(source: Settings, target: Settings) -> None:
+    entry = {"time_us": 1, "action": "a", "policy": "p", "subject": "", "actor": "", "reason": ""}
+    with database(source.database_url) as engine, writing(engine) as connection:
+        connection.execute(insert(audit), [entry] * 3)
+    move(source, target, quietly)
+    with database(target.database_url) as engine, writing(engine) as connection:
+        connection.execute(insert(audit).values(entry))
+        assert list(connection.scalars(select(audit.c.id).order_by(audit.c.id))) == [1, 2, 3, 4]
+
+
+def test_only_the_files_may_move(source: Settings, tmp_path: Path) -> None:
+    target = source.model_copy(update={"artifacts": Artifacts(url=f"file://{tmp_path}/volume")})
+    before = rows(source.database_url)
+    assert move(source, target, quietly).set_aside is None
+    assert rows(target.database_url) == before
+    registry = open_registry(target)
+    assert registry.fetch("p", "v1").is_relative_to(tmp_path / "volume")
+    registry.close()
+
+
+def test_a_lease_stays_with_who_held_it(source: Settings, target: Settings) -> None:
+    with database(source.database_url) as engine, writing(engine) as connection:
+        connection.execute(insert(leases).values(policy="p", holder="me", fence=7, expires_us=2**60))
+    move(source, target, quietly)
+    assert rows(target.database_url)["leases"] == []
+
+
+def test_killed_before_the_rows_are_there_it_begins_anew_and_after_them_only_sets_aside(
+    source: Settings, target: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(done: int, total: int) -> None:
+        if done > 1_000:
+            raise KeyboardInterrupt
+
+    before = rows(source.database_url)
+    with pytest.raises(KeyboardInterrupt):
+        move(source, target, lambda what: killed)
+    assert rows(source.database_url) == before
+    with monkeypatch.context() as patched:
+        patched.setattr("thumbwheel.app.moving._set_aside", lambda settings: exec("raise KeyboardInterrupt"))
+        with pytest.raises(KeyboardInterrupt):
+            move(source, target, quietly)
+    assert (source.home / "store.sqlite").exists()
+    stages: list[str] = []
+    done = move(source, target, lambda what: stages.append(what) or quietly(what))  # type: ignore[func-returns-value]
+    assert stages == []
+    assert done.set_aside is not None and done.set_aside.exists()
+    assert rows(target.database_url) == before
+
+
+def test_what_must_not_be_moved_stays(source: Settings, target: Settings, tmp_path: Path) -> None:
+    before = rows(source.database_url)
+    with pytest.raises(Conflict, match="nothing to move"):
+        move(source, source, quietly)
+    with pytest.raises(Conflict, match="home: moving leaves the home"):
+        move(source, target.model_copy(update={"home": tmp_path / "other"}), quietly)
+    with Home(source.home), pytest.raises(HomeInUse):
+        move(source, target, quietly)
+    other = open_registry(target.model_copy(update={"artifacts": Artifacts()}))
+    (tmp_path / "model" / "config.json").write_text('{"other": 1}')
+    other.publish(NewVersion("other", PolicyKind.CLASSIFY), tmp_path / "model")
+    other.close()
+    with pytest.raises(Conflict, match="versions already"):
+        move(source, target, quietly)
+    assert rows(source.database_url) == before
+
+
+def test_a_damaged_version_moves_nothing(source: Settings, target: Settings) -> None:
+    [weights] = source.versions_dir.rglob("model.safetensors")
+    weights.write_bytes(b"Weights")
+    with pytest.raises(DamagedArtifact):
+        move(source, target, quietly)
+    assert rows(target.database_url)["responses"] == []
+    assert (source.home / "store.sqlite").exists()
+
+
+def test_a_database_that_is_away_moves_nothing(source: Settings, target: Settings) -> None:
+    nobody = target.model_copy(update={"database": Database(url="postgresql+psycopg://me@127.0.0.1:1/none")})
+    with pytest.raises(Unavailable):
+        move(source, nobody, quietly)
+    assert (source.home / "store.sqlite").exists()
+
+
+@pytest.mark.slow
+def test_a_service_goes_on_where_it_was_moved(tmp_path: Path, postgres_url: str) -> None:
+    home, told = tmp_path / "home", Acknowledged()
+    home.mkdir()
+    make_policies(Settings(home=home))
+    with ServiceProcess(home, FREE_PORTS) as service:
+        asyncio.run(wait_until_serving(service.addresses["grpc"]))
+        asyncio.run(ask_and_vote(service.addresses["grpc"], told, 40, service.kill))
+    place = database_of(postgres_url, tmp_path)
+    scaled = tmp_path / "scaled.toml"
+    scaled.write_text(f'[database]\nurl = "{place.url}"\npassword_file = "{place.password_file}"\n')
+    assert "moved: 4 versions" in "\n".join(run_command(home, "move", "--to", str(scaled)))
+    flags = {**FREE_PORTS, "database.url": place.url, "database.password_file": place.password_file}
+    with ServiceProcess(home, flags) as service:
+        asyncio.run(wait_until_serving(service.addresses["grpc"]))
+        asyncio.run(ask_and_vote(service.addresses["grpc"], told, 40))
+        assert wait_until_ingested(service.addresses["admin"]) == 0
+    stored = rows(postgres_url)
+    votes = {row[3] for row in stored["feedback_events"]}
+    assert set(told.votes) <= votes
+    assert len(stored["current_votes"]) == len(stored["feedback_events"]) == len(votes)
+    assert set(told.answers) <= {row[0] for row in stored["responses"]}
