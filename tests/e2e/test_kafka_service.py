@@ -20,7 +20,7 @@ from service_ledger import (
     FREE_PORTS,
     Acknowledged,
     ask_and_vote,
-    demand_balance,
+    demand_home_balance,
     wait_until_ingested,
     wait_until_serving,
 )
@@ -30,7 +30,7 @@ from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.source import places
 from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.client.retry import RetryPolicy
-from thumbwheel.config.settings import Kafka
+from thumbwheel.config.settings import Kafka, Settings
 from thumbwheel.errors import Conflict, Unavailable
 from thumbwheel.simulate.service import ServiceProcess
 
@@ -44,7 +44,7 @@ BURSTS = 5
 def policies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("made") / "home"
     made.mkdir()
-    make_policies(made)
+    make_policies(Settings(home=made))
     return made
 
 
@@ -114,7 +114,7 @@ def test_answers_and_votes_go_on_while_the_broker_is_away_and_all_arrive(
         grpc, admin = service.addresses["grpc"], service.addresses["admin"]
         asyncio.run(ask_and_vote(grpc, told, 50))
         assert wait_until_ingested(admin) == 0
-        demand_balance(home, told)
+        demand_home_balance(home, told)
         assert in_kafka(kafka) == len(told.votes) + len(told.answers)
         assert in_outbox(home) == 0
 
@@ -133,7 +133,7 @@ def test_answers_and_votes_go_on_while_the_broker_is_away_and_all_arrive(
         kafka_broker.start()
         assert wait_until_ingested(admin) == 0
         assert in_outbox(home) == 0
-    demand_balance(home, told)
+    demand_home_balance(home, told)
 
 
 def test_a_service_killed_in_bursts_with_the_broker_away_loses_and_doubles_nothing(
@@ -151,7 +151,7 @@ def test_a_service_killed_in_bursts_with_the_broker_away_loses_and_doubles_nothi
     with serving(home, flags(kafka)) as service:
         assert wait_until_ingested(service.addresses["admin"]) == 0
     assert len(told.votes) >= 20 * BURSTS
-    demand_balance(home, told)
+    demand_home_balance(home, told)
 
 
 def test_what_an_ended_service_leaves_in_its_outbox_goes_out_at_the_next_start(
@@ -167,7 +167,7 @@ def test_what_an_ended_service_leaves_in_its_outbox_goes_out_at_the_next_start(
     kafka_broker.start()
     with serving(home, flags(kafka)) as service:
         assert wait_until_ingested(service.addresses["admin"]) == 0
-    demand_balance(home, told)
+    demand_home_balance(home, told)
     assert in_kafka(kafka) == left
 
 
@@ -179,12 +179,12 @@ def test_an_embedded_home_changes_over_with_all_it_holds(home: Path, kafka: Kafk
     with serving(home, flags(kafka)) as service:
         asyncio.run(ask_and_vote(service.addresses["grpc"], told, 30))
         wait_until_ingested(service.addresses["admin"])
-        demand_balance(home, told)
+        demand_home_balance(home, told)
     assert in_kafka(kafka) == len(told.votes) + len(told.answers)
     with serving(home, PLENTY) as service:
         asyncio.run(ask_and_vote(service.addresses["grpc"], told, 10))
         wait_until_ingested(service.addresses["admin"])
-    demand_balance(home, told)
+    demand_home_balance(home, told)
 
 
 def test_erasing_is_refused_with_what_to_do(home: Path, kafka: Kafka, kafka_broker: KafkaBroker) -> None:
@@ -195,7 +195,7 @@ def test_erasing_is_refused_with_what_to_do(home: Path, kafka: Kafka, kafka_brok
         kafka_broker.kill()  # the refusal needs no broker
         with AdminClient(service.addresses["admin"]) as admin, pytest.raises(Conflict, match=r"retention\.ms"):
             admin.erase_user("user-0", reason="asked for", actor="test")
-    demand_balance(home, told)
+    demand_home_balance(home, told)
     # the way that the refusal names, once Kafka has dropped the user's events
     with serving(home, PLENTY) as service, AdminClient(service.addresses["admin"]) as admin:
         assert admin.erase_user("user-0", reason="asked for", actor="test").feedback > 0
@@ -231,7 +231,7 @@ def test_with_votes_durable_at_the_broker_its_absence_refuses_them_and_a_second_
         assert len(told.refusals) == CALLERS
         kafka_broker.start()
         assert wait_until_ingested(service.addresses["admin"]) == 0
-    demand_balance(home, told)
+    demand_home_balance(home, told)
 
 
 def test_with_votes_durable_at_the_broker_they_outlive_the_disk_of_the_outbox(home: Path, kafka: Kafka) -> None:
@@ -245,4 +245,4 @@ def test_with_votes_durable_at_the_broker_they_outlive_the_disk_of_the_outbox(ho
     with serving(home, settings) as service:
         assert wait_until_ingested(service.addresses["admin"]) == 0
     told.answers.clear()  # of those that nobody has voted on the last may have gone with the disk
-    demand_balance(home, told)
+    demand_home_balance(home, told)

@@ -20,6 +20,7 @@ from postgres_server import PASSWORD
 from sqlalchemy import Engine, func, select
 
 from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.kafka_cluster import group_members
 from thumbwheel.bus.kafka_log import open_kafka_log
 from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.port import FEEDBACK, TOPICS, EventLog, NewRecord
@@ -169,12 +170,13 @@ def until_idle(one: RunningCommand) -> None:
 
 
 def test_two_workers_share_the_partitions_and_one_killed_is_followed_by_the_other(
-    config: Path, sent: Sent, books: Engine
+    config: Path, kafka: Kafka, sent: Sent, books: Engine
 ) -> None:
     with worker(config) as first:
         until_shared(first)
         with worker(config) as second, sending(sent):
             until_shared(first, second)
+            assert group_members(kafka, first.address("group")) == 2
             until_rows(first, 200)
             until_rows(second, 200)
             first.kill()

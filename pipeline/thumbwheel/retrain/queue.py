@@ -28,7 +28,7 @@ def enqueue(store: FeedbackStore, registry: Registry, policy: str, actor: str, r
     # The lease keeps two who ask at once apart, and refuses while a run of the policy is under way.
     lease = store.acquire_lease(policy, run_id, LEASE_S)
     try:
-        waiting = [one for one in store.runs(policy, 1) if one.state is RunState.QUEUED]
+        waiting = [one for one in queued(store) if one.policy == policy]
         if waiting:
             raise RunInProgress(f"run {waiting[0].run_id} waits already: {WHO_BEGINS}")
         run = Run(run_id, policy, RunState.QUEUED, RunStep.FREEZE, parent, now_us, watermark=store.watermark())

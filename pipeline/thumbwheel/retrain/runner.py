@@ -22,7 +22,7 @@ from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.exits import Exit
 from thumbwheel.retrain.lock import LEASE_S
 from thumbwheel.retrain.plan import Plan, load_plan, make_plan, save_plan
-from thumbwheel.retrain.run_folder import RunFolder, StepProgress
+from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.store.port import FeedbackStore, Lease
 from thumbwheel.telemetry.logging import get_logger
 
@@ -101,9 +101,10 @@ class Runner:
         with self._lock:
             return self._active.run_id if self._active else ""
 
-    def progress(self, run_id: str) -> StepProgress | None:
-        """How far a run is; None before its first step."""
-        return self.folder(run_id).progress()
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called: nothing is begun any more."""
+        return self._stopping.is_set()
 
     def folder(self, run_id: str) -> RunFolder:
         """A run's folder. Raises UnknownRun for a name that could lead elsewhere."""

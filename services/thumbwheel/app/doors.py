@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from thumbwheel.admin.erasure import Eraser, RefusedErasure
 from thumbwheel.admin.ports import Erasure, Loop, ServiceFacts
 from thumbwheel.admin.servicer import AdminServicer
 from thumbwheel.admin.v1.admin_pb2 import DESCRIPTOR as ADMIN_FILE
 from thumbwheel.admin.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
+from thumbwheel.app.identity import Identity
 from thumbwheel.app.learning import RunCopies
 from thumbwheel.app.storage import Storage
 from thumbwheel.bus.port import RecordAppender
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.clock import ServerClock
 from thumbwheel.feedback.corrections import Corrections
-from thumbwheel.feedback.keys import Keys
 from thumbwheel.feedback.limits import RaterLimits
 from thumbwheel.feedback.progress import IngestProgress
-from thumbwheel.feedback.raters import Raters
 from thumbwheel.feedback.servicer import FeedbackServicer
-from thumbwheel.feedback.tokens import TokenSigner
 from thumbwheel.feedback.v1.feedback_pb2 import DESCRIPTOR as FEEDBACK
 from thumbwheel.feedback.v1.feedback_pb2_grpc import add_FeedbackServiceServicer_to_server
 from thumbwheel.feedback.voters import Voters
@@ -33,6 +30,7 @@ from thumbwheel.inference.swap import ServedPolicies
 from thumbwheel.inference.v1.inference_pb2 import DESCRIPTOR as INFERENCE
 from thumbwheel.inference.v1.inference_pb2_grpc import add_InferenceServiceServicer_to_server
 from thumbwheel.records import PolicyKind
+from thumbwheel.registry.artifacts.reports import open_reports
 from thumbwheel.telemetry.metrics import Metrics
 
 INFERENCE_SERVICE = INFERENCE.services_by_name["InferenceService"].full_name
@@ -44,19 +42,6 @@ _NOT_FROM_KAFKA = (
     "bring back what the store lost; give the topics a retention.ms, let the user's events pass it, and then erase "
     "with log.kind=embedded"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who users are to the service, and how their answers are signed."""
-
-    raters: Raters
-    signer: TokenSigner
-
-    @classmethod
-    def of(cls, keys: Keys, settings: Settings) -> Identity:
-        """Make it from the home's keys."""
-        return cls(Raters(keys.user_key), TokenSigner(keys, settings.feedback.token_ttl_s))
 
 
 def inference_door(
@@ -74,7 +59,7 @@ def feedback_door(
     """Take votes on answers of `policies` into the log."""
     limits, anonymous = (RaterLimits(settings.feedback.max_per_rater_per_minute) for _ in range(2))
     voters = Voters(identity.signer, identity.raters, limits, anonymous)
-    progress = ingest_progress(storage)
+    progress = _progress(storage)
     lookup = IngestedVotes(storage.store, progress)
 
     def kind_of(policy: str) -> PolicyKind | None:
@@ -106,10 +91,9 @@ def admin_door(
 def _eraser(settings: Settings, storage: Storage, identity: Identity) -> Erasure:
     if settings.log.kind == "kafka":
         return RefusedErasure(_NOT_FROM_KAFKA)
-    copies = RunCopies(settings.runs_dir)
-    return Eraser(identity.raters, ingest_progress(storage), storage.source.log, storage.store, copies)
+    copies = RunCopies(settings.runs_dir, open_reports(settings))
+    return Eraser(identity.raters, _progress(storage), storage.source.log, storage.store, copies)
 
 
-def ingest_progress(storage: Storage, patience_s: float = 2.0) -> IngestProgress:
-    """Follow ingest."""
-    return IngestProgress(storage.store, storage.source, patience_s)
+def _progress(storage: Storage) -> IngestProgress:
+    return IngestProgress(storage.store, storage.source)

@@ -9,10 +9,12 @@ from thumbwheel.app.storage import Storage
 from thumbwheel.config.settings import Settings
 from thumbwheel.inference.reconcile import Reconciler
 from thumbwheel.ingest.backlog import backlog
+from thumbwheel.registry.artifacts.reports import open_reports
 
 
 def service_facts(settings: Settings, storage: Storage, reconciler: Reconciler, started_us: int) -> ServiceFacts:
     """Return the facts of a process that serves what `reconciler` loads and keeps what it takes in `storage`."""
+    reports = open_reports(settings)
     return ServiceFacts(
         version("thumbwheel"),
         started_us,
@@ -21,6 +23,7 @@ def service_facts(settings: Settings, storage: Storage, reconciler: Reconciler, 
         storage.source.unshipped,
         lambda policy: _swap(reconciler, policy),
         reconciler.explain,
+        reports.place if reports else None,
     )
 
 

@@ -9,7 +9,8 @@ import psutil
 
 from thumbwheel.app.clock_check import judge_clock
 from thumbwheel.app.finding import Finding, tried
-from thumbwheel.bus.kafka_cluster import clock_ahead_s, largest_batches
+from thumbwheel.app.storage import ingest_group
+from thumbwheel.bus.kafka_cluster import clock_ahead_s, group_members, largest_batches
 from thumbwheel.bus.kafka_topics import BATCH_OVERHEAD_BYTES, TopicState, describe_topics
 from thumbwheel.config.settings import Kafka, Settings
 
@@ -20,16 +21,27 @@ def examine_kafka(settings: Settings) -> Iterator[Finding]:
     """Check broker, topics, clock, and what a vote's OK is worth here. Without a broker the rest can't be seen."""
     yield _durability(settings)
     seen: list[Finding] = []
-    yield tried("kafka", lambda: _look(settings.kafka, seen))
+    yield tried("kafka", lambda: _look(settings, seen))
     yield from seen
 
 
-def _look(settings: Kafka, seen: list[Finding]) -> str:
+def _look(settings: Settings, seen: list[Finding]) -> str:
     """Add to `seen` what the cluster tells; return where it was reached. Raises LogUnavailable, InvalidConfig."""
-    states, limits = describe_topics(settings), largest_batches(settings)
-    seen += [_topic(state, settings, limits) for state in states]
-    seen.append(judge_clock("kafka clock", clock_ahead_s(settings)))
-    return f"reached at {settings.bootstrap_servers}"
+    kafka = settings.kafka
+    states, limits = describe_topics(kafka), largest_batches(kafka)
+    seen += [_topic(state, kafka, limits) for state in states]
+    seen.append(judge_clock("kafka clock", clock_ahead_s(kafka)))
+    seen.append(_workers(settings))
+    return f"reached at {kafka.bootstrap_servers}"
+
+
+def _workers(settings: Settings) -> Finding:
+    """How many share the reading; none is no fault, for `up` reads by itself."""
+    group = ingest_group(settings).name
+    members = group_members(settings.kafka, group)
+    if not members:
+        return Finding("ingest", True, f"no `thumbwheel ingest` is seen in group {group}; `up` does without")
+    return Finding("ingest", True, f"{members} in group {group}")
 
 
 def _topic(state: TopicState, settings: Kafka, limits: Mapping[str, int]) -> Finding:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thumbwheel.admin.ports import Schedule
-from thumbwheel.app.storage import Storage
 from thumbwheel.config.settings import Settings
 from thumbwheel.records import RunState
+from thumbwheel.registry.artifacts.reports import KeptReports
+from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.erase import erase_from_runs
 from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.retrain.runner import Runner
@@ -20,13 +21,13 @@ from thumbwheel.store.port import FeedbackStore
 
 
 @contextmanager
-def learning(settings: Settings, storage: Storage) -> Iterator[TrainingLoop]:
+def learning(settings: Settings, store: FeedbackStore, registry: Registry) -> Iterator[TrainingLoop]:
     """Resume interrupted runs, and start others when asked while the block runs; a run at work is stopped after."""
-    runner = Runner(storage.store, storage.registry, settings)
-    scheduler = Scheduler(runner, storage.store, storage.registry, settings.schedule)
+    runner = Runner(store, registry, settings)
+    scheduler = Scheduler(runner, store, registry, settings.schedule)
     runner.resume()
     try:
-        yield TrainingLoop(runner, scheduler, storage.store, settings)
+        yield TrainingLoop(runner, scheduler, store, settings)
     finally:
         scheduler.stop()
         runner.stop()
@@ -78,10 +79,11 @@ def schedule_of(policy: str, store: FeedbackStore, standings: Standings, setting
 
 @dataclass(frozen=True, slots=True)
 class RunCopies:
-    """Implements the admin door's `Copies`: what runs keep of users."""
+    """Implements the admin door's `Copies`: what runs keep of users, in their folders and in reports kept elsewhere."""
 
     runs_dir: Path
+    reports: KeptReports | None = None
 
     def erase_user(self, user_hash: str) -> None:
-        """Remove a user's rows from every snapshot."""
-        erase_from_runs(self.runs_dir, user_hash)
+        """Remove a user's rows from every snapshot, and the samples from the reports of their runs."""
+        erase_from_runs(self.runs_dir, user_hash, self.reports)

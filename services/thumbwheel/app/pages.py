@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from thumbwheel.app.doors import Identity
+from thumbwheel.app.identity import Identity
 from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.keys import Keys
+from thumbwheel.registry.artifacts.reports import open_reports
 from thumbwheel.web.app import create_app
-from thumbwheel.web.deps import RETRY, Deps, Health, VotesOf
+from thumbwheel.web.deps import RETRY, Deps, Health, VotesOf, nowhere
 from thumbwheel.web.server import serving
 
 
@@ -43,6 +44,7 @@ async def pages(settings: Settings, keys: Keys, behind: Behind) -> AsyncIterator
 
 
 def _deps(settings: Settings, keys: Keys, behind: Behind, client: AsyncClient, admin: AdminClient) -> Deps:
+    reports = open_reports(settings)
     return Deps(
         client=client,
         admin=admin,
@@ -55,6 +57,7 @@ def _deps(settings: Settings, keys: Keys, behind: Behind, client: AsyncClient, a
         max_classify_chars=settings.classify.max_input_chars,
         max_generate_chars=settings.generate.max_input_chars,
         settled=behind.settled,
+        kept_report=reports.read if reports else nowhere,
         # a key of its own for cookies, so that no key serves two purposes
         secret=hmac.digest(keys.user_key, b"web cookies", hashlib.sha256),
     )

@@ -10,9 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from thumbwheel.admin.ports import Loop
-from thumbwheel.app.doors import ADMIN_SERVICE, FEEDBACK_SERVICE, Identity, admin_door, feedback_door, inference_door
+from thumbwheel.app.doors import ADMIN_SERVICE, FEEDBACK_SERVICE, admin_door, feedback_door, inference_door
 from thumbwheel.app.facts import service_facts
 from thumbwheel.app.health import health
+from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.storage import Storage
 from thumbwheel.config.settings import Settings

@@ -101,6 +101,14 @@ def open_between(settings: Settings) -> Iterator[tuple[Source, FeedbackStore]]:
         yield Source(log, kafka_consumer(settings)), store
 
 
+@contextmanager
+def open_learned(settings: Settings) -> Iterator[tuple[FeedbackStore, Registry]]:
+    """Open store and registry alone, for who learns from the one into the other. Raises as `open_storage` does."""
+    make_home(settings.home)  # the runs' folders are in it
+    with closing(open_store(settings.database_url)) as store, closing(_registry(settings)) as registry:
+        yield store, registry
+
+
 def ingest_group(settings: Settings) -> Group:
     """Return the group of those that read the same topics into the same store: others share nothing with them."""
     place = settings.database.url or str(settings.home)

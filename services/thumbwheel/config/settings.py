@@ -30,6 +30,7 @@ from thumbwheel.config.sections.schedule import Schedule
 from thumbwheel.config.sections.section import Section
 from thumbwheel.config.sections.serve import Serve
 from thumbwheel.config.sections.telemetry import Telemetry
+from thumbwheel.config.sections.web import Web
 
 __all__ = [
     "Artifacts",
@@ -49,6 +50,7 @@ __all__ = [
     "Serve",
     "Settings",
     "Telemetry",
+    "Web",
 ]
 
 
@@ -61,6 +63,7 @@ class Settings(Section):
     )
     serve: Serve = Serve()
     ray: Ray = Ray()
+    web: Web = Web()
     probes: Probes = Probes()
     generate: Generate = Generate()
     classify: Classify = Classify()

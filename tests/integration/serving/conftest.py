@@ -13,7 +13,8 @@ import grpc.aio
 import pytest
 from random_policies import write_causal, write_classifier
 
-from thumbwheel.app.doors import Identity, inference_door
+from thumbwheel.app.doors import inference_door
+from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.bus.codec import from_log
 from thumbwheel.bus.group_commit import GroupCommitter

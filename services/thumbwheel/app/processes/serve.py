@@ -8,30 +8,39 @@ its outbox holds for a moment, or, with `log.feedback_durability=broker`, nothin
 2. the doors are opened, saying NOT_SERVING, while the reconciler loads what the registry's channels point at;
 3. /healthz and /metrics are opened, the addresses announced in the home.
 
-On SIGTERM or SIGINT the doors say NOT_SERVING and requests in flight finish; then the models are freed. What is left
-in the outbox is shipped by the next process on this home.
+On SIGTERM or SIGINT the doors say NOT_SERVING and requests in flight finish; what waits in the outbox is shipped, if
+that takes no longer than a few seconds; then the models are freed. What is left then waits for the next process on this
+home.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from thumbwheel.app.doors import Identity
 from thumbwheel.app.home import Addresses, Home
+from thumbwheel.app.identity import Identity
 from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
-from thumbwheel.app.observing import Observer, at_log, at_votes, observing, write_observer
+from thumbwheel.app.observing import Observer, at_log, observing, write_observer
 from thumbwheel.app.probing import probing
 from thumbwheel.app.queueing import QueuedRuns
 from thumbwheel.app.relaying import relaying
 from thumbwheel.app.serving import serving
 from thumbwheel.app.storage import open_storage
+from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.keys import load_keys
+from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import Metrics
+
+_SHIP_S = 5.0
+_LOOK_S = 0.05
+
+logger = get_logger(__name__)
 
 
 async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
@@ -53,8 +62,7 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         source = storage.source
         assert source.outbox is not None  # Kafka is demanded
         stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
-        observer = Observer(at_log(source, settings.log_path), at_votes(storage.store, storage.registry))
-        stack.enter_context(observing(metrics, observer))
+        stack.enter_context(observing(metrics, Observer(at_log(source, settings.log_path))))
         loop = QueuedRuns(storage.store, storage.registry, settings)
         served = await stack.enter_async_context(serving(settings, storage, identity, metrics, loop, started_us))
         port = settings.probes.serve_port
@@ -64,3 +72,14 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         ready(addresses)
         await stopped.wait()
         await served.host.drain()
+        await _ship_the_rest(source)
+
+
+async def _ship_the_rest(source: Source) -> None:
+    """Give the relay a moment: the home may not outlive this process."""
+    deadline = time.monotonic() + _SHIP_S
+    while left := await asyncio.to_thread(source.unshipped):
+        if time.monotonic() >= deadline:
+            logger.warning("left in the outbox, for the next process on this home", records=left)
+            return
+        await asyncio.sleep(_LOOK_S)

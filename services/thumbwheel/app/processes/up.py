@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from thumbwheel.app.doors import Identity, ingest_progress
-from thumbwheel.app.home import Addresses, Home
+from thumbwheel.app.home import Addresses, Home, trains_here
+from thumbwheel.app.identity import Identity
 from thumbwheel.app.ingesting import ingesting
 from thumbwheel.app.learning import learning
 from thumbwheel.app.lifetime import on_signals
@@ -29,14 +29,11 @@ from thumbwheel.app.pages import Behind, pages
 from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.relaying import relaying
 from thumbwheel.app.serving import serving
+from thumbwheel.app.settled import is_settled
 from thumbwheel.app.storage import Storage, open_storage
-from thumbwheel.bus.port import TOPICS
 from thumbwheel.config.settings import Settings
-from thumbwheel.errors import Unavailable
 from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.telemetry.metrics import Metrics
-
-_LIST_PATIENCE_S = 0.5  # how long somebody's list of votes waits for the last of them
 
 
 async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
@@ -53,15 +50,16 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
     stopped, started_us, metrics = on_signals(), time.time_ns() // 1000, Metrics()
     async with AsyncExitStack() as stack:
         home = stack.enter_context(Home(settings.home))
+        stack.enter_context(trains_here(settings.home))
         storage = stack.enter_context(open_storage(settings, write_observer(metrics.log)))
         keys = load_or_make_keys(settings.keys_path, started_us)
         _move_events(stack, settings, storage, metrics)
-        training = stack.enter_context(learning(settings, storage))
+        training = stack.enter_context(learning(settings, storage.store, storage.registry))
         identity = Identity.of(keys, settings)
         served = await stack.enter_async_context(serving(settings, storage, identity, metrics, training, started_us))
 
         async def settled() -> bool:
-            return await _settled(storage)
+            return await is_settled(storage.store, storage.source)
 
         behind = Behind(served.address, served.admin_address, storage.store, served.health, metrics.registry, settled)
         web = await stack.enter_async_context(pages(settings, keys, behind))
@@ -82,12 +80,3 @@ def _move_events(stack: AsyncExitStack, settings: Settings, storage: Storage, me
     stack.enter_context(ingesting(source, storage.store, settings.ingest, metrics.ingest))
     observer = whole_service(source, storage.store, storage.registry, settings.log_path)
     stack.enter_context(observing(metrics, observer))
-
-
-async def _settled(storage: Storage) -> bool:
-    """Whether the store has every vote acknowledged before; also false where that can't be known."""
-    try:
-        await ingest_progress(storage, _LIST_PATIENCE_S).caught_up(TOPICS)
-    except Unavailable:
-        return False
-    return True
