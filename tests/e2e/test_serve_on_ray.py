@@ -29,7 +29,7 @@ from scaled_service import (
     serving,
     settings_of,
 )
-from service_ledger import Acknowledged, ask_and_vote, demand_balance, wait_until_serving
+from service_ledger import Acknowledged, ask_and_vote, demand_home_balance, wait_until_serving
 
 from thumbwheel.app.outboxes import unshipped
 from thumbwheel.client import AdminClient
@@ -245,7 +245,7 @@ def test_acknowledged_votes_survive_kills_of_replicas_and_of_the_whole(
         until(lambda: unshipped(home / "replicas") == 0)
     ingest_all(home, settings)
     assert len(told.votes) > KILLS * 20
-    demand_balance(home, told)
+    demand_home_balance(home, told)
 
 
 def test_ended_it_finishes_what_it_has_in_hand_and_leaves_nothing_behind(
