@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -10,12 +11,14 @@ from contextlib import contextmanager
 from thumbwheel.app.background import in_background
 from thumbwheel.bus.port import TOPICS, EventLog
 from thumbwheel.bus.relay import Relay, Shipment
-from thumbwheel.bus.source import waiting
+from thumbwheel.bus.source import Source, waiting
 from thumbwheel.errors import ThumbwheelError, Unavailable
 from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import OutboxMetrics
 
 _AFTER_DEFECT_S = 1.0
+_SHIP_S = 5.0
+_LOOK_S = 0.05
 
 logger = get_logger(__name__)
 
@@ -65,3 +68,13 @@ def look_at_outbox(outbox: EventLog, metrics: OutboxMetrics) -> None:
         metrics.records.set(held.records, topic=topic)
         metrics.age.set(age_us / 1e6, topic=topic)
     metrics.fullness.set(outbox.fullness())
+
+
+async def ship_the_rest(source: Source) -> None:
+    """Give the relay a moment at the end of a process: its home may not outlive it."""
+    deadline = time.monotonic() + _SHIP_S
+    while left := await asyncio.to_thread(source.unshipped):
+        if time.monotonic() >= deadline:
+            logger.warning("left in the outbox, for the next process on this home", records=left)
+            return
+        await asyncio.sleep(_LOOK_S)

@@ -26,7 +26,7 @@ from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.observing import Observer, at_log, observing, write_observer
 from thumbwheel.app.outboxes import adopting, held_folder, outbox_of
-from thumbwheel.app.relaying import relaying
+from thumbwheel.app.relaying import relaying, ship_the_rest
 from thumbwheel.app.storage import Storage, open_storage
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import InvalidConfig
@@ -85,6 +85,7 @@ async def replica(
         stack.push_async_callback(_ended, asyncio.create_task(_telling(health, inference, told), name="telling"))
         yield Replica(registrations, health, inference, lease)
         await health.enter_graceful_shutdown()
+        await ship_the_rest(storage.source)
 
 
 def replicas_dir(settings: Settings) -> Path:

@@ -15,7 +15,6 @@ home.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -28,19 +27,12 @@ from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_log, observing, write_observer
 from thumbwheel.app.probing import probing
 from thumbwheel.app.queueing import QueuedRuns
-from thumbwheel.app.relaying import relaying
+from thumbwheel.app.relaying import relaying, ship_the_rest
 from thumbwheel.app.serving import serving
 from thumbwheel.app.storage import open_storage
-from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.keys import load_keys
-from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import Metrics
-
-_SHIP_S = 5.0
-_LOOK_S = 0.05
-
-logger = get_logger(__name__)
 
 
 async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
@@ -72,14 +64,4 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         ready(addresses)
         await stopped.wait()
         await served.host.drain()
-        await _ship_the_rest(source)
-
-
-async def _ship_the_rest(source: Source) -> None:
-    """Give the relay a moment: the home may not outlive this process."""
-    deadline = time.monotonic() + _SHIP_S
-    while left := await asyncio.to_thread(source.unshipped):
-        if time.monotonic() >= deadline:
-            logger.warning("left in the outbox, for the next process on this home", records=left)
-            return
-        await asyncio.sleep(_LOOK_S)
+        await ship_the_rest(source)

@@ -27,8 +27,9 @@ from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
-from thumbwheel.app.observing import Observer, at_log, at_votes, observing, write_observer
+from thumbwheel.app.observing import Observer, at_log, observing, write_observer
 from thumbwheel.app.outboxes import unshipped
+from thumbwheel.app.probing import probing
 from thumbwheel.app.queueing import QueuedRuns
 from thumbwheel.app.relaying import relaying
 from thumbwheel.app.replica import replicas_dir
@@ -40,10 +41,9 @@ from thumbwheel.feedback.keys import Keys, load_keys
 from thumbwheel.hosts.local import ADMIN, LocalHost
 from thumbwheel.hosts.ray.cluster import Cluster, cluster, demand_closed, deploy
 from thumbwheel.ingest.backlog import backlog
+from thumbwheel.registry.artifacts.reports import open_reports
 from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import Metrics
-from thumbwheel.web.probes import create_probes
-from thumbwheel.web.server import serving as serving_web
 
 if TYPE_CHECKING:
     from thumbwheel.app.ray_replica import Keeping
@@ -164,8 +164,7 @@ def _storage(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Sto
     source = storage.source
     assert source.outbox is not None  # Kafka is demanded
     stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
-    observer = Observer(at_log(source, settings.log_path), at_votes(storage.store, storage.registry))
-    stack.enter_context(observing(metrics, observer))
+    stack.enter_context(observing(metrics, Observer(at_log(source, settings.log_path))))
     return storage
 
 
@@ -185,16 +184,14 @@ async def _doors(
     await host.start()
     stack.push_async_callback(host.drain)
     await host.set_serving(ADMIN_SERVICE, True)
-    probed, section = create_probes(ray.replicas.health, metrics.registry), settings.probes
-    url = await stack.enter_async_context(
-        serving_web(probed, section.host, section.serve_port, settings.serve.drain_s, "probes.serve_port")
-    )
+    port = settings.probes.serve_port
+    url = await stack.enter_async_context(probing(settings, port, "probes.serve_port", ray.replicas.health, metrics))
     return Addresses(os.getpid(), ray.cluster.door, f"{settings.serve.host}:{host.ports[ADMIN]}", "", url)
 
 
 def _facts(settings: Settings, storage: Storage, replicas: Replicas, started_us: int) -> ServiceFacts:
     """What operators are told: outboxes of replicas on other machines are not counted."""
-    folder = replicas_dir(settings)
+    folder, reports = replicas_dir(settings), open_reports(settings)
     return ServiceFacts(
         version("thumbwheel"),
         started_us,
@@ -203,6 +200,7 @@ def _facts(settings: Settings, storage: Storage, replicas: Replicas, started_us:
         lambda: storage.source.unshipped() + unshipped(folder),
         replicas.last_swap,
         replicas.problem,
+        reports.place if reports else None,
     )
 
 

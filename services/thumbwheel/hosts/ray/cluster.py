@@ -37,6 +37,7 @@ _DEREGISTER_S = 2  # how long a replica that ends is still reachable, until HAPr
 _DOOR_S = 120.0
 _LOOK_S = 0.2
 _REPORT_CHARS = 160
+_CLOSE_S = 15.0  # for a replica to ship its outbox and free its models
 _COUNT_S = 1.0  # how often replicas say how many requests they have in hand
 _STORE_BYTES = 100 << 20  # nothing of ours goes through Ray's object store; this is its least size
 
@@ -105,6 +106,7 @@ def deploy(settings: Settings, door: str, ingress: type[Any], *arguments: Any) -
         Unavailable: the replicas do not come up; it is said why.
     """
     from ray import serve
+    from ray.exceptions import RayError
 
     ray = settings.ray
     deployment = serve.deployment(
@@ -121,14 +123,14 @@ def deploy(settings: Settings, door: str, ingress: type[Any], *arguments: Any) -
         ray_actor_options={"num_cpus": ray.cpus},
         # The engines' queues refuse, with a hint when to try again; Ray's own limit would know none.
         max_ongoing_requests=1_000_000,
-        graceful_shutdown_timeout_s=_DEREGISTER_S + settings.serve.drain_s + 5.0,
+        graceful_shutdown_timeout_s=_DEREGISTER_S + settings.serve.drain_s + _CLOSE_S,
         graceful_shutdown_wait_loop_s=0.2,
         health_check_period_s=2.0,
     )(ingress)
     try:
         # Of a route Ray's door has no need, but without one HAProxy is given no replicas.
         serve.run(deployment.bind(*arguments), name=APPLICATION, route_prefix="/")
-    except (RuntimeError, TimeoutError) as error:
+    except (RuntimeError, TimeoutError, RayError) as error:
         raise Unavailable(f"the replicas do not come up: {_why(error)}", 5.0) from error
     _demand_door(settings, door)
 
@@ -226,14 +228,18 @@ def _joined(settings: Settings) -> Iterator[None]:
 def _serve(settings: Settings, port: int) -> Iterator[None]:
     """Start Ray Serve with our door; in the end the deployment drains. Serve ends with a Ray that was begun here."""
     from ray import serve
+    from ray.exceptions import RayError
 
     _quieten()
     host = "127.0.0.1" if not settings.ray.address else settings.serve.host
     [http_port] = _free_ports(1)
-    serve.start(
-        http_options={"host": host, "port": http_port},
-        grpc_options={"port": port, "grpc_servicer_functions": services.import_paths()},
-    )
+    try:
+        serve.start(
+            http_options={"host": host, "port": http_port},
+            grpc_options={"port": port, "grpc_servicer_functions": services.import_paths()},
+        )
+    except (RayError, TimeoutError) as error:
+        raise Unavailable(f"Ray Serve does not come up: {str(error).splitlines()[0]}; see Ray's logs", 5.0) from error
     try:
         yield
     finally:
@@ -249,6 +255,7 @@ def _shared_environment(settings: Settings) -> dict[str, str]:
         "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # a SIGTERM is no failure, and drains
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_SERVE_LOG_TO_STDERR": "0",
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",  # on a busy machine HAProxy takes longer than Ray has patience
         "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": str(settings.serve.max_message_bytes),
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(_DEREGISTER_S),
     }
