@@ -27,14 +27,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"
 import psutil
 from filled_store import END_MS, START_MS, fill, response_id, user
 from postgres_server import CURE, find_binaries, running_server
+from query_plans import fill_others, planned, use_everything, whole
 
 from record import BUILD, record
+from thumbwheel.database.engine import connect
 from thumbwheel.database.slices import DAY_MS
 from thumbwheel.dataset.freeze import freeze
 from thumbwheel.dataset.manifest import Request
 from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, PolicyKind, VersionRef
 from thumbwheel.store.port import Batch, FeedbackStore
-from thumbwheel.store.sql import open_store
+from thumbwheel.store.sql import SqlStore, open_store
 
 SIZES = (10_000, 100_000, 1_000_000)
 KEPT = BUILD / "store_at_scale.json"
@@ -117,6 +119,18 @@ WORK: dict[str, Callable[[FeedbackStore], None]] = {
 }
 
 
+def plans(url: str) -> tuple[int, int]:
+    """Return how many statements the store makes, and how many of them read a whole table that grows."""
+    engine = connect(url)
+    fill_others(engine)
+    with planned(engine) as found:
+        use_everything(SqlStore(engine))
+    engine.dispose()
+    statements = {statement for _, statement in found}
+    print(whole(found), file=sys.stderr)
+    return len(statements), len({statement for step, statement in found if step.startswith("all ")})
+
+
 def measured(work: str, url: str) -> tuple[float, float]:
     """Do it; return seconds of the processor in this process, and MiB."""
     store = open_store(url)
@@ -158,6 +172,11 @@ def measure_all(database: str, answers: int, url: str, server: int) -> None:
     started = time.perf_counter()
     fill(url, answers)
     print(f"{database}, {answers:,} answers, filled in {time.perf_counter() - started:.0f} s", flush=True)
+    if answers == SIZES[-1]:
+        statements, reading_all = plans(url)
+        note = f"of {statements} statements of ingest, pages, freeze, runs, erasure and retention, by EXPLAIN"
+        name = f"store at a million answers, statements that read a whole table, {database}"
+        record(name, reading_all, "statements", "<= 0", reading_all == 0, COMMAND, note)
     for work in WORK:
         command = [sys.executable, __file__, "--work", work, "--url", url]
         before, started = server_s(server), time.perf_counter()
