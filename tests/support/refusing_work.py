@@ -16,7 +16,8 @@ from thumbwheel.records import PolicyKind
 from thumbwheel.retrain.learner import Job
 from thumbwheel.retrain.plan import Plan
 from thumbwheel.retrain.run_folder import RunFolder
-from thumbwheel.retrain.station import Station, run_work
+from thumbwheel.retrain.station import Station
+from thumbwheel.retrain.work import run_work
 
 
 def refuse(station: Station) -> Mapping[str, Any]:
