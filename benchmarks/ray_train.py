@@ -35,7 +35,7 @@ from thumbwheel.retrain.learn_generate import fit_work, improve_work
 from thumbwheel.retrain.learner import Job
 from thumbwheel.retrain.plan import Plan
 from thumbwheel.retrain.run_folder import RunFolder
-from thumbwheel.retrain.station import run_work
+from thumbwheel.retrain.work import run_work
 from thumbwheel.reward.rated_reply import RatedReply
 from thumbwheel.simulate.helpdesk import reply_questions
 from thumbwheel.simulate.world import World
