@@ -7,10 +7,10 @@ UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo servers test drills lint types imports check protos lock benchmarks wheel clean
+.PHONY: help env demo scaled-demo servers test drills lint types imports check protos lock benchmarks wheel clean
 
 help: ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(STAMP) ## Make the environment.
 
@@ -25,6 +25,9 @@ $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 
 demo: env ## Run the whole loop with simulated users; ARGS=--exit ends it after the table.
 	$(BIN)/thumbwheel demo $(ARGS)
+
+scaled-demo: env servers ## The same on Kafka, PostgreSQL, S3 and Ray, every part a process of its own.
+	GRPC_ENABLE_FORK_SUPPORT=0 PYTHONPATH=tests/support $(BIN)/python tests/drills/scaled_demo.py $(ARGS)
 
 servers: ## Get the servers that tests drive and that no package brings: Kafka, S3Proxy (needs java and mvn).
 	tests/support/kafka/fetch

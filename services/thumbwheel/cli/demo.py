@@ -56,10 +56,10 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
                 bars.say(f"serving at {service.addresses['grpc']}, pages at {service.addresses['web']}/")
                 outcome = asyncio.run(run_loop(plan, service.addresses, trained, bars))
                 bars.stop()
-                _report(context, outcome)
+                report(context, outcome)
                 if not leave:
                     _stay(context, service.addresses, example_question(plan))
-    for fault in _faults(outcome):
+    for fault in faults(outcome):
         click.secho(fault, fg="red", err=True)
     sys.exit(0 if outcome.good else 1)
 
@@ -82,7 +82,7 @@ def _program() -> str:
     return "thumbwheel" if shutil.which("thumbwheel") else shlex.quote(sys.argv[0])
 
 
-def _faults(outcome: DemoOutcome) -> Iterator[str]:
+def faults(outcome: DemoOutcome) -> Iterator[str]:
     """Say why the exit status is 1."""
     for one in outcome.policies:
         if not one.better:
@@ -122,7 +122,8 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def _report(context: Context, outcome: DemoOutcome) -> None:
+def report(context: Context, outcome: DemoOutcome) -> None:
+    """Print what the users got."""
     emit(context, [row for one in outcome.policies for row in _rows(one)], title="What the users got")
     if context.json:
         return
