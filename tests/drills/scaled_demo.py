@@ -5,7 +5,7 @@
 
 Kafka, PostgreSQL and a gateway for S3 are started in a temporary folder. Before them, each in a process of its own:
 `serve --on ray` with two replicas, two `ingest`, `retrain --watch`, and `web`. Users are those of `thumbwheel demo`. In
-the end a table holds what was acknowledged against what is in Kafka and what is in the store. Status 0 only if they balance,
+the end a table holds what was acknowledged against what is in Kafka and in the store. Status 0 only if they balance,
 nothing was dropped, and a better version of every policy was promoted.
 """
 
