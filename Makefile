@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+WORKERS ?= 2
 UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 
@@ -33,8 +34,8 @@ servers: ## Get the servers that tests drive and that no package brings: Kafka, 
 	tests/support/kafka/fetch
 	tests/support/s3/fetch
 
-test: env ## Run every test; ARGS go to pytest.
-	$(BIN)/python -m pytest $(ARGS)
+test: env ## Run every test, two at a time (WORKERS); ARGS go to pytest.
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 drills: env ## Break things on purpose and balance the books; ARGS name a drill, `--help` lists them.
 	GRPC_ENABLE_FORK_SUPPORT=0 PYTHONPATH=tests/support:benchmarks $(BIN)/python tests/drills/run.py $(ARGS)

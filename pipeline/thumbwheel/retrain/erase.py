@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from thumbwheel.dataset import snapshot as snapshots
@@ -12,7 +13,9 @@ from thumbwheel.registry.artifacts.reports import KeptReports
 from thumbwheel.retrain.plan import load_plan
 from thumbwheel.retrain.report.data import ReportData
 from thumbwheel.retrain.run_folder import RunFolder, verdict_from_json
+from thumbwheel.store.port import FeedbackStore
 
+_BATCH = 1_000
 _ERASED = "A user of this run's votes was erased since; samples and curves were removed with it."
 
 
@@ -41,6 +44,23 @@ def erase_from_runs(runs_dir: Path, user_hash: str, kept: KeptReports | None = N
                 kept.keep(run_id, folder.report)
         redact(Snapshot(folder.snapshot), user_hash)
     return concerned
+
+
+def follow_erasures(runs_dir: Path, store: FeedbackStore, kept: KeptReports | None = None) -> list[str]:
+    """Remove from the runs of this home every user that was erased elsewhere; return the runs' ids.
+
+    The store tells who: an answer that a snapshot has and the store has not any more was erased with its user.
+    """
+    users = {user for folder in _frozen(runs_dir) for user in _erased_users(Snapshot(folder.snapshot), store)}
+    return sorted({run_id for user in users for run_id in erase_from_runs(runs_dir, user, kept)})
+
+
+def _erased_users(snapshot: Snapshot, store: FeedbackStore) -> set[str]:
+    users, rows = set[str](), snapshot.rows()
+    while batch := [row.response for row in islice(rows, _BATCH)]:
+        gone = store.erased_answers([one.response_id for one in batch])
+        users |= {one.user_hash for one in batch if one.response_id in gone}
+    return users - {""}
 
 
 def report_without_samples(folder: RunFolder, warning: str) -> None:

@@ -10,6 +10,7 @@ from thumbwheel.database.schema import current_votes, feedback_events, orphans, 
 from thumbwheel.records import ErasureReport
 from thumbwheel.store import dead_letters
 from thumbwheel.store.responses import ids_of
+from thumbwheel.store.retention import horizon
 
 _CHUNK = 1_000
 
@@ -24,6 +25,15 @@ def answers_concerning(connection: Connection, user_hash: str) -> list[str]:
     for table in (feedback_events, orphans):  # before the answers: see `schema.SLICED`
         ids.update(connection.scalars(select(table.c.response_id).where(table.c.rater == user_hash)))
     return sorted(ids.union(ids_of(connection, user_hash)))
+
+
+def erased_answers(connection: Connection, response_ids: Sequence[str]) -> set[str]:
+    """Return those of the ids, all of answers that were stored once, that were erased and are not past."""
+    past = horizon(connection)
+    gone = {one for one in response_ids if one >= past}
+    for chunk in _chunks(sorted(gone)):
+        gone -= set(connection.scalars(select(responses.c.response_id).where(responses.c.response_id.in_(chunk))))
+    return gone
 
 
 def erase_user(connection: Connection, user_hash: str) -> ErasureReport:

@@ -164,6 +164,9 @@ class FeedbackStore(Protocol):
         The latter whether the answer is here or not: under these ids lies whatever the log holds of the user.
         """
 
+    def erased_answers(self, response_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids, all of answers that were stored once, that were erased; what is past was not."""
+
     def erase_user(self, user_hash: str) -> ErasureReport:
         """Remove a user's answers and votes for good (no copy stays in the database's files)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from sqlalchemy import Connection, Engine
 
@@ -230,6 +230,11 @@ class SqlStore:
         """Return the ids of the answers given to a user and of those the user's votes are about, in order."""
         with reading(self._engine) as connection:
             return erasure.answers_concerning(connection, user_hash)
+
+    def erased_answers(self, response_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids, all of answers that were stored once, that were erased."""
+        with reading(self._engine) as connection:
+            return erasure.erased_answers(connection, response_ids)
 
     def erase_user(self, user_hash: str) -> ErasureReport:
         """Remove a user's answers and votes for good. Raises Unavailable when it is to be called again."""

@@ -123,3 +123,13 @@ def test_no_byte_of_the_user_stays_on_the_disk(store: FeedbackStore, files: Call
     assert any(b"keepme" in content for content in contents.values())
     assert [name for name, content in contents.items() if b"forg" in content] == []
     assert store.count_dead_letters() == 0
+
+
+def test_what_was_erased_can_be_asked_for_and_what_is_past_is_not_it(store: FeedbackStore) -> None:
+    put(store, answer("r1", "me"), answer("r2", "you"), answer("r3", "me"))
+    assert store.erased_answers(["r1", "r2", "r3"]) == set()
+    store.erase_user("me")
+    assert store.erased_answers(["r3", "r2", "r1"]) == {"r1", "r3"}
+    store.forget_before(1_800_000_000_000_000, 1)
+    past = "0190a000-0000-7000-8000-000000000000"
+    assert store.erased_answers([past, "r1"]) == {"r1"}

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from thumbwheel.app.following import following_erasures
 from thumbwheel.app.home import trains_here
 from thumbwheel.app.learning import learning
 from thumbwheel.app.lifetime import on_signals
@@ -26,7 +27,9 @@ from thumbwheel.app.storage import open_learned
 from thumbwheel.config.settings import Schedule, Settings
 from thumbwheel.errors import RunInProgress, ThumbwheelError, Unavailable
 from thumbwheel.records import Run
+from thumbwheel.registry.artifacts.reports import open_reports
 from thumbwheel.registry.port import Registry
+from thumbwheel.retrain.erase import follow_erasures
 from thumbwheel.retrain.runner import Runner
 from thumbwheel.retrain.schedule import begin, due_now
 from thumbwheel.retrain.standing import Standings
@@ -55,6 +58,7 @@ async def watch(settings: Settings, ready: Callable[[str], None]) -> None:
         store, registry = stack.enter_context(open_learned(settings))
         stack.enter_context(observing(metrics, Observer(RunsLook(store), at_votes(store, registry))))
         stack.enter_context(retaining(settings, store, None))
+        stack.enter_context(following_erasures(settings, store))
         training = stack.enter_context(learning(settings, store, registry))
 
         def health() -> Health:
@@ -87,6 +91,7 @@ async def once(settings: Settings, told: Callable[[Outcome], None]) -> bool:
     os.umask(0o077)
     stopped = on_signals()
     with trains_here(settings.home), open_learned(settings) as (store, registry):
+        follow_erasures(settings.runs_dir, store, open_reports(settings))
         runner = Runner(store, registry, settings)
         ending = asyncio.create_task(stopped.wait())
         work = asyncio.create_task(asyncio.to_thread(_all_due, settings, store, registry, runner, told))
