@@ -48,7 +48,8 @@ imports: env ## Check which part imports which.
 
 check: lint types imports ## Check style, types and imports.
 
-protos: env ## Make the Python stubs from the .proto files anew.
+protos: env ## Make the Python stubs from the .proto files anew, if no reader or writer of before is broken.
+	$(BIN)/python protos/breaking.py
 	$(BIN)/python protos/generate.py
 
 lock: env ## Pin the dependencies anew.

@@ -12,7 +12,8 @@ from typing import Any
 
 import grpc.aio
 
-from thumbwheel.app.doors import Identity, inference_door
+from thumbwheel.app.doors import inference_door
+from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.observing import write_observer
 from thumbwheel.app.storage import open_storage

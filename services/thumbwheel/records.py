@@ -111,6 +111,7 @@ class AuditAction(StrEnum):
     """What the audit trail tells of."""
 
     CHANNEL_MOVED = "channel moved"
+    RUN_QUEUED = "run queued"
     RUN_STARTED = "run started"
     USER_ERASED = "user erased"
     PAST_FORGOTTEN = "past forgotten"
@@ -121,7 +122,7 @@ class AuditEntry:
     """One row of the audit trail: who did what, when and why.
 
     `policy` is empty where all are concerned. A moved channel has the last four fields; everything else a `subject`:
-    the run that was started, or how much was erased (never whose).
+    the run that was queued or started, or how much was erased (never whose).
     """
 
     time_us: int
@@ -263,12 +264,18 @@ class VoteCounts:
 
 
 class RunState(StrEnum):
-    """Where a run stands. `promoted`, `rejected` and `failed` are final."""
+    """Where a run stands. `queued`: asked for, and nobody has begun; `promoted`, `rejected` and `failed` are final."""
 
+    QUEUED = "queued"
     RUNNING = "running"
     PROMOTED = "promoted"
     REJECTED = "rejected"
     FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will become of the run."""
+        return self not in (RunState.QUEUED, RunState.RUNNING)
 
 
 class RunStep(StrEnum):

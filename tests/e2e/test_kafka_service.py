@@ -20,7 +20,7 @@ from service_ledger import (
     FREE_PORTS,
     Acknowledged,
     ask_and_vote,
-    demand_balance,
+    demand_home_balance,
     wait_until_ingested,
     wait_until_serving,
 )
@@ -114,7 +114,7 @@ def test_answers_and_votes_go_on_while_the_broker_is_away_and_all_arrive(
         grpc, admin = service.addresses["grpc"], service.addresses["admin"]
         asyncio.run(ask_and_vote(grpc, told, 50))
         assert wait_until_ingested(admin) == 0
-        demand_balance(home, told)
+        demand_home_balance(home, told)
         assert in_kafka(kafka) == len(told.votes) + len(told.answers)
         assert in_outbox(home) == 0
 
@@ -133,7 +133,7 @@ def test_answers_and_votes_go_on_while_the_broker_is_away_and_all_arrive(
         kafka_broker.start()
         assert wait_until_ingested(admin) == 0
         assert in_outbox(home) == 0
-    demand_balance(home, told)
+    demand_home_balance(home, told)
 
 
 def test_a_service_killed_in_bursts_with_the_broker_away_loses_and_doubles_nothing(
@@ -151,7 +151,7 @@ def test_a_service_killed_in_bursts_with_the_broker_away_loses_and_doubles_nothi
     with serving(home, flags(kafka)) as service:
         assert wait_until_ingested(service.addresses["admin"]) == 0
     assert len(told.votes) >= 20 * BURSTS
-    demand_balance(home, told)
+    demand_home_balance(home, told)
 
 
 def test_what_an_ended_service_leaves_in_its_outbox_goes_out_at_the_next_start(
@@ -167,7 +167,7 @@ def test_what_an_ended_service_leaves_in_its_outbox_goes_out_at_the_next_start(
     kafka_broker.start()
     with serving(home, flags(kafka)) as service:
         assert wait_until_ingested(service.addresses["admin"]) == 0
-    demand_balance(home, told)
+    demand_home_balance(home, told)
     assert in_kafka(kafka) == left
 
 
@@ -179,12 +179,12 @@ def test_an_embedded_home_changes_over_with_all_it_holds(home: Path, kafka: Kafk
     with serving(home, flags(kafka)) as service:
         asyncio.run(ask_and_vote(service.addresses["grpc"], told, 30))
         wait_until_ingested(service.addresses["admin"])
-        demand_balance(home, told)
+        demand_home_balance(home, told)
     assert in_kafka(kafka) == len(told.votes) + len(told.answers)
     with serving(home, PLENTY) as service:
         asyncio.run(ask_and_vote(service.addresses["grpc"], told, 10))
         wait_until_ingested(service.addresses["admin"])
-    demand_balance(home, told)
+    demand_home_balance(home, told)
 
 
 def test_a_user_is_erased_and_others_go_on(home: Path, kafka: Kafka, kafka_broker: KafkaBroker) -> None:
@@ -237,7 +237,7 @@ def test_with_votes_durable_at_the_broker_its_absence_refuses_them_and_a_second_
         assert len(told.refusals) == CALLERS
         kafka_broker.start()
         assert wait_until_ingested(service.addresses["admin"]) == 0
-    demand_balance(home, told)
+    demand_home_balance(home, told)
 
 
 def test_with_votes_durable_at_the_broker_they_outlive_the_disk_of_the_outbox(home: Path, kafka: Kafka) -> None:
@@ -251,4 +251,4 @@ def test_with_votes_durable_at_the_broker_they_outlive_the_disk_of_the_outbox(ho
     with serving(home, settings) as service:
         assert wait_until_ingested(service.addresses["admin"]) == 0
     told.answers.clear()  # of those that nobody has voted on the last may have gone with the disk
-    demand_balance(home, told)
+    demand_home_balance(home, told)

@@ -12,7 +12,7 @@ from service_ledger import (
     FREE_PORTS,
     Acknowledged,
     ask_and_vote,
-    demand_balance,
+    demand_home_balance,
     wait_until_ingested,
     wait_until_serving,
 )
@@ -38,5 +38,5 @@ def test_acknowledged_votes_survive_kills(tmp_path: Path) -> None:
     with ServiceProcess(home, FREE_PORTS) as last:
         dead_letters = wait_until_ingested(last.addresses["admin"])
     assert len(told.votes) >= KILLS
-    demand_balance(home, told)
+    demand_home_balance(home, told)
     assert dead_letters == 0

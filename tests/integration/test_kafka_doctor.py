@@ -51,7 +51,7 @@ def test_all_is_well_with_the_topics_that_were_made(settings: Settings) -> None:
     findings = found(settings)
     assert all(one.ok and not one.cure for one in findings.values()), findings
     assert findings[f"topic {REQUESTS}"].found == "3 partitions, 1 copies"
-    assert {"kafka", "kafka clock", "votes", f"topic {FEEDBACK}"} <= findings.keys()
+    assert {"kafka", "kafka clock", "votes", "ingest", f"topic {FEEDBACK}"} <= findings.keys()
 
 
 def test_each_fault_of_a_topic_has_its_cure(settings: Settings) -> None:

@@ -7,7 +7,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from answered import answer_and_vote
 from kafka_server import KafkaBroker
 from sqlalchemy import select
 
+from thumbwheel.app.dead_letters import retry
 from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.replay import replay
 from thumbwheel.app.storage import open_source
@@ -140,3 +141,20 @@ def test_dead_letters_go_to_their_topic_each_once(settings: Settings) -> None:
         assert published(source.log)[-1].payload == b""
         assert published(source.log)[-1].headers["payload-left-out-bytes"] == str(room).encode()
         assert worker.backlog() == 0  # the topic is for others
+
+
+def test_a_dead_letter_goes_back_to_kafka_from_a_home_whose_outbox_nobody_ships(settings: Settings) -> None:
+    answer, vote = answer_and_vote(1)
+    with ExitStack() as stack:
+        source = open_source(settings, stack)
+        store = stack.enter_context(closing(open_store(settings.database_url)))
+        worker = IngestWorker(source, store, Ingest(orphan_max_age_s=1), clock=lambda: vote.time_us + 10_000_000)
+        source.log.append([to_log(vote)])
+        worker.drain()
+        assert worker.expire_orphans() == 1
+        source.log.append([to_log(answer)])
+        assert [one.problem for one in retry(settings, [])] == [""]
+        assert source.unshipped() == 0
+        worker.drain()
+        assert store.current_vote("r1", "u", vote.kind) is not None
+        assert store.count_dead_letters() == 0

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from thumbwheel.app.observing import Observer, write_observer
+from thumbwheel.app.observing import Observer, whole_service, write_observer
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.group_commit import GroupCommitter
 from thumbwheel.bus.port import FEEDBACK, EventLog, NewRecord
@@ -57,7 +57,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
     url = f"sqlite:///{tmp_path}/store.sqlite"
     store, log = open_store(url), open_log(tmp_path / "log.sqlite")
     registry = SqlRegistry(connect(url), LocalArtifacts(tmp_path / "versions"))
-    yield Parts(log, store, registry, Metrics(), Observer(Source(log), store, registry, tmp_path / "log.sqlite"))
+    yield Parts(log, store, registry, Metrics(), whole_service(Source(log), store, registry, tmp_path / "log.sqlite"))
     registry.close()
     log.close()
     store.close()
@@ -106,7 +106,7 @@ def test_runs_are_counted_once_when_they_end(parts: Parts) -> None:
     assert parts.value("thumbwheel_runs_total", policy="desk", state="promoted") == 1.0
     assert parts.value("thumbwheel_run_duration_seconds_sum", policy="desk") == 30.0
     fresh = Metrics()
-    Observer(Source(parts.log), parts.store, parts.registry, Path("log.sqlite")).look(fresh)
+    whole_service(Source(parts.log), parts.store, parts.registry, Path("log.sqlite")).look(fresh)
     assert fresh.registry.get_sample_value("thumbwheel_runs_total", {"policy": "desk", "state": "promoted"}) is None
 
 
@@ -133,7 +133,7 @@ def test_an_outbox_and_the_lag_behind_the_log_after_it_are_seen(parts: Parts, tm
     outbox.append(answer_and_thumb(0, True))
     parts.log.append([one for number in range(3) for one in answer_and_thumb(number, True)])
     parts.store.apply(Batch(source.consumer, FEEDBACK, 0, 0, 2))
-    Observer(source, parts.store, parts.registry, Path("log.sqlite")).look(parts.metrics)
+    whole_service(source, parts.store, parts.registry, Path("log.sqlite")).look(parts.metrics)
     assert parts.value("thumbwheel_outbox_records", topic="thumbwheel.feedback") == 1.0
     assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.requests") == 3.0
     assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.feedback") == 1.0
@@ -148,7 +148,9 @@ def test_with_the_log_away_the_rest_is_seen(parts: Parts, tmp_path: Path) -> Non
     outbox = open_log(tmp_path / "outbox.sqlite")
     outbox.append(answer_and_thumb(0, True))
     parts.store.apply(Batch("c", FEEDBACK, 0, 0, 1, dead_letters=[DeadLetter(FEEDBACK, 0, 0, "poison", b"", 1)]))
-    observer = Observer(Source(cast(EventLog, Away()), "c", outbox), parts.store, parts.registry, Path("log.sqlite"))
+    observer = whole_service(
+        Source(cast(EventLog, Away()), "c", outbox), parts.store, parts.registry, Path("log.sqlite")
+    )
     with pytest.raises(LogUnavailable, match="away"):
         observer.look(parts.metrics)
     assert parts.value("thumbwheel_outbox_records", topic="thumbwheel.requests") == 1.0

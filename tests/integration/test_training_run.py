@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,24 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
+from desk import SETTINGS, first_desk, rate_desk
 
-from thumbwheel.config.settings import Artifacts, Data, Gates, Learn, Settings
+from thumbwheel.config.settings import Artifacts, Settings
 from thumbwheel.errors import RunInProgress
-from thumbwheel.policy.classify import load_classifier, sample_labels
-from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
-from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.records import (
     Channel,
-    ClassifyAnswer,
-    Feedback,
-    FeedbackKind,
-    LoggedResponse,
     PolicyKind,
     Run,
     RunState,
     RunStep,
-    VersionRef,
 )
 from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.port import NewVersion
@@ -41,77 +32,30 @@ from thumbwheel.retrain.lock import RunLease, locked
 from thumbwheel.retrain.plan import load_plan, make_plan, save_plan
 from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.retrain.runner import Runner
-from thumbwheel.store.port import Batch
 from thumbwheel.store.sql import open_store
 
-FLOOR = 0.02
 ROWS = 500
-USERS = 40
-WORDS = {
-    "refund": ["money back", "refund please", "return my payment", "charge me less"],
-    "parcel": ["where is my parcel", "late delivery", "track the box", "shipping is slow"],
-    "account": ["forgot password", "log in fails", "change my email", "close the account"],
-}
 pytestmark = pytest.mark.slow
-
-
-def texts(count: int, seed: int) -> list[LabelledText]:
-    draw = random.Random(seed)
-    rows = []
-    for _ in range(count):
-        label = draw.choice(sorted(WORDS))
-        words = [draw.choice(WORDS[label]), draw.choice(["hello", "hi", "please", "now", "today", "thanks"])]
-        rows.append(LabelledText(" ".join(draw.sample(words, 2)), label))
-    return rows
 
 
 @pytest.fixture(scope="module")
 def first_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("policy") / "v1"
-    recipe = ClassifyRecipe(
-        labels_per_class=1, vocabulary=150, width=32, feed_forward=32, least_updates=12, least_epochs=2
-    )
-    pretrain_classify(texts(200, 1), folder, recipe)
-    return folder
+    return first_desk(tmp_path_factory.mktemp("policy") / "v1")
 
 
 class World:
     """A home with a policy and votes, as a service would have left it."""
 
     def __init__(self, home: Path, policy: Path, rows: int = ROWS) -> None:
-        self.settings = Settings(
-            home=home,
-            data=Data(min_votes_classify=100, held_out=0.4),
-            learn=Learn(classify_epochs=40, niceness=0),
-            gates=Gates(max_latency_ratio=50.0, min_effective_samples=20, max_weight_share=0.2, confidence=0.8),
-        )
+        self.settings = Settings.model_validate({"home": home, **SETTINGS})
         home.mkdir()
         self.store = open_store(self.settings.database_url)
         self.registry = SqlRegistry(self.settings.database_url, LocalArtifacts(self.settings.versions_dir))
         made = self.registry.publish(NewVersion("desk", PolicyKind.CLASSIFY), policy)
         self.registry.move("desk", Channel.CHAMPION, "v1", actor="test", reason="first")
         self.digest = made.digest
-        self.fill(policy, rows)
+        rate_desk(self.store, policy, self.digest, rows)
         self.runner = Runner(self.store, self.registry, self.settings)
-
-    def fill(self, policy: Path, rows: int) -> None:
-        asked = texts(rows, 2)
-        classifier = load_classifier(policy)
-        probs = classifier.probabilities([row.text for row in asked], FLOOR)
-        served = sample_labels(probs, torch.Generator().manual_seed(3)).tolist()
-        responses, votes = [], []
-        for n, (row, label) in enumerate(zip(asked, served, strict=True)):
-            name = classifier.labels[label]
-            answer = ClassifyAnswer(row.text, label, name, tuple(probs[n].tolist()), FLOOR, classifier.labels)
-            user = f"u{n % USERS}"
-            ref = VersionRef("desk", "v1", self.digest)
-            ids = f"r{n:05}", f"q{n:05}"
-            responses.append(LoggedResponse(*ids, ref, Channel.CHAMPION, "", user, "", 1_000 + n, "", answer))
-            up = name == row.label
-            votes.append(
-                Feedback(f"f{n}", f"r{n:05}", user, "", "desk", "v1", FeedbackKind.THUMB, 2_000 + n, thumb_up=up)
-            )
-        self.store.apply(Batch("test", "all", 0, 0, rows, responses, votes, list(range(rows))))
 
     def run(self, run_id: str) -> Run:
         run = self.store.run(run_id)

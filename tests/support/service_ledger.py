@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import Engine, func, select
+
 from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.client.retry import RetryPolicy
+from thumbwheel.database import schema
+from thumbwheel.database.engine import connect
+from thumbwheel.database.transactions import reading
 from thumbwheel.errors import ThumbwheelError
 
 CALLERS = 8
@@ -68,13 +72,21 @@ def wait_until_ingested(target: str) -> int:
         return status.dead_letters
 
 
-def demand_balance(home: Path, told: Acknowledged) -> None:
+def demand_home_balance(home: Path, told: Acknowledged) -> None:
+    """Hold the books of the store in a home against the ledger."""
+    engine = connect(f"sqlite:///{home}/store.sqlite")
+    try:
+        demand_balance(engine, told)
+    finally:
+        engine.dispose()
+
+
+def demand_balance(books: Engine, told: Acknowledged) -> None:
     """Hold the store's books against the ledger: everything acknowledged is there, each once."""
-    with sqlite3.connect(home / "store.sqlite") as store:
-        votes = Counter(row[0] for row in store.execute("SELECT feedback_id FROM feedback_events"))
-        answers = Counter(row[0] for row in store.execute("SELECT response_id FROM responses"))
-        current = store.execute("SELECT count(*) FROM current_votes").fetchone()[0]
-    store.close()
+    with reading(books) as store:
+        votes = Counter(store.scalars(select(schema.feedback_events.c.feedback_id)))
+        answers = Counter(store.scalars(select(schema.responses.c.response_id)))
+        current = store.scalar(select(func.count()).select_from(schema.current_votes))
     assert not [vote for vote in told.votes if votes[vote] != 1]
     assert not [answer for answer in told.answers if answers[answer] != 1]
     assert max(votes.values()) == max(answers.values()) == 1

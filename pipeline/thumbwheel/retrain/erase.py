@@ -8,6 +8,7 @@ from pathlib import Path
 from thumbwheel.dataset import snapshot as snapshots
 from thumbwheel.dataset.erase import contains, redact
 from thumbwheel.dataset.snapshot import Snapshot
+from thumbwheel.registry.artifacts.reports import KeptReports
 from thumbwheel.retrain.plan import load_plan
 from thumbwheel.retrain.report.data import ReportData
 from thumbwheel.retrain.run_folder import RunFolder, verdict_from_json
@@ -20,8 +21,10 @@ def runs_with(runs_dir: Path, user_hash: str) -> list[str]:
     return [folder.path.name for folder in _frozen(runs_dir) if contains(Snapshot(folder.snapshot), user_hash)]
 
 
-def erase_from_runs(runs_dir: Path, user_hash: str) -> list[str]:
+def erase_from_runs(runs_dir: Path, user_hash: str, kept: KeptReports | None = None) -> list[str]:
     """Remove a user from the snapshots of all runs, and the samples of their reports; return those runs' ids.
+
+    `kept` are copies of the reports, which lose their samples, too.
 
     A run under way whose snapshot had the user ends as failed at its next step: its inputs are no more. What a
     killed freeze left is removed whole. May be killed and called again.
@@ -34,6 +37,8 @@ def erase_from_runs(runs_dir: Path, user_hash: str) -> list[str]:
         folder = RunFolder(runs_dir / run_id)
         if folder.report.exists():
             report_without_samples(folder, _ERASED)
+            if kept is not None:
+                kept.keep(run_id, folder.report)
         redact(Snapshot(folder.snapshot), user_hash)
     return concerned
 

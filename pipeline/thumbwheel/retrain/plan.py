@@ -60,17 +60,17 @@ class Plan:
         return Request.of(self.policy, self.kind, self.watermark, self.settings.data, self.seed, versions)
 
 
-def make_plan(store: FeedbackStore, registry: Registry, settings: Settings, policy: str) -> Plan:
-    """Plan a run on the votes that are there now.
+def make_plan(store: FeedbackStore, registry: Registry, settings: Settings, policy: str, run_id: str = "") -> Plan:
+    """Plan a run on the votes that are there now, under `run_id` if it has one already.
 
     Raises:
         UnknownPolicy: there is no such policy.
         Conflict: it has no champion to start from.
     """
-    parent = _champion(registry, policy)
+    parent = champion_of(registry, policy)
     started_us = time.time_ns() // 1000
     return Plan(
-        run_id=_run_id(policy, started_us),
+        run_id=run_id or new_run_id(policy, started_us),
         policy=policy,
         kind=registry.manifest(policy, parent).kind,
         parent=parent,
@@ -104,7 +104,8 @@ def load_plan(folder: Path) -> Plan:
         raise DamagedArtifact(f"run {folder.name}: {PLAN_NAME} can not be read; start another run") from error
 
 
-def _champion(registry: Registry, policy: str) -> str:
+def champion_of(registry: Registry, policy: str) -> str:
+    """Return the version that a run would improve. Raises UnknownPolicy, Conflict where there is none."""
     known = [name for name, _ in registry.policies()]
     if policy not in known:
         raise UnknownPolicy(f"policy: there is no {policy!r}; there are: {', '.join(known) or 'none yet'}")
@@ -122,7 +123,7 @@ def _lineage(registry: Registry, policy: str, version: str) -> tuple[str, ...]:
     return tuple(line)
 
 
-def _run_id(policy: str, started_us: int) -> str:
-    """Sorts by time within a policy, reads well, and two of the same second differ."""
+def new_run_id(policy: str, started_us: int) -> str:
+    """Return an id for a run. It sorts by time within a policy, reads well, and two of the same second differ."""
     at = datetime.fromtimestamp(started_us / 1e6, UTC)
     return f"{policy}-{at:%Y%m%d-%H%M%S}-{token_hex(2)}"

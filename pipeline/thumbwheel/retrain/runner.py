@@ -22,8 +22,8 @@ from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.exits import Exit
 from thumbwheel.retrain.lock import LEASE_S
 from thumbwheel.retrain.plan import Plan, load_plan, make_plan, save_plan
-from thumbwheel.retrain.run_folder import RunFolder, StepProgress
-from thumbwheel.store.port import FeedbackStore
+from thumbwheel.retrain.run_folder import RunFolder
+from thumbwheel.store.port import FeedbackStore, Lease
 from thumbwheel.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -56,10 +56,11 @@ class Runner:
         self._active: _Active | None = None
         self._stopping = threading.Event()
 
-    def start(self, policy: str, actor: str, reason: str) -> str:
+    def start(self, policy: str, actor: str, reason: str, run_id: str = "") -> str:
         """Plan a run of a policy, start its worker, and return the run's id; it is in the store already.
 
-        Who wanted it, and why, stands in the audit trail.
+        `run_id` is that of a queued run. Who wanted it, and why, stands in the audit trail. Whoever began an earlier
+        run of the policy and did not end it has lost the policy's lease: that run is written down as failed.
 
         Raises:
             RunInProgress: a run is under way, of this policy or another.
@@ -68,7 +69,7 @@ class Runner:
         """
         with self._lock:
             self._demand_idle()
-            plan = make_plan(self._store, self._registry, self._settings, policy)
+            plan = make_plan(self._store, self._registry, self._settings, policy, run_id)
             lease = self._store.acquire_lease(policy, plan.run_id, LEASE_S)
             try:
                 save_plan(plan, self.folder(plan.run_id).path)
@@ -76,17 +77,19 @@ class Runner:
                 self._store.release_lease(lease)
                 problem = f"the folder of runs can not be written ({error.strerror}); free space or mend its rights"
                 raise Unavailable(problem, STOP_S) from error
+            self._close_abandoned(plan, lease)
             self._store.save_run(_planned(plan), lease)
             self._store.audit(AuditEntry(plan.started_us, AuditAction.RUN_STARTED, actor, reason, policy, plan.run_id))
             self._watch(plan.run_id)
         return plan.run_id
 
     def resume(self) -> list[str]:
-        """Go on with the runs that were interrupted when their service ended; to be called once, at the start.
+        """Go on with the runs of this home that were interrupted; to be called once, at the start.
 
-        They are worked on one after the other, oldest first; returns their ids.
+        They are worked on one after the other, oldest first; returns their ids. Runs of other homes are left alone.
         """
-        interrupted = [run.run_id for run in reversed(self._store.runs(limit=100)) if run.state is RunState.RUNNING]
+        running = [run.run_id for run in reversed(self._store.runs(limit=100)) if run.state is RunState.RUNNING]
+        interrupted = [run_id for run_id in running if self.folder(run_id).path.is_dir()]
         if interrupted:
             with self._lock:
                 self._demand_idle()
@@ -98,9 +101,10 @@ class Runner:
         with self._lock:
             return self._active.run_id if self._active else ""
 
-    def progress(self, run_id: str) -> StepProgress | None:
-        """How far a run is; None before its first step."""
-        return self.folder(run_id).progress()
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called: nothing is begun any more."""
+        return self._stopping.is_set()
 
     def folder(self, run_id: str) -> RunFolder:
         """A run's folder. Raises UnknownRun for a name that could lead elsewhere."""
@@ -158,7 +162,7 @@ class Runner:
                 return
             log.warning("worker came to no end, starting it again", run_id=active.run_id, status=status)
         name = self.folder(active.run_id).log.name
-        self._give_up(active.run_id, f"its worker died {MAX_STARTS} times; {name} in the run's folder may say why")
+        self.give_up(active.run_id, f"its worker died {MAX_STARTS} times; {name} in the run's folder may say why")
 
     def _one_worker(self, active: _Active) -> int:
         """Start one worker and wait for its end; return its status."""
@@ -166,7 +170,7 @@ class Runner:
         try:
             threads = load_plan(folder.path).settings.learn.threads
         except DamagedArtifact as error:
-            self._give_up(active.run_id, str(error))
+            self.give_up(active.run_id, str(error))
             return Exit.FINISHED
         with folder.log.open("ab") as output, self._lock:
             if self._stopping.is_set():
@@ -189,16 +193,25 @@ class Runner:
             start_new_session=True,
         )
 
-    def _give_up(self, run_id: str, reason: str) -> None:
-        """Write that a run failed, in place of a worker that can not."""
+    def give_up(self, run_id: str, reason: str) -> None:
+        """Write that a run failed, in place of a worker that can not. Raises RunInProgress if another has its lease."""
         run = self._store.run(run_id)
-        if run is None or run.state is not RunState.RUNNING:
+        if run is None or run.state.is_final:
             return
-        log.error("run failed", run_id=run_id, reason=reason)
         lease = self._store.acquire_lease(run.policy, run_id, LEASE_S)
+        self._fail(run, reason, lease)
+        self._store.release_lease(lease)
+
+    def _close_abandoned(self, plan: Plan, lease: Lease) -> None:
+        """With the policy's lease in hand nobody else is at work: what is still called running was left behind."""
+        for run in self._store.runs(plan.policy, limit=100):
+            if run.state is RunState.RUNNING and run.run_id != plan.run_id:
+                self._fail(run, "the process that worked on it is gone, and its folder with it", lease)
+
+    def _fail(self, run: Run, reason: str, lease: Lease) -> None:
+        log.error("run failed", run_id=run.run_id, reason=reason)
         failed = replace(run, state=RunState.FAILED, error=reason, ended_us=time.time_ns() // 1000)
         self._store.save_run(failed, lease)
-        self._store.release_lease(lease)
 
 
 def _planned(plan: Plan) -> Run:

@@ -1,20 +1,19 @@
-"""When a run starts by itself: at the times of a cron expression (UTC), when enough new votes are in, or both."""
+"""What starts runs by themselves: those asked for elsewhere, those that the clock or enough new votes make due."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cronsim import CronSim
-
 from thumbwheel.config.settings import Schedule
-from thumbwheel.dataset.manifest import LEARNED_FROM
-from thumbwheel.errors import ThumbwheelError
+from thumbwheel.errors import RunInProgress, ThumbwheelError, Unavailable
 from thumbwheel.records import Channel
 from thumbwheel.registry.port import Registry
+from thumbwheel.retrain.queue import queued
 from thumbwheel.retrain.runner import Runner
+from thumbwheel.retrain.standing import Standings
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.telemetry.logging import get_logger
 
@@ -24,40 +23,16 @@ ACTOR = "schedule"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How a policy stands towards its next run.
+class Due:
+    """A run that should start now, and why; with a `run_id` where it was asked for under one."""
 
-    `last` is when its last run began (or the service, if there was none); `new_votes` counts the votes since that run's
-    watermark that a run learns from, `new_other_votes` the rest.
-    """
-
-    last: datetime
-    new_votes: int
-    new_other_votes: int = 0
-
-
-def next_run(schedule: Schedule, after: datetime) -> datetime | None:
-    """The first time of the cron expression after `after` (aware); None when there is no expression."""
-    if not schedule.cron:
-        return None
-    return next(CronSim(schedule.cron, after.astimezone(UTC)), None)
-
-
-def due(schedule: Schedule, standing: Standing, now: datetime) -> str:
-    """Why a run should start now, in words; empty when none should.
-
-    A time that passed while the service was down is made up for, once.
-    """
-    at = next_run(schedule, standing.last)
-    if at is not None and at <= now:
-        return f"the schedule `{schedule.cron}` (due {at:%Y-%m-%d %H:%M} UTC)"
-    if schedule.min_new_votes and standing.new_votes >= schedule.min_new_votes:
-        return f"{standing.new_votes:,} new votes, a run takes {schedule.min_new_votes:,}"
-    return ""
+    policy: str
+    reason: str
+    run_id: str = ""
 
 
 class Scheduler:
-    """A thread that looks, every `check_s`, whether a policy is due, and starts its run."""
+    """A thread that looks, every `check_s`, whether a run is due, and starts it."""
 
     def __init__(
         self,
@@ -72,8 +47,7 @@ class Scheduler:
         self._store = store
         self._registry = registry
         self._schedule = schedule
-        self._now = now
-        self._began = now()
+        self.standings = Standings(store, schedule, now(), now)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look_until_ended, name="scheduler", daemon=True)
 
@@ -87,27 +61,18 @@ class Scheduler:
         if self._thread.is_alive():
             self._thread.join()
 
-    def standing(self, policy: str) -> Standing:
-        """How a policy stands towards its next run."""
-        newest = self._store.runs(policy, limit=1)
-        votes = self._store.new_votes(policy, newest[0].watermark if newest else 0)
-        last = datetime.fromtimestamp(newest[0].started_us / 1e6, UTC) if newest else self._began
-        taught = sum(votes.get(kind, 0) for kind in LEARNED_FROM)
-        return Standing(last, taught, sum(votes.values()) - taught)
-
-    def next_run(self, policy: str) -> datetime | None:
-        """When the clock starts the next run of a policy; None when only votes or people do."""
-        return next_run(self._schedule, max(self.standing(policy).last, self._now()))
-
     def look(self) -> str:
-        """Start the run of the first policy that is due, if nothing runs; return its id, or an empty string."""
+        """Start the first run that is due, if nothing runs here; return its id, or an empty string.
+
+        One whose policy is at work in another process has to wait, and keeps no other one waiting.
+        """
         if self._runner.active():
             return ""
-        for policy, _ in self._registry.policies():
-            reason = due(self._schedule, self.standing(policy), self._now())
-            if reason and Channel.CHAMPION in self._registry.channels(policy):
-                log.info("run is due", policy=policy, reason=reason)
-                return self._runner.start(policy, ACTOR, reason)
+        for one in due_now(self._store, self._registry, self.standings):
+            try:
+                return begin(self._runner, one)
+            except RunInProgress as busy:
+                log.debug("a run that is due waits", policy=one.policy, reason=str(busy))
         return ""
 
     def _look_until_ended(self) -> None:
@@ -116,3 +81,32 @@ class Scheduler:
                 self.look()
             except ThumbwheelError as error:
                 log.warning("no run was started", reason=str(error))
+
+
+def due_now(store: FeedbackStore, registry: Registry, standings: Standings) -> Iterator[Due]:
+    """Yield the runs that should start now: first those that were asked for, oldest first."""
+    for run in queued(store):
+        yield Due(run.policy, "asked for", run.run_id)
+    for policy, _ in registry.policies():
+        reason = standings.due(policy)
+        if reason and Channel.CHAMPION in registry.channels(policy):
+            yield Due(policy, reason)
+
+
+def begin(runner: Runner, one: Due) -> str:
+    """Start a run that is due; return its id. One that was asked for and can't be begun has failed.
+
+    Raises:
+        RunInProgress: its policy is at work elsewhere.
+        Unavailable: the disk or the database can not be written.
+        NotFound, Conflict: it can't be started; one that was asked for is written down as failed.
+    """
+    log.info("run is due", policy=one.policy, reason=one.reason)
+    try:
+        return runner.start(one.policy, ACTOR, one.reason, one.run_id)
+    except (RunInProgress, Unavailable):
+        raise
+    except ThumbwheelError as error:
+        if one.run_id:
+            runner.give_up(one.run_id, str(error))
+        raise

@@ -24,6 +24,7 @@ from thumbwheel.database.engine import connect
 from thumbwheel.errors import Fenced, RunInProgress, ThumbwheelError, Unavailable
 from thumbwheel.records import PolicyKind, Run, RunState
 from thumbwheel.registry.artifacts.opening import open_artifacts
+from thumbwheel.registry.artifacts.reports import open_reports
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain.cycle import Cycle
 from thumbwheel.retrain.exits import Exit
@@ -73,7 +74,9 @@ def _work(plan: Plan, folder: RunFolder) -> None:
             return
         with RunLease(store, plan.policy, plan.run_id) as lease:
             cycle = Cycle(plan, folder, store, registry, partial(_learner, plan), lease, _now_us)
-            store.save_run(_ended(cycle), lease.lease)
+            ended = _ended(cycle)
+            _keep_report(plan, folder, ended)
+            store.save_run(ended, lease.lease)
     finally:
         registry.close()
         store.close()
@@ -90,6 +93,13 @@ def _ended(cycle: Cycle) -> Run:
         raise
     except ThumbwheelError as error:
         return replace(cycle.row(cycle.folder.step()), state=RunState.FAILED, ended_us=cycle.now_us(), error=str(error))
+
+
+def _keep_report(plan: Plan, folder: RunFolder, ended: Run) -> None:
+    """Where versions are kept outside of the home, put the report beside them before the run's row names it."""
+    reports = open_reports(plan.settings)
+    if reports is not None and ended.report_path:
+        reports.keep(plan.run_id, folder.report)
 
 
 def _learner(plan: Plan, kind: PolicyKind) -> Learner:

@@ -214,7 +214,7 @@ async def _learned(admin: AdminClient, policies: Collection[str], show: Show) ->
         status = await asyncio.to_thread(admin.status)
         for policy in {one.policy for one in status.policies} - ended.keys():
             runs = await asyncio.to_thread(admin.runs, policy, 1)
-            if runs and runs[0].state is not RunState.RUNNING:
+            if runs and runs[0].state.is_final:
                 ended[policy] = await asyncio.to_thread(admin.run, runs[0].run_id)
                 show.learned(policy, f"{runs[0].state}: {runs[0].error or runs[0].summary}")
         # after those that ended, which the status does not tell from those that wait for their run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from thumbwheel.admin.ports import Schedule, Swap
 from thumbwheel.admin.v1 import admin_pb2 as pb
@@ -95,8 +94,8 @@ def audit_entry(entry: AuditEntry) -> pb.AuditEntry:
     )
 
 
-def run_summary(run: Run, home: Path) -> pb.RunSummary:
-    """Return a run, whose report lies in `home`."""
+def run_summary(run: Run, report: str) -> pb.RunSummary:
+    """Return a run, whose report is at `report`."""
     return pb.RunSummary(
         run_id=run.run_id,
         policy=run.policy,
@@ -108,14 +107,14 @@ def run_summary(run: Run, home: Path) -> pb.RunSummary:
         ended_unix_us=run.ended_us,
         summary=run.summary,
         votes=run.votes,
-        report_path=str(home / run.report_path) if run.report_path else "",
+        report_path=report,
     )
 
 
-def run_description(run: Run, home: Path) -> pb.DescribeRunResponse:
+def run_description(run: Run, report: str) -> pb.DescribeRunResponse:
     """Return a run with its gates."""
     gates = [gate(one) for one in run.gates]
-    return pb.DescribeRunResponse(summary=run_summary(run, home), gates=gates, error=run.error)
+    return pb.DescribeRunResponse(summary=run_summary(run, report), gates=gates, error=run.error)
 
 
 def gate(result: GateResult) -> pb.Gate:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from thumbwheel.records import ErasureReport
+from thumbwheel.records import ErasureReport, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ class ServiceFacts:
 
     `backlog` counts acknowledged events that are not yet in the store; it raises LogUnavailable where the log is away,
     and then only `unshipped`, those still in this machine's outbox, can be counted. `problem` says why a policy's
-    champion is not served and what is instead; empty: it is.
+    champion is not served and what is instead; empty: it is. `report_place` says where reports are kept outside of
+    homes; None: nowhere.
     """
 
     version: str
@@ -99,3 +100,11 @@ class ServiceFacts:
     unshipped: Callable[[], int] = lambda: 0
     last_swap: Callable[[str], Swap] = lambda policy: Swap()
     problem: Callable[[str], str] = lambda policy: ""
+    report_place: Callable[[str], str] | None = None
+
+    def report_of(self, run: Run) -> str:
+        """Return where a run's report is: its path in this home, or where it is kept if it was made in another's."""
+        if not run.report_path:
+            return ""
+        here = self.home / run.report_path
+        return str(here) if here.exists() or self.report_place is None else self.report_place(run.run_id)

@@ -164,14 +164,14 @@ class AdminServicer(AdminServiceServicer):
     def _list_runs(self, policy: str, limit: int) -> pb.ListRunsResponse:
         if policy:
             self._demand_policy(policy)
-        runs, home = self._store.runs(policy, limit), self._facts.home
-        return pb.ListRunsResponse(runs=[convert.run_summary(run, home) for run in runs])
+        runs = self._store.runs(policy, limit)
+        return pb.ListRunsResponse(runs=[convert.run_summary(run, self._facts.report_of(run)) for run in runs])
 
     def _describe_run(self, run_id: str) -> pb.DescribeRunResponse:
         run = self._store.run(run_id)
         if run is None:
             raise UnknownRun(f"run_id: there is no run {run_id!r}; `thumbwheel runs` lists them")
-        return convert.run_description(run, self._facts.home)
+        return convert.run_description(run, self._facts.report_of(run))
 
     def _start_run(self, policy: str, actor: str) -> str:
         self._demand_policy(policy)

@@ -60,7 +60,8 @@ def retry(settings: Settings, numbers: Sequence[int]) -> Iterator[Retried]:
 
 def _retry(store: FeedbackStore, source: Source, letter: DeadLetter) -> Retried:
     try:
-        (source.outbox or source.log).append([record_again(letter, source.log)])
+        # Past an outbox: on this home there may be nobody to ship it.
+        source.log.append([record_again(letter, source.log)])
     except Conflict as error:
         return Retried(letter.number, str(error))
     store.remove_dead_letter(letter.number)

@@ -14,6 +14,7 @@ from pathlib import Path
 from thumbwheel.app.clock_check import ahead_of_postgres_s, judge_clock
 from thumbwheel.app.finding import Finding, tried
 from thumbwheel.app.home import announced
+from thumbwheel.app.sharing_check import examine_sharing
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import check as check_schema
@@ -29,7 +30,15 @@ _LEAST_SQLITE = (3, 35, 0)
 
 def examine(settings: Settings) -> list[Finding]:
     """Check everything that can be checked from here."""
-    return [*_installation(), *_home(settings), *_artifacts(settings), *_database(settings), *_log(settings)]
+    return [
+        *_installation(),
+        *_home(settings),
+        *_keys(settings),
+        *_artifacts(settings),
+        *_database(settings),
+        *_log(settings),
+        *examine_sharing(settings),
+    ]
 
 
 def _installation() -> Iterator[Finding]:
@@ -60,7 +69,11 @@ def _home(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "service", True, f"runs as process {running.pid}, gRPC at {running.grpc}" if running else "not running"
     )
-    if _seen(settings.keys_path.exists):
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    """The key file, where there is one or has to be: in a home `up` makes it."""
+    if settings.feedback.keys_file or _seen(settings.keys_path.exists):
         yield tried("keys", lambda: f"{len(load_keys(settings.keys_path).token_keys)} token key(s)")
 
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from thumbwheel.admin.erasure import Eraser
 from thumbwheel.admin.ports import Loop, ServiceFacts
 from thumbwheel.admin.servicer import AdminServicer
 from thumbwheel.admin.v1.admin_pb2 import DESCRIPTOR as ADMIN_FILE
 from thumbwheel.admin.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
+from thumbwheel.app.identity import Identity
 from thumbwheel.app.learning import RunCopies
 from thumbwheel.app.storage import Storage
 from thumbwheel.bus.port import RecordAppender
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.clock import ServerClock
 from thumbwheel.feedback.corrections import Corrections
-from thumbwheel.feedback.keys import Keys
 from thumbwheel.feedback.limits import RaterLimits
 from thumbwheel.feedback.progress import IngestProgress
-from thumbwheel.feedback.raters import Raters
 from thumbwheel.feedback.servicer import FeedbackServicer
-from thumbwheel.feedback.tokens import TokenSigner
 from thumbwheel.feedback.v1.feedback_pb2 import DESCRIPTOR as FEEDBACK
 from thumbwheel.feedback.v1.feedback_pb2_grpc import add_FeedbackServiceServicer_to_server
 from thumbwheel.feedback.voters import Voters
@@ -33,24 +30,12 @@ from thumbwheel.inference.swap import ServedPolicies
 from thumbwheel.inference.v1.inference_pb2 import DESCRIPTOR as INFERENCE
 from thumbwheel.inference.v1.inference_pb2_grpc import add_InferenceServiceServicer_to_server
 from thumbwheel.records import PolicyKind
+from thumbwheel.registry.artifacts.reports import open_reports
 from thumbwheel.telemetry.metrics import Metrics
 
 INFERENCE_SERVICE = INFERENCE.services_by_name["InferenceService"].full_name
 ADMIN_SERVICE = ADMIN_FILE.services_by_name["AdminService"].full_name
 FEEDBACK_SERVICE = FEEDBACK.services_by_name["FeedbackService"].full_name
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who users are to the service, and how their answers are signed."""
-
-    raters: Raters
-    signer: TokenSigner
-
-    @classmethod
-    def of(cls, keys: Keys, settings: Settings) -> Identity:
-        """Make it from the home's keys."""
-        return cls(Raters(keys.user_key), TokenSigner(keys, settings.feedback.token_ttl_s))
 
 
 def inference_door(
@@ -68,7 +53,7 @@ def feedback_door(
     """Take votes on answers of `policies` into the log."""
     limits, anonymous = (RaterLimits(settings.feedback.max_per_rater_per_minute) for _ in range(2))
     voters = Voters(identity.signer, identity.raters, limits, anonymous)
-    progress = ingest_progress(storage)
+    progress = _progress(storage)
     lookup = IngestedVotes(storage.store, progress)
 
     def kind_of(policy: str) -> PolicyKind | None:
@@ -92,12 +77,11 @@ def admin_door(
     moved: Callable[[], None],
 ) -> Registration:
     """Let operators look and decide; `moved` is called when a channel was moved."""
-    copies = RunCopies(settings.runs_dir)
-    eraser = Eraser(identity.raters, ingest_progress(storage), storage.source, storage.store, copies)
+    copies = RunCopies(settings.runs_dir, open_reports(settings))
+    eraser = Eraser(identity.raters, _progress(storage), storage.source, storage.store, copies)
     servicer = AdminServicer(storage.registry, storage.store, loop, eraser, facts, moved)
     return Registration(ADMIN_SERVICE, lambda server: add_AdminServiceServicer_to_server(servicer, server), ADMIN)
 
 
-def ingest_progress(storage: Storage, patience_s: float = 2.0) -> IngestProgress:
-    """Follow ingest."""
-    return IngestProgress(storage.store, storage.source, patience_s)
+def _progress(storage: Storage) -> IngestProgress:
+    return IngestProgress(storage.store, storage.source)

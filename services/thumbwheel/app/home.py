@@ -1,9 +1,15 @@
-"""The home folder: one service at a time holds it, and writes there where it can be reached."""
+"""The home folder: one service at a time holds it, and writes there where it can be reached.
+
+Who holds it owns the log in it, the outbox where the log is in Kafka: one process ships and trims it. So a second
+`serve` of this machine needs a home of its own. What only reads and writes other parts takes no lock.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -12,17 +18,22 @@ from thumbwheel.durable import write_whole
 from thumbwheel.errors import HomeInUse, Unavailable
 
 _LOCK = "service.lock"
+_TRAINING_LOCK = "retrain.lock"
 _ADDRESSES = "service.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where a running service answers; `pid` is its process."""
+    """Where a running service answers; `pid` is its process.
+
+    `web` is where its pages are, empty where it has none, `probes` where /healthz and /metrics are.
+    """
 
     pid: int
     grpc: str
     admin: str
     web: str
+    probes: str
 
 
 class Home:
@@ -66,6 +77,30 @@ class Home:
             write_whole(self.folder / _ADDRESSES, json.dumps(asdict(addresses), indent=1) + "\n")
         except OSError as error:
             raise _unwritable(self.folder, error) from error
+
+
+@contextmanager
+def trains_here(folder: Path) -> Iterator[None]:
+    """Hold the folders of the runs in a home while the block runs: one process at a time goes on with them.
+
+    Raises:
+        HomeInUse: another process holds them.
+        Unavailable: the home can not be written.
+    """
+    make_home(folder)
+    try:
+        lock = (folder / _TRAINING_LOCK).open("a")
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            said = (
+                f"home: another process trains in {folder} (`up`, or `retrain`); stop it, or choose another with --home"
+            )
+            raise HomeInUse(said) from error
+        yield
 
 
 def make_home(folder: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from thumbwheel.app.background import in_background
-from thumbwheel.bus.source import Source
+from thumbwheel.bus.source import Place, Source
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Fenced, ThumbwheelError
 from thumbwheel.ingest.worker import IngestWorker, Step
@@ -21,8 +21,17 @@ logger = get_logger(__name__)
 
 
 @contextmanager
-def ingesting(source: Source, store: FeedbackStore, settings: Ingest, metrics: IngestMetrics) -> Iterator[IngestWorker]:
-    """Move the log into the store while the block runs; what is left in the log at its end waits for the next start."""
+def ingesting(
+    source: Source,
+    store: FeedbackStore,
+    settings: Ingest,
+    metrics: IngestMetrics,
+    assigned: Callable[[], Iterable[Place]] | None = None,
+) -> Iterator[IngestWorker]:
+    """Move the log into the store while the block runs; what is left in the log at its end waits for the next start.
+
+    `assigned` tells which partitions are this process's; without it all are.
+    """
 
     paused = threading.Event()
 
@@ -40,7 +49,7 @@ def ingesting(source: Source, store: FeedbackStore, settings: Ingest, metrics: I
             logger.warning("ingest pauses, and goes on by itself", problem=str(error))
         paused.set()
 
-    worker = IngestWorker(source, store, settings, step_done, got_over)
+    worker = IngestWorker(source, store, settings, step_done, got_over, assigned)
 
     def work(stop: threading.Event) -> None:
         while not stop.is_set():

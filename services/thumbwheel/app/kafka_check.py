@@ -9,7 +9,8 @@ import psutil
 
 from thumbwheel.app.clock_check import judge_clock
 from thumbwheel.app.finding import Finding, tried
-from thumbwheel.bus.kafka_cluster import CLEANUP, LARGEST_BATCH, clock_ahead_s, topic_configs
+from thumbwheel.app.storage import ingest_group
+from thumbwheel.bus.kafka_cluster import CLEANUP, LARGEST_BATCH, clock_ahead_s, group_members, topic_configs
 from thumbwheel.bus.kafka_topics import BATCH_OVERHEAD_BYTES, TopicState, describe_topics
 from thumbwheel.bus.port import USER_KEYS
 from thumbwheel.config.settings import Kafka, Settings
@@ -21,16 +22,27 @@ def examine_kafka(settings: Settings) -> Iterator[Finding]:
     """Check broker, topics, clock, and what a vote's OK is worth here. Without a broker the rest can't be seen."""
     yield _durability(settings)
     seen: list[Finding] = []
-    yield tried("kafka", lambda: _look(settings.kafka, seen))
+    yield tried("kafka", lambda: _look(settings, seen))
     yield from seen
 
 
-def _look(settings: Kafka, seen: list[Finding]) -> str:
+def _look(settings: Settings, seen: list[Finding]) -> str:
     """Add to `seen` what the cluster tells; return where it was reached. Raises LogUnavailable, InvalidConfig."""
-    states, configs = describe_topics(settings), topic_configs(settings)
-    seen += [_topic(state, settings, configs.get(state.topic, {})) for state in states]
-    seen.append(judge_clock("kafka clock", clock_ahead_s(settings)))
-    return f"reached at {settings.bootstrap_servers}"
+    kafka = settings.kafka
+    states, configs = describe_topics(kafka), topic_configs(kafka)
+    seen += [_topic(state, kafka, configs.get(state.topic, {})) for state in states]
+    seen.append(judge_clock("kafka clock", clock_ahead_s(kafka)))
+    seen.append(_workers(settings))
+    return f"reached at {kafka.bootstrap_servers}"
+
+
+def _workers(settings: Settings) -> Finding:
+    """How many share the reading; none is no fault, for `up` reads by itself."""
+    group = ingest_group(settings).name
+    members = group_members(settings.kafka, group)
+    if not members:
+        return Finding("ingest", True, f"no `thumbwheel ingest` is seen in group {group}; `up` does without")
+    return Finding("ingest", True, f"{members} in group {group}")
 
 
 def _topic(state: TopicState, settings: Kafka, config: Mapping[str, str]) -> Finding:

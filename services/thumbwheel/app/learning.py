@@ -8,23 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thumbwheel.admin.ports import Schedule
-from thumbwheel.app.storage import Storage
 from thumbwheel.config.settings import Settings
 from thumbwheel.records import RunState
+from thumbwheel.registry.artifacts.reports import KeptReports
+from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.erase import erase_from_runs
+from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.retrain.runner import Runner
 from thumbwheel.retrain.schedule import Scheduler
+from thumbwheel.retrain.standing import Standings
 from thumbwheel.store.port import FeedbackStore
 
 
 @contextmanager
-def learning(settings: Settings, storage: Storage) -> Iterator[TrainingLoop]:
+def learning(settings: Settings, store: FeedbackStore, registry: Registry) -> Iterator[TrainingLoop]:
     """Resume interrupted runs, and start others when asked while the block runs; a run at work is stopped after."""
-    runner = Runner(storage.store, storage.registry, settings)
-    scheduler = Scheduler(runner, storage.store, storage.registry, settings.schedule)
+    runner = Runner(store, registry, settings)
+    scheduler = Scheduler(runner, store, registry, settings.schedule)
     runner.resume()
     try:
-        yield TrainingLoop(runner, scheduler, storage.store, settings)
+        yield TrainingLoop(runner, scheduler, store, settings)
     finally:
         scheduler.stop()
         runner.stop()
@@ -49,31 +52,38 @@ class TrainingLoop:
 
     def schedule(self, policy: str) -> Schedule:
         """What starts the next run of a policy, and how far the present one is."""
-        at, standing = self.scheduler.next_run(policy), self.scheduler.standing(policy)
-        running = self._running(policy)
-        progress = self.runner.progress(running) if running else None
-        return Schedule(
-            new_votes=standing.new_votes,
-            new_other_votes=standing.new_other_votes,
-            votes_needed=self.settings.schedule.min_new_votes,
-            cron=self.settings.schedule.cron,
-            next_run_us=int(at.timestamp() * 1e6) if at else 0,
-            running_run_id=running,
-            running_step=progress.step if progress else "",
-            running_progress=progress.done / progress.total if progress and progress.total else 0.0,
-        )
+        return schedule_of(policy, self.store, self.scheduler.standings, self.settings)
 
-    def _running(self, policy: str) -> str:
-        newest = self.store.runs(policy, limit=1)
-        return newest[0].run_id if newest and newest[0].state is RunState.RUNNING else ""
+
+def schedule_of(policy: str, store: FeedbackStore, standings: Standings, settings: Settings) -> Schedule:
+    """What starts the next run of a policy, and how far the present one is.
+
+    How far within its step is seen on the home that it runs in; from elsewhere its step is.
+    """
+    at, standing = standings.next_run(policy), standings.of(policy)
+    newest = next(iter(store.runs(policy, limit=1)), None)
+    running = newest if newest and not newest.state.is_final else None
+    told = RunFolder(settings.runs_dir / running.run_id).progress() if running else None
+    step = told.step if told else running.step if running else ""
+    return Schedule(
+        new_votes=standing.new_votes,
+        new_other_votes=standing.new_other_votes,
+        votes_needed=settings.schedule.min_new_votes,
+        cron=settings.schedule.cron,
+        next_run_us=int(at.timestamp() * 1e6) if at else 0,
+        running_run_id=running.run_id if running else "",
+        running_step=RunState.QUEUED if running and running.state is RunState.QUEUED else step,
+        running_progress=told.done / told.total if told and told.total else 0.0,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class RunCopies:
-    """Implements the admin door's `Copies`: what runs keep of users."""
+    """Implements the admin door's `Copies`: what runs keep of users, in their folders and in reports kept elsewhere."""
 
     runs_dir: Path
+    reports: KeptReports | None = None
 
     def erase_user(self, user_hash: str) -> None:
-        """Remove a user's rows from every snapshot."""
-        erase_from_runs(self.runs_dir, user_hash)
+        """Remove a user's rows from every snapshot, and the samples from the reports of their runs."""
+        erase_from_runs(self.runs_dir, user_hash, self.reports)

@@ -18,7 +18,7 @@ from thumbwheel.errors import Unavailable
 from thumbwheel.records import RunState, VoteCounts
 from thumbwheel.registry.port import Registry
 from thumbwheel.store.port import FeedbackStore
-from thumbwheel.telemetry.metrics import IngestMetrics, LogMetrics, Metrics, RunMetrics
+from thumbwheel.telemetry.metrics import LogMetrics, Metrics
 
 _PERIOD_S = 10.0
 _RUNS_LOOKED_AT = 100
@@ -55,52 +55,100 @@ def observing(metrics: Metrics, observer: Observer) -> Iterator[None]:
         yield
 
 
-class Observer:
-    """Looks at log, store and runs. Used from one thread."""
+Look = Callable[[Metrics], None]
 
-    def __init__(self, source: Source, store: FeedbackStore, registry: Registry, log_path: Path) -> None:
-        """Runs that have ended by now are not counted; those that end from now on are."""
-        self._source = source
-        self._store = store
-        self._registry = registry
-        self._log_path = log_path
-        self._ended = {run.run_id for run in store.runs(limit=_RUNS_LOOKED_AT) if run.state is not RunState.RUNNING}
+
+class Observer:
+    """Looks at one thing after the other. Used from one thread."""
+
+    def __init__(self, *looks: Look) -> None:
+        """Each of `looks` sets what there is now, and may raise Unavailable."""
+        self._looks = looks
 
     def look(self, metrics: Metrics) -> None:
         """Set what there is now. Raises Unavailable where a part is away; the others were looked at."""
-        metrics.log.size.set(sum(_size(path) for path in _files(self._log_path)))
-        if self._source.outbox is not None:
-            look_at_outbox(self._source.outbox, metrics.outbox)
-        self._look_at_store(metrics)
-        self._look_at_lag(metrics.ingest)
+        problem: Unavailable | None = None
+        for look in self._looks:
+            try:
+                look(metrics)
+            except Unavailable as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
 
-    def _look_at_store(self, metrics: Metrics) -> None:
-        metrics.ingest.orphans.set(self._store.count_orphans())
-        metrics.ingest.dead_letters.set(self._store.count_dead_letters())
-        self._look_at_runs(metrics.run)
-        for policy, _ in self._registry.policies():
-            for version, counts in self._store.vote_counts(policy).items():
+
+def whole_service(source: Source, store: FeedbackStore, registry: Registry, log_path: Path) -> Observer:
+    """Return who looks at everything there is to see where all is in one process."""
+    return Observer(
+        at_log(source, log_path), at_store(store), RunsLook(store), at_votes(store, registry), at_lag(source, store)
+    )
+
+
+def at_log(source: Source, log_path: Path) -> Look:
+    """Look at the log on this machine's disk: its size, and as an outbox what waits in it."""
+
+    def look(metrics: Metrics) -> None:
+        metrics.log.size.set(sum(_size(path) for path in _files(log_path)))
+        if source.outbox is not None:
+            look_at_outbox(source.outbox, metrics.outbox)
+
+    return look
+
+
+def at_store(store: FeedbackStore) -> Look:
+    """Look at what in the store waits for something."""
+
+    def look(metrics: Metrics) -> None:
+        metrics.ingest.orphans.set(store.count_orphans())
+        metrics.ingest.dead_letters.set(store.count_dead_letters())
+
+    return look
+
+
+def at_votes(store: FeedbackStore, registry: Registry) -> Look:
+    """Look at the votes on each version."""
+
+    def look(metrics: Metrics) -> None:
+        for policy, _ in registry.policies():
+            for version, counts in store.vote_counts(policy).items():
                 for vote, number in _by_vote(counts).items():
                     metrics.feedback.votes.set(number, policy=policy, policy_version=version, vote=vote)
 
-    def _look_at_lag(self, metrics: IngestMetrics) -> None:
+    return look
+
+
+def at_lag(source: Source, store: FeedbackStore) -> Look:
+    """Look at how far ingest is behind the log."""
+
+    def lag(topic: str, partition: int) -> int:
+        return max(0, source.log.end_offset(topic, partition) - store.offset(source.consumer, topic, partition))
+
+    def look(metrics: Metrics) -> None:
         for topic in TOPICS:
-            metrics.lag.set(sum(self._lag(*place) for place in places(self._source.log, [topic])), topic=topic)
+            metrics.ingest.lag.set(sum(lag(*place) for place in places(source.log, [topic])), topic=topic)
 
-    def _lag(self, topic: str, partition: int) -> int:
-        offset = self._store.offset(self._source.consumer, topic, partition)
-        return max(0, self._source.log.end_offset(topic, partition) - offset)
+    return look
 
-    def _look_at_runs(self, metrics: RunMetrics) -> None:
+
+class RunsLook:
+    """Looks at runs."""
+
+    def __init__(self, store: FeedbackStore) -> None:
+        """Runs that have ended by now are not counted; those that end from now on are."""
+        self._store = store
+        self._ended = {run.run_id for run in store.runs(limit=_RUNS_LOOKED_AT) if run.state.is_final}
+
+    def __call__(self, metrics: Metrics) -> None:
+        """Set which run, and count those that have ended since."""
         runs = self._store.runs(limit=_RUNS_LOOKED_AT)
         for policy in {run.policy for run in runs}:
             at_work = sum(run.policy == policy and run.state is RunState.RUNNING for run in runs)
-            metrics.running.set(at_work, policy=policy)
+            metrics.run.running.set(at_work, policy=policy)
         for run in runs:
-            if run.state is not RunState.RUNNING and run.run_id not in self._ended:
+            if run.state.is_final and run.run_id not in self._ended:
                 self._ended.add(run.run_id)
-                metrics.finished.inc(policy=run.policy, state=run.state.value)
-                metrics.duration.observe((run.ended_us - run.started_us) / 1e6, policy=run.policy)
+                metrics.run.finished.inc(policy=run.policy, state=run.state.value)
+                metrics.run.duration.observe((run.ended_us - run.started_us) / 1e6, policy=run.policy)
 
 
 def _by_vote(counts: VoteCounts) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from thumbwheel.app.background import in_background
@@ -20,14 +20,19 @@ logger = get_logger(__name__)
 
 
 @contextmanager
-def publishing_dead_letters(source: Source, store: FeedbackStore, metrics: IngestMetrics) -> Iterator[None]:
-    """Publish dead letters while the block runs; what is left goes out at the next start."""
+def publishing_dead_letters(
+    source: Source, store: FeedbackStore, metrics: IngestMetrics, chosen: Callable[[], bool] = lambda: True
+) -> Iterator[None]:
+    """Publish dead letters while the block runs; what is left goes out at the next start.
+
+    Of several processes that do so, only one should be `chosen` at a time: two at once publish some twice.
+    """
     publisher = DeadLetterPublisher(store, source.log, source.consumer)
 
     def work(stop: threading.Event) -> None:
         while not stop.is_set():
             try:
-                published = publisher.publish()
+                published = publisher.publish() if chosen() else 0
             except Unavailable:
                 published = 0  # ingest, which reads from the same log into the same store, says so
             except Exception:

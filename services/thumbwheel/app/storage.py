@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hmac
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from thumbwheel.app.home import make_home
 from thumbwheel.bus.broker_votes import BrokerVotes
+from thumbwheel.bus.group import Group
 from thumbwheel.bus.group_commit import GroupCommitter, Write
 from thumbwheel.bus.port import USER_KEYS, DurableAppender, EventLog, RecordAppender
 from thumbwheel.bus.sealed_log import SealedLog
@@ -22,7 +24,7 @@ from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
-from thumbwheel.feedback.keys import load_or_make_keys
+from thumbwheel.feedback.keys import Keys, load_keys, load_or_make_keys
 from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.port import Registry
 from thumbwheel.registry.sql import SqlRegistry
@@ -80,13 +82,46 @@ def open_source(settings: Settings, stack: ExitStack) -> Source:
     stack.enter_context(closing(local))
     if not kafka:
         return Source(local)
+    sealed = _sealed(settings, load_or_make_keys(settings.keys_path, time.time_ns() // 1_000), stack)
+    return Source(sealed, kafka_consumer(settings), local, sealed)
+
+
+def _sealed(settings: Settings, keys: Keys, stack: ExitStack) -> SealedLog:
+    """Open Kafka, where events of users lie sealed; `stack` closes it."""
     log = stack.enter_context(closing(_kafka(settings)))
-    keys = load_or_make_keys(settings.keys_path, time.time_ns() // 1_000)
     wrapping = Wrapping(hmac.digest(keys.user_key, b"thumbwheel data keys", "sha256"))
-    consumer = kafka_consumer(settings)
-    table = stack.enter_context(closing(SqlUserKeys(connect(settings.database_url), consumer, USER_KEYS)))
-    sealed = SealedLog(log, wrapping, table)
-    return Source(sealed, consumer, local, sealed)
+    table = SqlUserKeys(connect(settings.database_url), kafka_consumer(settings), USER_KEYS)
+    return SealedLog(log, wrapping, stack.enter_context(closing(table)))
+
+
+@contextmanager
+def open_between(settings: Settings) -> Iterator[tuple[Source, FeedbackStore]]:
+    """Open Kafka and the store alone, for who reads from the one into the other; nothing is kept in the home.
+
+    The service's keys have to be there: with them users' events are opened.
+
+    Raises InvalidConfig, SchemaMismatch, Unavailable as `open_storage` does.
+    """
+    if not settings.database.url:
+        make_home(settings.home)  # the store is in it
+    with closing(open_store(settings.database_url)) as store, ExitStack() as stack:
+        sealed = _sealed(settings, load_keys(settings.keys_path), stack)
+        yield Source(sealed, kafka_consumer(settings), sealed=sealed), store
+
+
+@contextmanager
+def open_learned(settings: Settings) -> Iterator[tuple[FeedbackStore, Registry]]:
+    """Open store and registry alone, for who learns from the one into the other. Raises as `open_storage` does."""
+    make_home(settings.home)  # the runs' folders are in it
+    with closing(open_store(settings.database_url)) as store, closing(_registry(settings)) as registry:
+        yield store, registry
+
+
+def ingest_group(settings: Settings) -> Group:
+    """Return the group of those that read the same topics into the same store: others share nothing with them."""
+    place = settings.database.url or str(settings.home)
+    name = f"{settings.kafka.topic_prefix}thumbwheel.ingest.{zlib.crc32(place.encode()):08x}"
+    return Group(name, settings.ingest.instance, settings.ingest.session_timeout_s)
 
 
 def kafka_consumer(settings: Settings) -> str:

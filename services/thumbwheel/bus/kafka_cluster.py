@@ -1,4 +1,4 @@
-"""What a cluster says of itself beyond its topics: how large a record may be, and what time it is."""
+"""What a cluster says of itself beyond its topics: how large a record may be, what time it is, who shares reading."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import time
 from collections.abc import Mapping
 
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import AuthorizationError, UnsupportedVersionError
+from kafka.errors import (
+    AuthorizationError,
+    CoordinatorNotAvailableError,
+    GroupIdNotFoundError,
+    UnsupportedVersionError,
+)
 
 from thumbwheel.bus.kafka_client import administrator, topic_names, translated
 from thumbwheel.config.settings import Kafka
@@ -28,6 +33,20 @@ def topic_configs(settings: Kafka) -> Mapping[str, Mapping[str, str]]:
             return {}
     names = LARGEST_BATCH, CLEANUP
     return {topic: {name: one[name]["value"] for name in names} for topic, one in found.items() if CLEANUP in one}
+
+
+def group_members(settings: Kafka, group: str) -> int | None:
+    """Return how many members a group has; None where that can't be seen, which takes the right to describe it.
+
+    Raises LogUnavailable.
+    """
+    with administrator(settings) as admin, translated():
+        try:
+            return len(admin.describe_groups([group])[group]["members"])
+        except GroupIdNotFoundError:
+            return 0
+        except (AuthorizationError, CoordinatorNotAvailableError):  # the latter before there ever was a group
+            return None
 
 
 def clock_ahead_s(settings: Kafka) -> float | None:

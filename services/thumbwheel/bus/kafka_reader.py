@@ -64,8 +64,11 @@ class KafkaReader:
         return place
 
     def ends(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the offsets after the last records."""
-        return dict(self._consumer.end_offsets(list(places), timeout_ms=milliseconds(self._timeout_s)))
+        """Return the offsets after the last records. Raises LogUnavailable when not all can be had."""
+        try:
+            return dict(self._consumer.end_offsets(list(places), timeout_ms=milliseconds(self._timeout_s)))
+        except KeyError as error:  # how the client says that some did not come in time
+            raise LogUnavailable("Kafka is unavailable: it does not tell where all partitions end", RETRY_S) from error
 
     def read(self, place: TopicPartition, offset: int, limit: int) -> list[Any]:
         """Return the records from `offset` on, at most `limit` and few more bytes than `_READ_BYTES`."""

@@ -15,11 +15,14 @@ from thumbwheel.cli.context import Context
 COMMANDS = {
     "demo": ("demo", "See the whole loop: serve, vote, learn, judge, swap."),
     "up": ("up", "Run the service on this machine."),
+    "serve": ("serve", "Run only the gRPC doors; ingest, retrain and web run apart."),
+    "ingest": ("ingest", "Move Kafka into the store; several share the work."),
+    "web": ("web", "Serve the pages alone, before a service elsewhere."),
     "policy": ("policy", "Make a first policy, or take an existing model."),
     "ask": ("ask", "Ask a policy and see the answer."),
     "vote": ("vote", "Rate an answer, or take a vote back."),
     "status": ("status", "Show the state of the loop."),
-    "retrain": ("retrain", "Start a training run now."),
+    "retrain": ("retrain", "Start a training run now, or train in a process of its own."),
     "runs": ("runs", "List training runs, or show one with its gates."),
     "versions": ("versions", "List the versions of a policy."),
     "promote": ("promote", "Make a version the champion."),
@@ -34,7 +37,7 @@ COMMANDS = {
     "backup": ("backup", "Copy the home and its database into a folder."),
     "restore": ("restore", "Make a home and its database from a backup."),
     "replay": ("replay", "Rebuild the store from the log into an empty database."),
-    "keys": ("keys", "Change the key that signs feedback tokens."),
+    "keys": ("keys", "Make the secret keys, or change the signing one."),
     "completion": ("completion", "Print the shell completion script."),
 }
 

@@ -25,12 +25,12 @@ def command(context: Context) -> None:
     """
     import uvloop
 
-    from thumbwheel.app.service import serve
+    from thumbwheel.app.processes import up
     from thumbwheel.telemetry.logging import configure_logging
 
     configure_logging(context.settings.telemetry)
     # A call crosses the loop a dozen times; the standard loop's own Python would be a fifth of what a call costs.
-    uvloop.run(serve(context.settings, _show))
+    uvloop.run(up.run(context.settings, _show))
 
 
 def _show(addresses: Addresses) -> None:

@@ -25,11 +25,13 @@ from thumbwheel.config.sections.ingest import Ingest
 from thumbwheel.config.sections.kafka import Kafka
 from thumbwheel.config.sections.learn import Learn
 from thumbwheel.config.sections.log import Log
+from thumbwheel.config.sections.probes import Probes
 from thumbwheel.config.sections.schedule import Schedule
 from thumbwheel.config.sections.section import Section
 from thumbwheel.config.sections.serve import Serve
 from thumbwheel.config.sections.store import Store
 from thumbwheel.config.sections.telemetry import Telemetry
+from thumbwheel.config.sections.web import Web
 
 __all__ = [
     "Artifacts",
@@ -43,11 +45,13 @@ __all__ = [
     "Kafka",
     "Learn",
     "Log",
+    "Probes",
     "Schedule",
     "Serve",
     "Settings",
     "Store",
     "Telemetry",
+    "Web",
 ]
 
 
@@ -59,6 +63,8 @@ class Settings(Section):
         description="Folder for all that the service keeps.",
     )
     serve: Serve = Serve()
+    web: Web = Web()
+    probes: Probes = Probes()
     generate: Generate = Generate()
     classify: Classify = Classify()
     log: Log = Log()
@@ -121,5 +127,5 @@ class Settings(Section):
 
     @property
     def keys_path(self) -> Path:
-        """File of the secret keys, mode 600, made on first start."""
-        return self.home / "keys.json"
+        """File of the secret keys, mode 600: made by `up` on its first start, or by `thumbwheel keys create`."""
+        return self.feedback.keys_file or self.home / "keys.json"

@@ -1,4 +1,4 @@
-"""The service's secret keys: one file of mode 600, made on first start.
+"""The service's secret keys: one file of mode 600, the same for all processes that make one service.
 
     {"token_keys": [{"id": "9f3c11ab", "secret": "...", "created_us": 1}], "user_key": "..."}
 
@@ -64,6 +64,9 @@ def load_keys(path: Path) -> Keys:
     """Read a key file. Raises InvalidConfig when it is absent, readable by others, or not a key file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        cure = "`thumbwheel keys create` makes it once, and every process of the service gets the same"
+        raise InvalidConfig(str(path), f"there is no key file; {cure}") from error
     except OSError as error:
         raise InvalidConfig(str(path), f"the key file can't be read ({error.strerror})") from error
     with os.fdopen(descriptor, "rb") as file:

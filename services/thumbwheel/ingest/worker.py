@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from thumbwheel.bus.source import Source, places
+from thumbwheel.bus.source import Place, Source, places
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Fenced, ThumbwheelError, Unavailable
+from thumbwheel.ingest.backlog import backlog, unread
 from thumbwheel.ingest.steps import batch_of
 from thumbwheel.store.port import Batch, FeedbackStore
 
@@ -43,7 +44,8 @@ class IngestWorker:
     """Reads requests before feedback, so that few votes have to wait for their answer.
 
     `on_step` hears of every transaction, `on_trouble` of every `Fenced` and `Unavailable` that `run` got over.
-    `clock` returns microseconds since the epoch. One thread at a time may call `run_once` or `run`.
+    `assigned` is asked before every round which partitions are this worker's; without it all are. `clock` returns
+    microseconds since the epoch. One thread at a time may call `run_once` or `run`.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class IngestWorker:
         settings: Ingest,
         on_step: Callable[[Step], None] = _no_step,
         on_trouble: Callable[[ThumbwheelError], None] = _no_trouble,
+        assigned: Callable[[], Iterable[Place]] | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
         """Work from `source` into `store`; neither is closed by the worker."""
@@ -62,8 +65,15 @@ class IngestWorker:
         self._settings = settings
         self._on_step = on_step
         self._on_trouble = on_trouble
+        self._assigned = assigned or (lambda: places(self._log))
         self._clock = clock
-        self._offsets: dict[tuple[str, int], int] = {}
+        self._offsets: dict[Place, int] = {}
+        self._problem = ""
+
+    @property
+    def problem(self) -> str:
+        """Why the last round of `run` came to nothing; empty when it went well. Safe from any thread."""
+        return self._problem
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, finishing the transaction in hand. Waits out a store or a log that is away."""
@@ -75,31 +85,35 @@ class IngestWorker:
                     self.housekeep()
                     next_housekeeping = time.monotonic() + _HOUSEKEEPING_S
             except Unavailable as error:
+                self._problem = str(error)
                 self._on_trouble(error)
                 stop.wait(error.retry_after_s)
                 continue
+            self._problem = ""
             if not moved:
                 self._log.wait(_IDLE_S)
 
     def run_once(self) -> int:
-        """Move one batch of every partition at most; return how many records were moved.
+        """Move one batch of every partition of its own at most; return how many records were moved.
 
         Raises:
             Unavailable: the log or the store is away; nothing was lost, call again.
         """
-        return sum(self._move(topic, partition) for topic, partition in places(self._log))
+        ours = list(self._assigned())
+        # Where another worker has been meanwhile the store's offset counts.
+        self._offsets = {place: offset for place, offset in self._offsets.items() if place in ours}
+        return sum(self._move(*place) for place in ours)
 
     def drain(self) -> int:
         """Move records until the log has no more; return how many this worker moved. Raises Unavailable."""
         total = 0
-        while (moved := self.run_once()) or self._unread():
+        while (moved := self.run_once()) or unread(self._source, self._store):
             total += moved
         return total
 
     def backlog(self) -> int:
         """Return how many acknowledged records are not in the store yet. Safe from any thread. Raises Unavailable."""
-        # The outbox first: what is shipped meanwhile is counted twice, not left out.
-        return self._source.unshipped() + self._unread()
+        return backlog(self._source, self._store)
 
     def housekeep(self) -> int:
         """Give up on votes that waited too long, make room in a log that fills up; return how many were given up.
@@ -114,14 +128,6 @@ class IngestWorker:
         if self.backlog():
             return 0
         return self._store.expire_orphans(self._clock() - int(self._settings.orphan_max_age_s * 1_000_000))
-
-    def _unread(self) -> int:
-        total = 0
-        for topic, partition in places(self._log):
-            offset = self._store.offset(self._source.consumer, topic, partition)
-            end = self._log.end_offset(topic, partition)
-            total += end - offset if offset <= end else end
-        return total
 
     def _move(self, topic: str, partition: int) -> int:
         started = time.monotonic()

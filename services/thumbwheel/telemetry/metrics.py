@@ -242,6 +242,13 @@ class IngestMetrics:
             "Records in the log and not yet in the store: the lag behind Kafka, or behind the embedded log.",
             "Growing: the store is slow or away; nothing is lost while the log has room (in Kafka: retention).",
         )
+        self.partitions = make.gauge(
+            "thumbwheel_ingest_partitions",
+            (),
+            "partitions",
+            "Partitions in Kafka that are this worker's, of those that several share.",
+            "0 for long: there are more workers than partitions, or the broker is away.",
+        )
         self.rows = make.counter(
             "thumbwheel_ingest_rows",
             ("kind",),

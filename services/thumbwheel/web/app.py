@@ -25,7 +25,7 @@ def create_app(deps: Deps) -> Starlette:
             *votes.routes(deps),
             *operate.routes(deps),
             *report.routes(deps),
-            *probes.routes(deps),
+            *probes.routes(deps.health, deps.metrics),
             Mount("/static", StaticFiles(directory=STATIC_DIR)),
         ],
         middleware=[Middleware(SecurityHeaders), Middleware(KnownHosts, allowed=deps.allowed_hosts)],

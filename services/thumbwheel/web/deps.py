@@ -42,6 +42,11 @@ async def _always() -> bool:
     return True
 
 
+def nowhere(_run_id: str) -> bytes | None:
+    """Where no report is kept outside of homes."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """The state as a whole, and a word on each part (part name -> state). Anybody may read it: it holds no secret."""
@@ -56,8 +61,9 @@ class Deps:
 
     `client` and `admin` are best made with `RETRY`. `secret` (at least 32 bytes, stable over restarts) signs
     visitors' cookies. `rater_of` turns a user id into the pseudonym the store keeps. `runs_dir` holds a folder
-    for each run, with its `report.html`. `settled` says, after a short wait, whether `votes` has every vote that was
-    acknowledged before. `allowed_hosts` are the host names the pages answer to, without port
+    for each run, with its `report.html`; of a run that was made elsewhere `kept_report` returns it (None: there is
+    none). `settled` says, after a short wait, whether `votes` has every vote that was acknowledged before.
+    `allowed_hosts` are the host names the pages answer to, without port
     ("*" for any): this stops other sites from reaching them by a name of their own. Only requests from this
     machine reach the operator's page unless `operate_remotely`. `max_classify_chars` and `max_generate_chars` are
     the longest texts users may send to a policy of that kind; a body must arrive within `body_timeout_s` seconds.
@@ -72,6 +78,7 @@ class Deps:
     runs_dir: Path
     secret: bytes = field(repr=False)
     settled: Callable[[], Awaitable[bool]] = _always
+    kept_report: Callable[[str], bytes | None] = nowhere
     allowed_hosts: tuple[str, ...] = LOOPBACK_NAMES
     operate_remotely: bool = False
     max_classify_chars: int = 8_000

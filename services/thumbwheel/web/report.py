@@ -1,4 +1,4 @@
-"""A run's report, read from the folder of runs and from nowhere else."""
+"""A run's report, from the folder of runs, or from where it is kept if it was made elsewhere."""
 
 from __future__ import annotations
 
@@ -25,9 +25,16 @@ def routes(deps: Deps) -> list[Route]:
     async def report(request: Request) -> Response:
         demand_operator(request, deps)
         run_id = request.path_params["run_id"]
-        path = await to_thread.run_sync(find_report, deps.runs_dir, run_id)
         headers = {"Content-Security-Policy": REPORT_SECURITY_POLICY, "Cache-Control": "no-cache"}
-        return FileResponse(path, media_type="text/html; charset=utf-8", headers=headers)
+        kind = "text/html; charset=utf-8"
+        try:
+            path = await to_thread.run_sync(find_report, deps.runs_dir, run_id)
+        except UnknownRun:
+            kept = await to_thread.run_sync(deps.kept_report, run_id) if _RUN_ID.fullmatch(run_id) else None
+            if kept is None:
+                raise
+            return Response(kept, media_type=kind, headers=headers)
+        return FileResponse(path, media_type=kind, headers=headers)
 
     return [Route(f"/operate/runs/{{run_id}}/{FILE_NAME}", report, methods=["GET"])]
 

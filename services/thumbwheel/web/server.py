@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from thumbwheel.errors import InvalidConfig
 
-_FIELD = "serve.web_port"
+_PAGES = "serve.web_port"
 
 
 class _Server(uvicorn.Server):
@@ -26,14 +26,16 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, host: str, port: int, drain_s: float = 20.0) -> AsyncIterator[str]:
-    """Serve `app` while the block runs; yield its URL. Port 0 takes a free one.
+async def serving(
+    app: ASGIApp, host: str, port: int, drain_s: float = 20.0, setting: str = _PAGES
+) -> AsyncIterator[str]:
+    """Serve `app` while the block runs; yield its URL. Port 0 takes a free one. `setting` is where the port came from.
 
     On leaving, no new connection is taken, requests in flight get `drain_s` seconds, then they are cut off.
 
     Raises InvalidConfig when the address can not be listened on.
     """
-    listener = listen(host, port)
+    listener = listen(host, port, setting)
     server = _Server(_config(app, drain_s))
     task = asyncio.create_task(server.serve(sockets=[listener]), name="web")
     try:
@@ -43,13 +45,13 @@ async def serving(app: ASGIApp, host: str, port: int, drain_s: float = 20.0) -> 
         await task
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises InvalidConfig with what is wrong and what to do."""
+def listen(host: str, port: int, setting: str = _PAGES) -> socket.socket:
+    """Return a listening socket. Raises InvalidConfig, naming `setting`, with what is wrong and what to do."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=512)
     except (OSError, OverflowError) as error:
-        raise InvalidConfig(_FIELD, _why(error, host, port)) from error
+        raise InvalidConfig(setting, _why(error, host, port)) from error
 
 
 def url_of(listener: socket.socket) -> str:

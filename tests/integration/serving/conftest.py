@@ -14,7 +14,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
-from thumbwheel.app.doors import Identity, inference_door
+from thumbwheel.app.doors import inference_door
+from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.bus.codec import from_log
 from thumbwheel.bus.group_commit import GroupCommitter

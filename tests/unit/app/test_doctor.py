@@ -6,6 +6,7 @@ from sqlalchemy import URL, make_url
 from thumbwheel.app.clock_check import ahead_of_postgres_s
 from thumbwheel.app.doctor import examine
 from thumbwheel.app.finding import Finding
+from thumbwheel.app.sharing_check import examine_sharing
 from thumbwheel.app.storage import open_registry
 from thumbwheel.config.settings import Artifacts, Settings
 from thumbwheel.database.engine import connect
@@ -107,3 +108,34 @@ def test_a_shared_volume_is_tried_where_it_is(tmp_path: Path) -> None:
     shared.mkdir()
     assert finding().ok and list(shared.iterdir()) == []
     assert "artifacts" not in {one.check for one in examine(Settings(home=tmp_path / "home"))}
+
+
+def test_a_key_file_that_processes_should_share_is_missed(tmp_path: Path) -> None:
+    shared = {"keys_file": tmp_path / "keys.json"}
+    settings = Settings.model_validate({"home": tmp_path / "home", "feedback": shared})
+    finding = {one.check: one for one in examine(settings)}["keys"]
+    assert (finding.ok, "`thumbwheel keys create`" in finding.cure) == (False, True)
+    load_or_make_keys(tmp_path / "keys.json", 1)
+    assert {one.check: one for one in examine(settings)}["keys"].found == "1 token key(s)"
+    assert "keys" not in {one.check for one in examine(Settings(home=tmp_path / "home"))}
+
+
+def test_what_only_processes_on_this_home_have_is_told(tmp_path: Path) -> None:
+    kafka = {"bootstrap_servers": "127.0.0.1:1"}
+    given: dict[str, object] = {"home": tmp_path, "log": {"kind": "kafka"}, "kafka": kafka}
+    [finding] = examine_sharing(Settings.model_validate(given))
+    assert finding.ok and "the store (database.url), versions" in finding.found
+    given["database"] = {"url": "postgresql+psycopg://me@db/votes"}
+    given["feedback"] = {"keys_file": tmp_path / "keys.json"}
+    [finding] = examine_sharing(Settings.model_validate(given))
+    assert finding.found == "only processes on this home have versions and reports (artifacts.url)"
+    given["artifacts"] = {"url": "s3://bucket"}
+    [finding] = examine_sharing(Settings.model_validate(given))
+    assert finding.found.startswith("all that processes")
+    assert list(examine_sharing(Settings(home=tmp_path))) == []
+
+
+def test_a_door_behind_the_pages_that_does_not_answer_is_a_fault(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"home": tmp_path, "web": {"address": "127.0.0.1:1"}})
+    [finding] = examine_sharing(settings)
+    assert (finding.check, finding.ok) == ("serve", False)

@@ -7,7 +7,9 @@ import pytest
 from thumbwheel.app.home import Addresses, Home, announced
 from thumbwheel.errors import HomeInUse, Unavailable
 
-ADDRESSES = Addresses(pid=1, grpc="127.0.0.1:1", admin="127.0.0.1:2", web="127.0.0.1:3")
+ADDRESSES = Addresses(
+    pid=1, grpc="127.0.0.1:1", admin="127.0.0.1:2", web="http://127.0.0.1:3", probes="http://127.0.0.1:3"
+)
 
 
 def test_one_holder_at_a_time(tmp_path: Path) -> None:

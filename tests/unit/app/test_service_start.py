@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from thumbwheel.app.service import serve
+from thumbwheel.app.processes import up
 from thumbwheel.config.settings import Serve, Settings
 from thumbwheel.errors import InvalidConfig
 from thumbwheel.retrain.schedule import Scheduler
@@ -33,12 +33,12 @@ async def test_the_schedule_starts_once_all_doors_are_open(tmp_path: Path, start
         raise Seen
 
     with pytest.raises(Seen):
-        await serve(Settings(home=tmp_path, serve=Serve(port=0, admin_port=0, web_port=0, drain_s=0)), ready)
+        await up.run(Settings(home=tmp_path, serve=Serve(port=0, admin_port=0, web_port=0, drain_s=0)), ready)
 
 
 async def test_a_service_that_can_not_come_up_starts_no_run(tmp_path: Path, started: list[Scheduler]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         doors = Serve(port=0, admin_port=0, web_port=taken.getsockname()[1], drain_s=0)
         with pytest.raises(InvalidConfig, match="web_port"):
-            await serve(Settings(home=tmp_path, serve=doors), lambda _: None)
+            await up.run(Settings(home=tmp_path, serve=doors), lambda _: None)
     assert started == []

@@ -12,7 +12,9 @@ from thumbwheel.cli.context import Context
 from thumbwheel.cli.main import main
 from thumbwheel.errors import Unreachable
 
-ADDRESSES = Addresses(pid=1, grpc="127.0.0.1:1", admin="127.0.0.1:2", web="127.0.0.1:3")
+ADDRESSES = Addresses(
+    pid=1, grpc="127.0.0.1:1", admin="127.0.0.1:2", web="http://127.0.0.1:3", probes="http://127.0.0.1:3"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,8 @@ from thumbwheel.config.settings import Schedule
 from thumbwheel.records import Channel, FeedbackKind, PolicyKind, Run, RunState, RunStep
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.runner import Runner
-from thumbwheel.retrain.schedule import Scheduler, Standing, due, next_run
+from thumbwheel.retrain.schedule import Scheduler
+from thumbwheel.retrain.standing import Standing, due, next_run
 from thumbwheel.store.port import FeedbackStore
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -58,14 +59,14 @@ class FakeLoop:
     def active(self) -> str:
         return self.busy
 
-    def start(self, policy: str, actor: str, reason: str) -> str:
+    def start(self, policy: str, actor: str, reason: str, run_id: str) -> str:
         self.started.append((policy, actor, reason))
         self.busy = "run-1"
         self.began.set()
         return "run-1"
 
-    def runs(self, policy: str, limit: int) -> list[Run]:
-        return [self.run] if self.run and policy == "desk" else []
+    def runs(self, policy: str = "", limit: int = 1) -> list[Run]:
+        return [self.run] if self.run and policy in ("", "desk") else []
 
     def new_votes(self, policy: str, since: int) -> dict[FeedbackKind, int]:
         thumbs = max(0, self.votes[policy] - since)
@@ -98,9 +99,9 @@ def test_votes_count_from_the_last_run_on_whatever_became_of_it() -> None:
     loop.votes["desk"] = 130
     loop.run = Run("run-0", "desk", RunState.FAILED, RunStep.FIT, "v1", int(NOON.timestamp() * 1e6), watermark=100)
     watched = scheduler(loop, Schedule(cron="0 3 * * *", min_new_votes=50), NOON + timedelta(hours=1))
-    assert watched.standing("desk") == Standing(NOON, 30, 444)
+    assert watched.standings.of("desk") == Standing(NOON, 30, 444)
     assert watched.look() == ""
-    assert watched.next_run("desk") == datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
+    assert watched.standings.next_run("desk") == datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
     loop.votes["desk"] = 150
     assert watched.look() == "run-1"
 

@@ -62,5 +62,6 @@ def _filesystem(section: ArtifactSettings) -> tuple[AbstractFileSystem, str]:
         return PatientS3(**options(section.endpoint_url, section.timeout_s), **fresh), section.url.partition("://")[2]
     from fsspec import url_to_fs
 
-    filesystem, root = url_to_fs(section.url, **fresh)
+    folders = {"auto_mkdir": True} if urlsplit(section.url).scheme == "file" else {}
+    filesystem, root = url_to_fs(section.url, **folders, **fresh)
     return filesystem, root

@@ -1,0 +1,27 @@
+"""/healthz and /metrics of a process that stands alone, on a port of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from thumbwheel.config.settings import Settings
+from thumbwheel.telemetry.metrics import Metrics
+from thumbwheel.web.deps import Health
+from thumbwheel.web.probes import create_probes
+from thumbwheel.web.server import serving
+
+_DRAIN_S = 1.0
+
+
+@asynccontextmanager
+async def probing(
+    settings: Settings, port: int, setting: str, health: Callable[[], Health], metrics: Metrics
+) -> AsyncIterator[str]:
+    """Answer probes on `port`, which came from `setting`, while the block runs; yield their address.
+
+    Raises InvalidConfig when the port can't be had.
+    """
+    app = create_probes(health, metrics.registry)
+    async with serving(app, settings.probes.host, port, _DRAIN_S, setting) as url:
+        yield url

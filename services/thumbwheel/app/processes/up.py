@@ -1,0 +1,84 @@
+"""The whole service in one process: what `thumbwheel up` runs.
+
+It comes up from the inside out and goes down the other way round:
+
+1. the home is locked, the storage opened, relay and ingest started, and runs that were interrupted go on;
+2. the doors are opened, saying NOT_SERVING, while the reconciler loads what the registry's channels point at;
+3. the pages are opened, the schedule starts, the addresses are announced in the home. So a service that can not come
+   up (a port is taken) starts no new run.
+
+On SIGTERM or SIGINT the doors say NOT_SERVING and requests in flight finish; then the schedule and the pages close and
+the models are freed. What the log holds and the store has not stays in the log for the next start, and so does what is
+left in an outbox. A broker that is away keeps nothing from starting: events go into the outbox, and ingest waits.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from thumbwheel.app.home import Addresses, Home, trains_here
+from thumbwheel.app.identity import Identity
+from thumbwheel.app.ingesting import ingesting
+from thumbwheel.app.learning import learning
+from thumbwheel.app.lifetime import on_signals
+from thumbwheel.app.observing import observing, whole_service, write_observer
+from thumbwheel.app.pages import Behind, pages
+from thumbwheel.app.publishing import publishing_dead_letters
+from thumbwheel.app.relaying import relaying
+from thumbwheel.app.retention import forget_everywhere, retaining
+from thumbwheel.app.serving import serving
+from thumbwheel.app.settled import is_settled
+from thumbwheel.app.storage import Storage, open_storage
+from thumbwheel.config.settings import Settings
+from thumbwheel.feedback.keys import load_or_make_keys
+from thumbwheel.telemetry.metrics import Metrics
+
+
+async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
+    """Run the service until SIGTERM or SIGINT; `ready` is told the addresses once the doors are open.
+
+    Raises:
+        HomeInUse: another process runs on the home.
+        InvalidConfig: a port is taken, or the key file can be read by others.
+        SchemaMismatch: a newer release wrote the database.
+        Unavailable: the home can not be written.
+    """
+    # What is written here holds users' texts: for this user's eyes only, also where the home was opened to others.
+    os.umask(0o077)
+    stopped, started_us, metrics = on_signals(), time.time_ns() // 1000, Metrics()
+    async with AsyncExitStack() as stack:
+        home = stack.enter_context(Home(settings.home))
+        stack.enter_context(trains_here(settings.home))
+        storage = stack.enter_context(open_storage(settings, write_observer(metrics.log)))
+        keys = load_or_make_keys(settings.keys_path, started_us)
+        _move_events(stack, settings, storage, metrics)
+        training = stack.enter_context(learning(settings, storage.store, storage.registry))
+        identity = Identity.of(keys, settings)
+        served = await stack.enter_async_context(serving(settings, storage, identity, metrics, training, started_us))
+
+        async def settled() -> bool:
+            return await is_settled(storage.store, storage.source)
+
+        behind = Behind(served.address, served.admin_address, storage.store, served.health, metrics.registry, settled)
+        web = await stack.enter_async_context(pages(settings, keys, behind))
+        training.follow_schedule()
+        addresses = Addresses(os.getpid(), served.address, served.admin_address, web, web)
+        home.announce(addresses)
+        ready(addresses)
+        await stopped.wait()
+        await served.host.drain()
+
+
+def _move_events(stack: AsyncExitStack, settings: Settings, storage: Storage, metrics: Metrics) -> None:
+    """Ship the outbox, move the log into the store, and look at both, until `stack` is left."""
+    source = storage.source
+    if source.outbox is not None:
+        stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
+        stack.enter_context(publishing_dead_letters(source, storage.store, metrics.ingest))
+    stack.enter_context(retaining(settings, lambda actor: forget_everywhere(settings, storage.store, source, actor)))
+    stack.enter_context(ingesting(source, storage.store, settings.ingest, metrics.ingest))
+    observer = whole_service(source, storage.store, storage.registry, settings.log_path)
+    stack.enter_context(observing(metrics, observer))
