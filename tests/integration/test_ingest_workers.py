@@ -53,6 +53,7 @@ def kafka(kafka_broker: KafkaBroker) -> Kafka:
 def config(kafka: Kafka, postgres_url: str, tmp_path: Path) -> Path:
     password = tmp_path / "password"
     password.write_text(PASSWORD)
+    load_or_make_keys(tmp_path / "home" / "keys.json", 1)
     sections = {
         "log": {"kind": "kafka"},
         "kafka": kafka.model_dump(exclude_defaults=True),
