@@ -27,6 +27,7 @@ from thumbwheel.bus.port import FEEDBACK, TOPICS, EventLog, NewRecord
 from thumbwheel.config.settings import Kafka
 from thumbwheel.database import schema
 from thumbwheel.database.engine import connect
+from thumbwheel.feedback.keys import load_or_make_keys
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")]
 
