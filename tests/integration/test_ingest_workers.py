@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -20,13 +20,16 @@ from postgres_server import PASSWORD
 from sqlalchemy import Engine, func, select
 
 from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.group import Group
 from thumbwheel.bus.kafka_cluster import group_members
 from thumbwheel.bus.kafka_log import open_kafka_log
+from thumbwheel.bus.kafka_membership import KafkaMembership
 from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.port import FEEDBACK, TOPICS, EventLog, NewRecord
 from thumbwheel.config.settings import Kafka
 from thumbwheel.database import schema
 from thumbwheel.database.engine import connect
+from thumbwheel.errors import LogUnavailable
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")]
 
@@ -209,3 +212,21 @@ def test_a_worker_with_a_name_keeps_its_partitions_over_a_quick_restart(config: 
         with worker(config, "a") as again, sending(sent):
             until_shared(again, second)
             until_rows(again, 100)
+
+
+def test_of_two_with_one_name_the_earlier_works_on_nothing_and_says_what_to_do(kafka: Kafka) -> None:
+    group = Group("one-name", "same", SESSION_S)
+    with closing(KafkaMembership(kafka, group)) as earlier, closing(KafkaMembership(kafka, group)) as later:
+        until(lambda: len(earlier.places()) == PLACES)
+        until(lambda: len(later.places()) == PLACES)
+
+        def put_out() -> bool:
+            try:
+                earlier.places()
+            except LogUnavailable as error:
+                assert "two workers have one ingest.instance" in str(error)
+                return True
+            return False
+
+        until(put_out)
+        assert earlier.held == ()
