@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thumbwheel.app.home import make_home
 from thumbwheel.bus.broker_votes import BrokerVotes
@@ -74,9 +74,12 @@ def open_source(settings: Settings, stack: ExitStack) -> Source:
         max_record_bytes=settings.kafka.max_record_bytes if kafka else None,
     )
     stack.enter_context(closing(local))
-    if not kafka:
-        return Source(local)
-    return Source(stack.enter_context(closing(_kafka(settings))), kafka_consumer(settings), local)
+    return replace(_behind_outbox(settings, stack), outbox=local) if kafka else Source(local)
+
+
+def _behind_outbox(settings: Settings, stack: ExitStack) -> Source:
+    """Open Kafka without an outbox: all there is to read where nothing is taken."""
+    return Source(stack.enter_context(closing(_kafka(settings))), kafka_consumer(settings))
 
 
 @contextmanager
@@ -87,8 +90,8 @@ def open_between(settings: Settings) -> Iterator[tuple[Source, FeedbackStore]]:
     """
     if not settings.database.url:
         make_home(settings.home)  # the store is in it
-    with closing(open_store(settings.database_url)) as store, closing(_kafka(settings)) as log:
-        yield Source(log, kafka_consumer(settings)), store
+    with closing(open_store(settings.database_url)) as store, ExitStack() as stack:
+        yield _behind_outbox(settings, stack), store
 
 
 @contextmanager
