@@ -31,11 +31,16 @@ from thumbwheel.database import schema
 from thumbwheel.database.engine import connect
 from thumbwheel.errors import LogUnavailable
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),
+]
 
 PARTITIONS = 4
 PLACES = PARTITIONS * len(TOPICS)
 SESSION_S = 6
+LONG_S = 60  # no busy machine takes that long to start a worker again
 SEED = 7
 
 
@@ -60,7 +65,7 @@ def config(kafka: Kafka, postgres_url: str, tmp_path: Path) -> Path:
         "log": {"kind": "kafka"},
         "kafka": kafka.model_dump(exclude_defaults=True),
         "database": {"url": postgres_url.replace(f":{PASSWORD}@", "@"), "password_file": password},
-        "ingest": {"session_timeout_s": SESSION_S, "batch": 50},
+        "ingest": {"batch": 50},
         "probes": {"ingest_port": 0},
     }
     return write_config(tmp_path / "thumbwheel.toml", sections, home=tmp_path / "home")
@@ -111,8 +116,9 @@ def sending(sent: Sent) -> Iterator[None]:
         thread.join()
 
 
-def worker(config: Path, instance: str = "") -> RunningCommand:
-    return RunningCommand(config, "--set", f"ingest.instance={instance}", "ingest")
+def worker(config: Path, instance: str = "", session_s: int = SESSION_S) -> RunningCommand:
+    given = ("--set", f"ingest.instance={instance}", "--set", f"ingest.session_timeout_s={session_s}")
+    return RunningCommand(config, *given, "ingest")
 
 
 def until(reached: Callable[[], bool]) -> None:
@@ -205,11 +211,11 @@ def test_a_frozen_worker_that_wakes_after_its_session_is_fenced(config: Path, se
 
 
 def test_a_worker_with_a_name_keeps_its_partitions_over_a_quick_restart(config: Path, sent: Sent) -> None:
-    with worker(config, "a") as first, worker(config, "b") as second:
+    with worker(config, "a", LONG_S) as first, worker(config, "b", LONG_S) as second:
         until_shared(first, second)
         assert first.stop() == 0
         assert held(second) == f"works on {PLACES // 2} partitions"
-        with worker(config, "a") as again, sending(sent):
+        with worker(config, "a", LONG_S) as again, sending(sent):
             until_shared(again, second)
             until_rows(again, 100)
 
