@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thumbwheel.app.home import make_home
 from thumbwheel.bus.broker_votes import BrokerVotes
@@ -82,16 +82,18 @@ def open_source(settings: Settings, stack: ExitStack) -> Source:
     stack.enter_context(closing(local))
     if not kafka:
         return Source(local)
-    sealed = _sealed(settings, load_or_make_keys(settings.keys_path, time.time_ns() // 1_000), stack)
-    return Source(sealed, kafka_consumer(settings), local, sealed)
+    keys = load_or_make_keys(settings.keys_path, time.time_ns() // 1_000)
+    return replace(_behind_outbox(settings, keys, stack), outbox=local)
 
 
-def _sealed(settings: Settings, keys: Keys, stack: ExitStack) -> SealedLog:
-    """Open Kafka, where events of users lie sealed; `stack` closes it."""
+def _behind_outbox(settings: Settings, keys: Keys, stack: ExitStack) -> Source:
+    """Open Kafka, where events of users lie sealed, without an outbox: all there is to read where nothing is taken."""
     log = stack.enter_context(closing(_kafka(settings)))
     wrapping = Wrapping(hmac.digest(keys.user_key, b"thumbwheel data keys", "sha256"))
-    table = SqlUserKeys(connect(settings.database_url), kafka_consumer(settings), USER_KEYS)
-    return SealedLog(log, wrapping, stack.enter_context(closing(table)))
+    consumer = kafka_consumer(settings)
+    table = stack.enter_context(closing(SqlUserKeys(connect(settings.database_url), consumer, USER_KEYS)))
+    sealed = SealedLog(log, wrapping, table)
+    return Source(sealed, consumer, sealed=sealed)
 
 
 @contextmanager
@@ -105,8 +107,7 @@ def open_between(settings: Settings) -> Iterator[tuple[Source, FeedbackStore]]:
     if not settings.database.url:
         make_home(settings.home)  # the store is in it
     with closing(open_store(settings.database_url)) as store, ExitStack() as stack:
-        sealed = _sealed(settings, load_keys(settings.keys_path), stack)
-        yield Source(sealed, kafka_consumer(settings), sealed=sealed), store
+        yield _behind_outbox(settings, load_keys(settings.keys_path), stack), store
 
 
 @contextmanager
