@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from answered import answer_and_vote
 from filled_store import response_id
 
 from thumbwheel.app.replay import replay
-from thumbwheel.app.retention import apply_retention, retaining
-from thumbwheel.app.storage import open_source, open_storage
+from thumbwheel.app.retention import apply_retention, forget_everywhere, retaining
+from thumbwheel.app.storage import Storage, open_source, open_storage
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.port import REQUESTS
 from thumbwheel.bus.source import Source
@@ -59,6 +59,10 @@ def fill(settings: Settings) -> None:
         IngestWorker(source, store, Ingest()).drain()
 
 
+def forgetting(settings: Settings, storage: Storage) -> Callable[[str], object]:
+    return lambda actor: forget_everywhere(settings, storage.store, storage.source, actor)
+
+
 def answers(settings: Settings) -> list[str]:
     with opened(settings) as (_, store):
         return [one.response.response_id for one in store.rated("p", store.watermark())]
@@ -89,7 +93,7 @@ def test_what_is_past_goes_and_a_replay_does_not_bring_it_back(tmp_path: Path) -
 def test_a_service_forgets_by_itself(tmp_path: Path) -> None:
     settings = settings_of(tmp_path / "home")
     fill(settings)
-    with open_storage(settings, lambda _: None) as storage, retaining(settings, storage.store, storage.source):
+    with open_storage(settings, lambda _: None) as storage, retaining(settings, forgetting(settings, storage)):
         while storage.store.response(OLD) is not None:
             pass
         assert storage.store.response(NEW) is not None
@@ -98,7 +102,7 @@ def test_a_service_forgets_by_itself(tmp_path: Path) -> None:
 def test_without_a_number_of_days_everything_is_kept(tmp_path: Path) -> None:
     settings = settings_of(tmp_path / "home", 0)
     fill(settings)
-    with open_storage(settings, lambda _: None) as storage, retaining(settings, storage.store, storage.source):
+    with open_storage(settings, lambda _: None) as storage, retaining(settings, forgetting(settings, storage)):
         pass
     with pytest.raises(Conflict, match=r"store\.retention_days is 0: everything is kept"):
         apply_retention(settings, "ann")

@@ -18,6 +18,8 @@ _WARNING = "Answers of this run are older than what is kept; samples and curves 
 def forget_from_runs(runs_dir: Path, before_id: str, kept: KeptReports | None = None) -> list[str]:
     """Remove the snapshots that have an answer whose id is below `before_id`, and the samples of their reports.
 
+    `kept` are copies of the reports, which lose their samples, too.
+
     What is left of a snapshot without its oldest answers would be no input that gives the same verdict again, so
     nothing is left. A run at work is passed over: its turn comes when it has ended. One that was interrupted and
     begins again after this ends as failed. `kept` are copies of the reports, which lose their samples, too. Returns the

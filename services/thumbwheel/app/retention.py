@@ -1,10 +1,13 @@
-"""Retention: what is older than `store.retention_days` goes, from store, embedded log and snapshots, by itself."""
+"""Retention: what is older than `store.retention_days` goes, from store, embedded log and snapshots, by itself.
+
+Who ingests does it for the store, who trains for the runs in its home.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +15,7 @@ from thumbwheel.app.background import in_background
 from thumbwheel.app.storage import open_source
 from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Settings
-from thumbwheel.database.slices import first_id
+from thumbwheel.database.slices import first_id, start_ms
 from thumbwheel.errors import Conflict, Unavailable
 from thumbwheel.ingest.trimming import trim_past
 from thumbwheel.records import AuditAction, AuditEntry, Forgotten
@@ -38,10 +41,10 @@ class Applied:
 
 
 @contextmanager
-def retaining(settings: Settings, store: FeedbackStore, source: Source | None) -> Iterator[None]:
-    """Apply the retention while the block runs, every hour, so that no slice is past for longer than that.
+def retaining(settings: Settings, apply: Callable[[str], object]) -> Iterator[None]:
+    """Let `apply` remove what is past while the block runs, every hour, so that nothing is past for longer than that.
 
-    Without a `source` there is no log at hand to take from.
+    `apply` is told who wants it.
     """
     if not settings.store.retention_days:
         yield
@@ -50,7 +53,7 @@ def retaining(settings: Settings, store: FeedbackStore, source: Source | None) -
     def work(stop: threading.Event) -> None:
         while not stop.is_set():
             try:
-                _apply(settings, store, source, "schedule")
+                apply("schedule")
             except Unavailable as error:
                 logger.warning("retention waits for its next turn", problem=str(error))
             except Exception:
@@ -63,7 +66,7 @@ def retaining(settings: Settings, store: FeedbackStore, source: Source | None) -
 
 
 def apply_retention(settings: Settings, actor: str) -> Applied:
-    """Apply it now, whether a service runs or not.
+    """Apply it now to everything that can be reached from here, whether a service runs or not.
 
     Raises:
         Conflict: `store.retention_days` is 0: everything is kept.
@@ -72,23 +75,47 @@ def apply_retention(settings: Settings, actor: str) -> Applied:
     if not settings.store.retention_days:
         raise Conflict("store.retention_days is 0: everything is kept; set it to the number of days to keep")
     with closing(open_store(settings.database_url)) as store, ExitStack() as stack:
-        return _apply(settings, store, open_source(settings, stack), actor)
+        return forget_everywhere(settings, store, open_source(settings, stack), actor)
+
+
+def forget_everywhere(settings: Settings, store: FeedbackStore, source: Source, actor: str) -> Applied:
+    """Remove what is past from store, embedded log and this home's runs. Raises Unavailable."""
+    gone, records = forget_stored(settings, store, source, actor)
+    return Applied(gone, records, forget_runs(settings, store, actor))
+
+
+def forget_stored(settings: Settings, store: FeedbackStore, source: Source, actor: str) -> tuple[Forgotten, int]:
+    """Remove what is past from the store and an embedded log; return of the latter how many records.
+
+    Raises Unavailable.
+    """
+    gone = forget_past(settings, store)
+    # An outbox holds what was not shipped, however old; Kafka removes by its topics' own retention.
+    records = trim_past(source, store, gone.horizon_us) if settings.log.kind == "embedded" else 0
+    if gone.slices or gone.rows:
+        _audit(settings, store, actor, f"{gone.slices} slices, {gone.rows} rows")
+    return gone, records
+
+
+def forget_runs(settings: Settings, store: FeedbackStore, actor: str) -> tuple[str, ...]:
+    """Remove the snapshots of this home's runs that are past; return the runs. Raises Unavailable."""
+    days = settings.store.slice_days
+    before = first_id(start_ms(_oldest_us(settings) // 1_000, days))
+    runs = tuple(forget_from_runs(settings.runs_dir, before, open_reports(settings)))
+    if runs:
+        _audit(settings, store, actor, f"snapshots of {len(runs)} runs")
+    return runs
 
 
 def forget_past(settings: Settings, store: FeedbackStore) -> Forgotten:
     """Remove from the store what is past, and keep it from coming in again. Raises Unavailable."""
-    time_us = time.time_ns() // 1_000 - settings.store.retention_days * _DAY_US
-    return store.forget_before(time_us, settings.store.slice_days)
+    return store.forget_before(_oldest_us(settings), settings.store.slice_days)
 
 
-def _apply(settings: Settings, store: FeedbackStore, source: Source | None, actor: str) -> Applied:
-    gone = forget_past(settings, store)
-    # An outbox holds what was not shipped, however old; Kafka removes by its topics' own retention.
-    records = trim_past(source, store, gone.horizon_us) if source is not None and source.outbox is None else 0
-    kept = open_reports(settings)
-    runs = tuple(forget_from_runs(settings.runs_dir, first_id(gone.horizon_us // 1_000), kept))
-    if gone.slices or gone.rows or runs:
-        subject = f"{gone.slices} slices, {gone.rows} rows, snapshots of {len(runs)} runs"
-        reason = f"older than {settings.store.retention_days} days"
-        store.audit(AuditEntry(time.time_ns() // 1_000, AuditAction.PAST_FORGOTTEN, actor, reason, subject=subject))
-    return Applied(gone, records, runs)
+def _oldest_us(settings: Settings) -> int:
+    return time.time_ns() // 1_000 - settings.store.retention_days * _DAY_US
+
+
+def _audit(settings: Settings, store: FeedbackStore, actor: str, subject: str) -> None:
+    reason = f"older than {settings.store.retention_days} days"
+    store.audit(AuditEntry(time.time_ns() // 1_000, AuditAction.PAST_FORGOTTEN, actor, reason, subject=subject))

@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thumbwheel.app.home import make_home
@@ -82,8 +82,7 @@ def open_source(settings: Settings, stack: ExitStack, log_path: Path | None = No
         return Source(stack.enter_context(closing(open_log(settings.log_path, max_bytes=settings.log.max_bytes))))
     outbox = stack.enter_context(closing(open_outbox(settings, log_path)))
     keys = load_or_make_keys(settings.keys_path, time.time_ns() // 1_000)
-    log = stack.enter_context(_sealed(settings, keys))
-    return Source(log, kafka_consumer(settings), outbox, log)
+    return replace(_behind_outbox(settings, keys, stack), outbox=outbox)
 
 
 def open_outbox(settings: Settings, path: Path | None = None) -> EventLog:
@@ -95,18 +94,28 @@ def open_outbox(settings: Settings, path: Path | None = None) -> EventLog:
     )
 
 
+def _behind_outbox(settings: Settings, keys: Keys, stack: ExitStack) -> Source:
+    """Open Kafka, where events of users lie sealed, without an outbox: all there is to read where nothing is taken."""
+    log = stack.enter_context(closing(_kafka(settings)))
+    wrapping = Wrapping(hmac.digest(keys.user_key, b"thumbwheel data keys", "sha256"))
+    consumer = kafka_consumer(settings)
+    table = stack.enter_context(closing(SqlUserKeys(connect(settings.database_url), consumer, USER_KEYS)))
+    sealed = SealedLog(log, wrapping, table)
+    return Source(sealed, consumer, sealed=sealed)
+
+
 @contextmanager
 def open_between(settings: Settings) -> Iterator[tuple[Source, FeedbackStore]]:
     """Open Kafka and the store alone, for who reads from the one into the other; nothing is kept in the home.
 
-    Raises InvalidConfig, SchemaMismatch, Unavailable as `open_storage` does; InvalidConfig also where the key file is
-    missing: one made here would read nothing of what is in Kafka.
+    The service's keys have to be there: with them users' events are opened.
+
+    Raises InvalidConfig, SchemaMismatch, Unavailable as `open_storage` does.
     """
     if not settings.database.url:
         make_home(settings.home)  # the store is in it
-    keys = load_keys(settings.keys_path)
-    with closing(open_store(settings.database_url)) as store, _sealed(settings, keys) as log:
-        yield Source(log, kafka_consumer(settings), sealed=log), store
+    with closing(open_store(settings.database_url)) as store, ExitStack() as stack:
+        yield _behind_outbox(settings, load_keys(settings.keys_path), stack), store
 
 
 @contextmanager
@@ -141,15 +150,6 @@ def open_registry(settings: Settings) -> SqlRegistry:
     finally:
         engine.dispose()
     return _registry(settings)
-
-
-@contextmanager
-def _sealed(settings: Settings, keys: Keys) -> Iterator[SealedLog]:
-    """Open Kafka, its users' events under keys of their own."""
-    wrapping = Wrapping(hmac.digest(keys.user_key, b"thumbwheel data keys", "sha256"))
-    users = SqlUserKeys(connect(settings.database_url), kafka_consumer(settings), USER_KEYS)
-    with closing(_kafka(settings)) as log, closing(users):
-        yield SealedLog(log, wrapping, users)
 
 
 def _kafka(settings: Settings) -> EventLog:

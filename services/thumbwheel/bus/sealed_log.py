@@ -18,6 +18,7 @@ Reading looks keys up in a table, the store's, which is brought up to date from 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -33,6 +34,7 @@ from thumbwheel.telemetry.logging import get_logger
 _MOST_USERS = 50_000  # whose keys a process remembers; others get another one when they come again
 _PAGE = 1_000
 _RETRY_S = 10.0
+_LOOKS = 3
 
 logger = get_logger(__name__)
 
@@ -53,7 +55,7 @@ class SealedLog:
         while pending:
             keys = self._keys_for({user for _, user in pending if user})
             self._log.append([_sealed(record, keys[user]) if user else record for record, user in pending])
-            removed = self._mine.removed() if keys else set()
+            removed = self._removed_since() if keys else set()
             pending = [(record, user) for record, user in pending if user and keys[user].key_id in removed]
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[StoredRecord]:
@@ -141,6 +143,15 @@ class SealedLog:
         self._log.close()
 
     # --- inside ---------------------------------------------------------------------------------
+    def _removed_since(self) -> set[str]:
+        """Return the ids of removed keys. The events are in the log: a short absence must not have them sent again."""
+        for _ in range(_LOOKS - 1):
+            try:
+                return self._mine.removed()
+            except LogUnavailable as error:
+                time.sleep(error.retry_after_s)
+        return self._mine.removed()
+
     def _keys_for(self, users: Iterable[str]) -> Mapping[str, UserKey]:
         """Return a key for each user; those made now are in the log when this returns."""
         known, new = self._mine.of(users)

@@ -42,6 +42,11 @@ def first_id(time_ms: int) -> str:
     return f"{digits[:8]}-{digits[8:]}"
 
 
+def start_ms(time_ms: int, slice_days: int) -> int:
+    """Return when the slice of `slice_days` begins that a time is in."""
+    return time_ms // (slice_days * DAY_MS) * slice_days * DAY_MS
+
+
 def time_ms_of(response_id: str) -> int | None:
     """Return the time that an id begins with, None for an id of another sort."""
     if not _TIME.match(response_id):
@@ -67,12 +72,11 @@ def missing(times_ms: Iterable[int], slice_days: int, there: Sequence[Slice]) ->
         known = [*there, *made]
         if any(one.start_ms <= time_ms < one.end_ms for one in known):
             continue
-        width = slice_days * DAY_MS
-        start = time_ms // width * width
+        start = start_ms(time_ms, slice_days)
         made.append(
             Slice(
                 max([start, *(one.end_ms for one in known if one.end_ms <= time_ms)]),
-                min([start + width, *(one.start_ms for one in known if one.start_ms > time_ms)]),
+                min([start + slice_days * DAY_MS, *(one.start_ms for one in known if one.start_ms > time_ms)]),
             )
         )
     return made

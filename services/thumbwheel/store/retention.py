@@ -38,7 +38,7 @@ def time_us_of(horizon: str) -> int:
 
 def move(connection: Connection, time_ms: int, days: int) -> str:
     """Move the horizon to the beginning of the slice that a time is in, never back; return where it is then."""
-    wanted = slices.first_id(time_ms // (days * slices.DAY_MS) * days * slices.DAY_MS)
+    wanted = slices.first_id(slices.start_ms(time_ms, days))
     moved = max(wanted, horizon(connection))
     connection.execute(update(table).where(_ONE).values(horizon=moved, slice_days=days))
     return moved

@@ -61,6 +61,8 @@ async def test_keys_are_not_made_by_the_way(tmp_path: Path) -> None:
         await serve.run(shared, lambda _: None)
     with pytest.raises(InvalidConfig, match=r"keys\.json: there is no key file"):
         await web.run(shared, "127.0.0.1:1", "127.0.0.1:1", lambda _: None)
+    with pytest.raises(InvalidConfig, match=r"keys\.json: there is no key file"):
+        await ingest.run(shared, lambda _: None)
     assert not (tmp_path / "keys.json").exists()
 
 
@@ -84,6 +86,7 @@ async def test_a_taken_port_is_named(tmp_path: Path, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         probes = {**PROBES, f"{command}_port": taken.getsockname()[1]}
         wanted = settings(tmp_path, probes=probes)
+        load_or_make_keys(wanted.keys_path, 1)
         with pytest.raises(InvalidConfig, match=rf"^probes\.{command}_port: port \d+ on 127.0.0.1 is in use"):
             if command == "ingest":
                 await ingest.run(wanted, lambda _: None)

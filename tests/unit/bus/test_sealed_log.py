@@ -152,6 +152,28 @@ def test_whose_keys_are_gone_is_told_to_who_had_them(log: SealedLog, below: Even
     assert restored.sync() == set()
 
 
+class Flickering:
+    """A log that is away for the second question after its end, and for no other."""
+
+    def __init__(self, below: EventLog) -> None:
+        self._below, self._questions = below, 0
+
+    def end_offset(self, topic: str, partition: int) -> int:
+        self._questions += 1
+        if self._questions == 2:
+            raise LogUnavailable("away", 0.01)
+        return self._below.end_offset(topic, partition)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._below, name)
+
+
+def test_a_broker_that_is_away_for_a_moment_after_an_append_gets_nothing_twice(below: EventLog, url: str) -> None:
+    writer = sealed(Flickering(below), url)  # type: ignore[arg-type]
+    writer.append(records("u1"))
+    assert below.end_offset(REQUESTS, 0) == 1
+
+
 class Away:
     """A table of keys whose database is away."""
 

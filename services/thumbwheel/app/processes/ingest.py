@@ -18,7 +18,7 @@ from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_lag, at_store, observing
 from thumbwheel.app.probing import probing
 from thumbwheel.app.publishing import publishing_dead_letters
-from thumbwheel.app.retention import retaining
+from thumbwheel.app.retention import forget_stored, retaining
 from thumbwheel.app.storage import ingest_group, open_between
 from thumbwheel.bus.port import FEEDBACK
 from thumbwheel.bus.source import Place
@@ -55,6 +55,7 @@ async def run(settings: Settings, ready: Callable[[Started], None]) -> None:
         membership = stack.enter_context(closing(KafkaMembership(settings.kafka, group)))
         observer = Observer(at_store(store), at_lag(source, store), lambda seen: seen.ingest.partitions.set(held()))
         stack.enter_context(observing(metrics, observer))
+        stack.enter_context(retaining(settings, lambda actor: forget_stored(settings, store, source, actor)))
 
         def held() -> int:
             return len(membership.held)
@@ -62,7 +63,6 @@ async def run(settings: Settings, ready: Callable[[Started], None]) -> None:
         def publishes() -> bool:
             return _PUBLISHER in membership.held
 
-        stack.enter_context(retaining(settings, store, source))
         worker = stack.enter_context(ingesting(source, store, settings.ingest, metrics.ingest, membership.places))
         stack.enter_context(publishing_dead_letters(source, store, metrics.ingest, publishes))
 

@@ -22,7 +22,7 @@ from thumbwheel.app.learning import learning
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, RunsLook, at_votes, observing
 from thumbwheel.app.probing import probing
-from thumbwheel.app.retention import retaining
+from thumbwheel.app.retention import forget_runs, retaining
 from thumbwheel.app.storage import open_learned
 from thumbwheel.config.settings import Schedule, Settings
 from thumbwheel.errors import RunInProgress, ThumbwheelError, Unavailable
@@ -57,8 +57,8 @@ async def watch(settings: Settings, ready: Callable[[str], None]) -> None:
         stack.enter_context(trains_here(settings.home))
         store, registry = stack.enter_context(open_learned(settings))
         stack.enter_context(observing(metrics, Observer(RunsLook(store), at_votes(store, registry))))
-        stack.enter_context(retaining(settings, store, None))
         stack.enter_context(following_erasures(settings, store))
+        stack.enter_context(retaining(settings, lambda actor: forget_runs(settings, store, actor)))
         training = stack.enter_context(learning(settings, store, registry))
 
         def health() -> Health:
@@ -92,6 +92,8 @@ async def once(settings: Settings, told: Callable[[Outcome], None]) -> bool:
     stopped = on_signals()
     with trains_here(settings.home), open_learned(settings) as (store, registry):
         follow_erasures(settings.runs_dir, store, open_reports(settings))
+        if settings.store.retention_days:
+            forget_runs(settings, store, "schedule")
         runner = Runner(store, registry, settings)
         ending = asyncio.create_task(stopped.wait())
         work = asyncio.create_task(asyncio.to_thread(_all_due, settings, store, registry, runner, told))

@@ -28,7 +28,7 @@ from thumbwheel.app.observing import observing, whole_service, write_observer
 from thumbwheel.app.pages import Behind, pages
 from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.relaying import relaying
-from thumbwheel.app.retention import retaining
+from thumbwheel.app.retention import forget_everywhere, retaining
 from thumbwheel.app.serving import serving
 from thumbwheel.app.settled import is_settled
 from thumbwheel.app.storage import Storage, open_storage
@@ -78,7 +78,7 @@ def _move_events(stack: AsyncExitStack, settings: Settings, storage: Storage, me
     if source.outbox is not None:
         stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
         stack.enter_context(publishing_dead_letters(source, storage.store, metrics.ingest))
-    stack.enter_context(retaining(settings, storage.store, source))
+    stack.enter_context(retaining(settings, lambda actor: forget_everywhere(settings, storage.store, source, actor)))
     stack.enter_context(ingesting(source, storage.store, settings.ingest, metrics.ingest))
     observer = whole_service(source, storage.store, storage.registry, settings.log_path)
     stack.enter_context(observing(metrics, observer))
