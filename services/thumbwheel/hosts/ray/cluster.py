@@ -184,17 +184,21 @@ def _begun(settings: Settings, door: str) -> Iterator[Cluster]:
     metrics_port = settings.ray.metrics_port or _free_ports(1)[0]
     hook = {"worker_process_setup_hook": HOOK, "env_vars": {DOOR_HOST: settings.serve.host}}
     _quieten()
-    ray.init(
-        address="local",
-        num_cpus=max(os.cpu_count() or 1, math.ceil(replicas * settings.ray.cpus)),
-        include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
-        object_store_memory=_STORE_BYTES,
-        runtime_env=hook,
-        _temp_dir=str(folder),
-        _metrics_export_port=metrics_port,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=max(os.cpu_count() or 1, math.ceil(replicas * settings.ray.cpus)),
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+            object_store_memory=_STORE_BYTES,
+            runtime_env=hook,
+            _temp_dir=str(folder),
+            _metrics_export_port=metrics_port,
+        )
+    except Exception as error:
+        # Of no class of its own, where Ray's processes do not come up.
+        raise Unavailable(f"Ray does not come up: {error}; its logs are in {folder}", 5.0) from error
     try:
         yield Cluster(door, f"http://127.0.0.1:{metrics_port}/metrics", str(folder / "session_latest" / "logs"))
     finally:
@@ -269,6 +273,7 @@ def _own_environment(settings: Settings, folder: Path) -> dict[str, str]:
         **_shared_environment(settings),
         # Ray's own processes listen on loopback only where a cluster can't be: on machines of these kinds.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_raylet_start_wait_time_s": "120",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_SERVE_HAPROXY_STATS_PORT": stats,
