@@ -35,6 +35,7 @@ APPLICATION = "thumbwheel"
 
 _DEREGISTER_S = 2  # how long a replica that ends is still reachable, until HAProxy has heard of it
 _DOOR_S = 120.0
+_EVERY = ("0.0.0.0", "::", "[::]")
 _LOOK_S = 0.2
 _REPORT_CHARS = 160
 _CLOSE_S = 15.0  # for a replica to ship its outbox and free its models
@@ -138,7 +139,8 @@ def deploy(settings: Settings, door: str, ingress: type[Any], *arguments: Any) -
 def _demand_door(settings: Settings, door: str) -> None:
     """Ask until the door answers: HAProxy hears of the replicas a little after they are up."""
     ends = monotonic() + _DOOR_S
-    with grpc.insecure_channel(f"127.0.0.1:{door.rpartition(':')[2]}") as channel:
+    host, _, port = door.rpartition(":")
+    with grpc.insecure_channel(f"{'127.0.0.1' if host in _EVERY else host}:{port}") as channel:
         while not _answers(channel):
             if monotonic() > ends:
                 raise _silent(settings, door)
@@ -230,11 +232,12 @@ def _joined(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _serve(settings: Settings, port: int) -> Iterator[None]:
-    """Start Ray Serve with our door; in the end the deployment drains. Serve ends with a Ray that was begun here."""
+    """Start Ray Serve with our door; in the end the deployment drains, and Serve ends unless it is others' too."""
     from ray import serve
     from ray.exceptions import RayError
 
     _quieten()
+    shared = _serve_runs()
     host = "127.0.0.1" if not settings.ray.address else settings.serve.host
     [http_port] = _free_ports(1)
     try:
@@ -249,6 +252,18 @@ def _serve(settings: Settings, port: int) -> Iterator[None]:
     finally:
         with suppress(Exception):  # whatever Ray says of its end, there is nobody left to tell
             serve.delete(APPLICATION)
+            if settings.ray.address and not shared and not serve.status().applications:
+                serve.shutdown()  # a Ray that was begun here ends with all that is in it
+
+
+def _serve_runs() -> bool:
+    import ray
+
+    try:
+        ray.get_actor("SERVE_CONTROLLER_ACTOR", namespace="serve")
+    except ValueError:
+        return False
+    return True
 
 
 def _shared_environment(settings: Settings) -> dict[str, str]:
