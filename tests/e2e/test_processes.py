@@ -38,7 +38,7 @@ from thumbwheel.registry.port import NewVersion
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")]
 
 VOTES = 500
-BURSTS = 6
+BURSTS = 4
 SEED = 9
 
 
@@ -128,7 +128,7 @@ def until(reached: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_vote_goes_the_whole_way_through_processes_that_share_nothing_but_the_ports(
     config: Path, tmp_path: Path
 ) -> None:
@@ -165,7 +165,7 @@ def test_a_vote_goes_the_whole_way_through_processes_that_share_nothing_but_the_
             until(lambda: web.health()["status"] == "serving")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_what_was_acknowledged_outlives_a_serve_that_is_killed_and_its_home(
     config: Path, tmp_path: Path, books: Engine
 ) -> None:

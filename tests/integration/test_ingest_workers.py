@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -20,19 +20,27 @@ from postgres_server import PASSWORD
 from sqlalchemy import Engine, func, select
 
 from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.group import Group
 from thumbwheel.bus.kafka_cluster import group_members
 from thumbwheel.bus.kafka_log import open_kafka_log
+from thumbwheel.bus.kafka_membership import KafkaMembership
 from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.port import FEEDBACK, TOPICS, EventLog, NewRecord
 from thumbwheel.config.settings import Kafka
 from thumbwheel.database import schema
 from thumbwheel.database.engine import connect
+from thumbwheel.errors import LogUnavailable
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),
+]
 
 PARTITIONS = 4
 PLACES = PARTITIONS * len(TOPICS)
 SESSION_S = 6
+LONG_S = 60  # no busy machine takes that long to start a worker again
 SEED = 7
 
 
@@ -57,7 +65,7 @@ def config(kafka: Kafka, postgres_url: str, tmp_path: Path) -> Path:
         "log": {"kind": "kafka"},
         "kafka": kafka.model_dump(exclude_defaults=True),
         "database": {"url": postgres_url.replace(f":{PASSWORD}@", "@"), "password_file": password},
-        "ingest": {"session_timeout_s": SESSION_S, "batch": 50},
+        "ingest": {"batch": 50},
         "probes": {"ingest_port": 0},
     }
     return write_config(tmp_path / "thumbwheel.toml", sections, home=tmp_path / "home")
@@ -108,8 +116,9 @@ def sending(sent: Sent) -> Iterator[None]:
         thread.join()
 
 
-def worker(config: Path, instance: str = "") -> RunningCommand:
-    return RunningCommand(config, "--set", f"ingest.instance={instance}", "ingest")
+def worker(config: Path, instance: str = "", session_s: int = SESSION_S) -> RunningCommand:
+    given = ("--set", f"ingest.instance={instance}", "--set", f"ingest.session_timeout_s={session_s}")
+    return RunningCommand(config, *given, "ingest")
 
 
 def until(reached: Callable[[], bool]) -> None:
@@ -202,10 +211,28 @@ def test_a_frozen_worker_that_wakes_after_its_session_is_fenced(config: Path, se
 
 
 def test_a_worker_with_a_name_keeps_its_partitions_over_a_quick_restart(config: Path, sent: Sent) -> None:
-    with worker(config, "a") as first, worker(config, "b") as second:
+    with worker(config, "a", LONG_S) as first, worker(config, "b", LONG_S) as second:
         until_shared(first, second)
         assert first.stop() == 0
         assert held(second) == f"works on {PLACES // 2} partitions"
-        with worker(config, "a") as again, sending(sent):
+        with worker(config, "a", LONG_S) as again, sending(sent):
             until_shared(again, second)
             until_rows(again, 100)
+
+
+def test_of_two_with_one_name_the_earlier_works_on_nothing_and_says_what_to_do(kafka: Kafka) -> None:
+    group = Group("one-name", "same", SESSION_S)
+    with closing(KafkaMembership(kafka, group)) as earlier, closing(KafkaMembership(kafka, group)) as later:
+        until(lambda: len(earlier.places()) == PLACES)
+        until(lambda: len(later.places()) == PLACES)
+
+        def put_out() -> bool:
+            try:
+                earlier.places()
+            except LogUnavailable as error:
+                assert "two workers have one ingest.instance" in str(error)
+                return True
+            return False
+
+        until(put_out)
+        assert earlier.held == ()

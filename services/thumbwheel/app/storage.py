@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thumbwheel.app.home import make_home
@@ -75,9 +75,12 @@ def open_source(settings: Settings, stack: ExitStack, log_path: Path | None = No
     kafka = settings.log.kind == "kafka"
     local = open_outbox(settings, log_path) if kafka else open_log(settings.log_path, max_bytes=settings.log.max_bytes)
     stack.enter_context(closing(local))
-    if not kafka:
-        return Source(local)
-    return Source(stack.enter_context(closing(_kafka(settings))), kafka_consumer(settings), local)
+    return replace(_behind_outbox(settings, stack), outbox=local) if kafka else Source(local)
+
+
+def _behind_outbox(settings: Settings, stack: ExitStack) -> Source:
+    """Open Kafka without an outbox: all there is to read where nothing is taken."""
+    return Source(stack.enter_context(closing(_kafka(settings))), kafka_consumer(settings))
 
 
 def open_outbox(settings: Settings, path: Path | None = None) -> EventLog:
@@ -97,8 +100,8 @@ def open_between(settings: Settings) -> Iterator[tuple[Source, FeedbackStore]]:
     """
     if not settings.database.url:
         make_home(settings.home)  # the store is in it
-    with closing(open_store(settings.database_url)) as store, closing(_kafka(settings)) as log:
-        yield Source(log, kafka_consumer(settings)), store
+    with closing(open_store(settings.database_url)) as store, ExitStack() as stack:
+        yield _behind_outbox(settings, stack), store
 
 
 @contextmanager

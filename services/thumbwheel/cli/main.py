@@ -55,7 +55,7 @@ EXIT_CODES: dict[type[errors.ThumbwheelError], int] = {
 _EXIT_STATUS = """\b
 Exit status:
   0    done
-  1    a negative answer (doctor, demo, simulate), or a defect
+  1    a negative answer (doctor, demo, simulate, retrain --once), or a defect
   2    wrong use, or a wrong value or data file
   3    no such policy, version, run or vote
   4    the state does not allow it

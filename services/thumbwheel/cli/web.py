@@ -21,7 +21,8 @@ def command(context: Context) -> None:
     configuration's serve.host.
 
     \b
-    thumbwheel --config service.toml --address serve:7070 --admin-address serve:7071 web
+    thumbwheel --config service.toml web
+    thumbwheel --address serve:7070 --admin-address serve:7071 web
     """
     import uvloop
 

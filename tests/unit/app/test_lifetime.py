@@ -10,6 +10,7 @@ import pytest
 
 PATIENT = """
 import asyncio
+import LOOP
 from thumbwheel.app.lifetime import on_signals
 
 async def main():
@@ -19,14 +20,18 @@ async def main():
     print("drains", flush=True)
     await asyncio.sleep(600)
 
-asyncio.run(main())
+LOOP.run(main())
 """
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_is_a_wish_and_the_second_an_order(first: signal.Signals, second: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", PATIENT], stdout=subprocess.PIPE, text=True) as process:
+def test_the_first_signal_is_a_wish_and_the_second_an_order(
+    first: signal.Signals, second: signal.Signals, loop: str
+) -> None:
+    program = PATIENT.replace("LOOP", loop)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(first)

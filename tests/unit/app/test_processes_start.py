@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import socket
@@ -9,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from thumbwheel.app.home import Home, trains_here
@@ -17,6 +20,7 @@ from thumbwheel.app.processes import ingest, retrain, serve, up, web
 from thumbwheel.app.storage import ingest_group
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import HomeInUse, InvalidConfig
+from thumbwheel.feedback.keys import load_or_make_keys
 
 # kafka-python leaves sockets behind where no broker answers
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
@@ -103,3 +107,39 @@ def test_what_neither_serves_nor_trains_itself_loads_no_heavy_library(name: str)
     code = f"import sys, thumbwheel.app.processes.{name}; print({{'torch', 'transformers', 'ray'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+async def health_of(url: str) -> tuple[int, Any]:
+    async with httpx.AsyncClient(verify=False) as client:
+        answer = await client.get(f"{url}/healthz")
+        return answer.status_code, answer.json()
+
+
+async def test_pages_whose_door_is_away_say_so_and_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = asyncio.Event()
+    monkeypatch.setattr(web, "on_signals", lambda: stop)
+    wanted = settings(tmp_path / "home", feedback={"keys_file": tmp_path / "keys.json"}, web={"look_s": 0.05})
+    load_or_make_keys(tmp_path / "keys.json", 1)
+    started: asyncio.Future[web.Started] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(web.run(wanted, "127.0.0.1:1", "127.0.0.1:1", started.set_result))
+    told = await started
+    told_of = {"serve": "does not answer at 127.0.0.1:1"}
+    while (found := await health_of(told.probes))[1]["parts"] != told_of:
+        await asyncio.sleep(0.05)
+    assert found == (200, {"status": "degraded", "parts": told_of})
+    assert await health_of(told.pages) == found
+    stop.set()
+    await running
+
+
+async def test_ingest_waits_for_a_broker_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = asyncio.Event()
+    monkeypatch.setattr(ingest, "on_signals", lambda: stop)
+    started: asyncio.Future[ingest.Started] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(ingest.run(settings(tmp_path / "home"), started.set_result))
+    told = await started
+    while (found := await health_of(told.probes))[1]["status"] != "degraded":
+        await asyncio.sleep(0.05)
+    assert found[0] == 200 and "Kafka is unavailable" in found[1]["parts"]["ingest"]
+    stop.set()
+    await running

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thumbwheel.config.settings import Data, Gates, Settings
-from thumbwheel.errors import Conflict, DamagedArtifact, Fenced, NotEnoughData
+from thumbwheel.config.settings import Artifacts, Data, Gates, Settings
+from thumbwheel.errors import Conflict, DamagedArtifact, Fenced, NotEnoughData, Unavailable
 from thumbwheel.gates.evidence import ClassifyEvidence, Latency, Votes
 from thumbwheel.records import (
     Channel,
@@ -26,6 +26,7 @@ from thumbwheel.records import (
     VersionRef,
 )
 from thumbwheel.registry.artifacts.local import LocalArtifacts
+from thumbwheel.registry.artifacts.reports import open_reports
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain.cycle import MAX_ATTEMPTS, Cycle
@@ -324,6 +325,31 @@ def test_the_report_of_a_run_that_ended_loses_its_samples_and_keeps_its_gates(de
     page = desk.folder.report.read_text()
     assert "secret 7" not in page and "erased" in page
     assert run.gates[0].sentence in page
+
+
+def test_a_report_kept_beside_the_versions_loses_its_samples_before_the_snapshot_loses_the_user(
+    desk: Desk, tmp_path: Path
+) -> None:
+    reports = open_reports(Settings(home=tmp_path / "home", artifacts=Artifacts(url=f"file://{tmp_path}/shared")))
+    assert reports is not None
+    run = desk.cycle(FakeLearner()).run()
+    desk.folder.report.write_text("<html>secret 7")
+    reports.keep(run.run_id, desk.folder.report)
+    assert reports.read(run.run_id) == b"<html>secret 7"
+    assert reports.place(run.run_id) == f"file://{tmp_path}/shared/.reports/{run.run_id}.html"
+    assert reports.read("run-9") is None
+
+    def away(run_id: str, report: Path) -> None:
+        raise Unavailable("away", 1.0)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reports, "keep", away)
+        with pytest.raises(Unavailable):
+            erase_from_runs(desk.settings.runs_dir, "u7", reports)
+    assert erase_from_runs(desk.settings.runs_dir, "u7", reports) == [run.run_id]
+    kept = reports.read(run.run_id)
+    assert kept is not None and b"secret 7" not in kept and b"erased" in kept
+    assert open_reports(Settings(home=tmp_path)) is None
 
 
 def test_erasing_sweeps_what_a_killed_freeze_left(desk: Desk) -> None:

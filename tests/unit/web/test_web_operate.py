@@ -253,6 +253,20 @@ def test_nothing_else_can_be_read(browser: Any, run_folder: Path, path: str) -> 
     assert browser.http.get(path).status_code == 404
 
 
+def test_the_report_of_a_run_made_elsewhere_comes_from_where_it_is_kept(
+    browser: Any, switch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/operate/runs/run-0007/report.html"
+    assert browser.http.get(path).status_code == 404
+    monkeypatch.setattr(switch, "kept", {"run-0007": b"<html>kept", "..": b"secret"})
+    response = browser.http.get(path)
+    assert (response.status_code, response.text) == (200, "<html>kept")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "sandbox" in response.headers["content-security-policy"]
+    assert browser.http.get(path, headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 403
+    assert browser.http.get("/operate/runs/%2e%2e/report.html").status_code == 404
+
+
 def test_the_report_is_for_operators_only(browser: Any, run_folder: Path) -> None:
     path = "/operate/runs/run-0001/report.html"
     assert browser.http.get(path, headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 403
