@@ -8,9 +8,9 @@ The same servicer, engines and requests (`Classify` by a tiny policy) each time,
 - `proxy`: the same two replicas behind Ray Serve's own gRPC proxy, Ray as it comes;
 - `here`: `thumbwheel serve`, one process without Ray.
 
-All three run at once and are loaded in turn, so that what else the machine does meets all of them. Then the champion of
-`chat` moves among three versions while clients ask `ray` at a fixed pace; a call counts to "during swaps" when it meets
-the time from a move to the moment when both replicas serve the new version.
+`here` runs beside each of the others, and both are loaded in turn: the yardstick of what else the machine does. The
+champion of `chat` moves among three versions while clients ask `ray` at a fixed pace; a call counts to "during swaps"
+when it meets the time from a move to the moment when both replicas serve the new version.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -47,6 +47,7 @@ from thumbwheel.simulate import service as service_process
 from thumbwheel.simulate.service import ServiceProcess
 
 Span = tuple[float, float]
+Figures = dict[str, dict[str, float]]
 CHANNELS = 4
 PACE_S = 0.2
 CLIENTS = 8
@@ -151,7 +152,7 @@ def all_serve(service: ServiceProcess, what: str) -> bool:
     return len(parts) == 2 and all(what in part for part in parts.values())
 
 
-def compare(targets: dict[str, str], callers: int, seconds: float, rounds: int) -> dict[str, dict[str, float]]:
+def compare(targets: dict[str, str], callers: int, seconds: float, rounds: int) -> Figures:
     """Load each in turn, several times; the median of each figure."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in targets}
     for target in targets.values():
@@ -170,30 +171,44 @@ def measure(arguments: argparse.Namespace) -> None:
         libs = kafka_server.libs()
         assert libs is not None, kafka_server.CURE
         broker = stack.enter_context(kafka_server.running_broker(libs, folder / "kafka"))
-        services: dict[str, ServiceProcess] = {}
-        for name in ("here", "proxy", "ray"):
-            make_home(folder / name)
-            services[name] = stack.enter_context(started(folder / name, settings_of(new_topics(broker)), name))
-            print(name, "serves", flush=True)
-        targets = {name: str(one.addresses["grpc"]) for name, one in services.items()}
-        report(compare(targets, arguments.callers, arguments.seconds, arguments.rounds), arguments)
-        alone = compare(targets, 1, arguments.seconds, 1)
-        report_alone(alone)
-        report_swaps(*asyncio.run(swaps(services["ray"], arguments.swaps)), arguments.swaps)
+        here = stack.enter_context(new(broker, folder, "here"))
+        with new(broker, folder, "ray") as ray:
+            by_ray = beside(here, "ray", ray, arguments)
+            report_alone(compare(targets_of(here, "ray", ray), 1, arguments.seconds, 1))
+            report_swaps(*asyncio.run(swaps(ray, arguments.swaps)), arguments.swaps)
+        with new(broker, folder, "proxy") as proxy:
+            by_proxy = beside(here, "proxy", proxy, arguments)
+    report(by_ray, by_proxy, arguments)
 
 
-def report(found: dict[str, dict[str, float]], arguments: argparse.Namespace) -> None:
-    rates = {name: one["rate"] for name, one in found.items()}
-    told = ", ".join(f"{name} {one['rate']:.0f} calls/s, p50 {one['p50_ms']:.1f} ms" for name, one in found.items())
-    note = f"{arguments.callers} callers of Classify, 2 cores in all, median of {arguments.rounds} rounds: {told}"
-    over_proxy, over_here = rates["ray"] / rates["proxy"], rates["ray"] / rates["here"]
-    record(
-        "Ray: calls/s through HAProxy over Ray's own proxy", over_proxy, "ratio", ">= 3", over_proxy >= 3, COMMAND, note
-    )
+def new(broker: kafka_server.KafkaBroker, folder: Path, name: str) -> AbstractContextManager[ServiceProcess]:
+    make_home(folder / name)
+    return started(folder / name, settings_of(new_topics(broker)), name)
+
+
+def targets_of(here: ServiceProcess, name: str, other: ServiceProcess) -> dict[str, str]:
+    return {"here": str(here.addresses["grpc"]), name: str(other.addresses["grpc"])}
+
+
+def beside(here: ServiceProcess, name: str, other: ServiceProcess, arguments: argparse.Namespace) -> Figures:
+    return compare(targets_of(here, name, other), arguments.callers, arguments.seconds, arguments.rounds)
+
+
+def report(by_ray: Figures, by_proxy: Figures, arguments: argparse.Namespace) -> None:
+    over_here = by_ray["ray"]["rate"] / by_ray["here"]["rate"]
+    over_proxy = over_here / (by_proxy["proxy"]["rate"] / by_proxy["here"]["rate"])
+    told = "; ".join(", ".join(f"{name} {_told(one)}" for name, one in found.items()) for found in (by_ray, by_proxy))
+    note = f"{arguments.callers} callers of Classify, medians of {arguments.rounds} rounds in turn: {told}"
+    figure = "Ray: calls/s through HAProxy over Ray's own proxy"
+    record(figure, over_proxy, "ratio", ">= 3", over_proxy >= 3, COMMAND, note)
     record("Ray: calls/s of 2 replicas over one process without Ray", over_here, "ratio", "stated", True, COMMAND, note)
 
 
-def report_alone(found: dict[str, dict[str, float]]) -> None:
+def _told(one: dict[str, float]) -> str:
+    return f"{one['rate']:.0f} calls/s, p50 {one['p50_ms']:.1f} ms"
+
+
+def report_alone(found: Figures) -> None:
     told = ", ".join(f"{name} {one['p50_ms']:.1f} ms" for name, one in found.items())
     cost = found["ray"]["p50_ms"] - found["here"]["p50_ms"]
     record("Ray: p50 of one caller beyond that of one process", cost, "ms", "stated", True, COMMAND, told)

@@ -1,18 +1,17 @@
-"""A replica as Ray opens it, and the keeper: where `replica.py` meets `hosts/ray`. Read by Ray's workers too."""
+"""A replica as Ray opens it: where `replica.py` meets `hosts/ray`. Read by Ray's workers too."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.replica import replica
 from thumbwheel.app.replicas import Standing
-from thumbwheel.app.storage import open_registry
 from thumbwheel.config.settings import Settings
 from thumbwheel.hosts.ray.ingress import ReplicaParts
-from thumbwheel.hosts.ray.keeper import KeeperLine, keeper_answers, start_keeper
+from thumbwheel.hosts.ray.keeper import KeeperLine
 from thumbwheel.hosts.ray.metrics import RayInstruments
 from thumbwheel.telemetry.logging import configure_logging
 from thumbwheel.telemetry.metrics import Metrics
@@ -40,29 +39,6 @@ class OpenRayReplica:
 
         async with replica(self.settings, metrics, line, self.keys_known, told) as opened:
             yield ReplicaParts(opened.registrations, opened.health, metrics.rpc, lambda: not opened.lease.lapsed)
-
-
-class Keeping:
-    """The keeper, as the process that started it has it."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Start it. Blocks, as all calls do."""
-        self._actor = start_keeper(_Generation(settings), settings.serve.reconcile_s)
-
-    def standings(self) -> Mapping[str, Standing]:
-        """Return how the replicas are. Raises Unavailable when the keeper does not answer."""
-        found: Mapping[str, Standing] = keeper_answers(self._actor.standings)
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Generation:
-    """Opens the registry where the keeper is."""
-
-    settings: Settings
-
-    def __call__(self) -> Callable[[], int]:
-        return open_registry(self.settings).generation
 
 
 def _standing(inference: Inference) -> Standing:

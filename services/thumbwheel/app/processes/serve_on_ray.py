@@ -46,7 +46,7 @@ from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from thumbwheel.app.ray_replica import Keeping
+    from thumbwheel.app.keeping import Keeping
 
 _LOOK_S = 1.0
 _PORTS_EVERY = 30  # looks
@@ -151,7 +151,8 @@ async def _entered(ray: _OnRay, block: AbstractContextManager[_T]) -> AsyncItera
 
 def _deployed(settings: Settings, door: str, keys: Keys) -> Keeping:
     # Imported here: Ray reads its environment when it is imported, and it is set by now.
-    from thumbwheel.app.ray_replica import Keeping, OpenRayReplica
+    from thumbwheel.app.keeping import Keeping
+    from thumbwheel.app.ray_replica import OpenRayReplica
     from thumbwheel.hosts.ray.ingress import Ingress
 
     keeping = Keeping(settings)

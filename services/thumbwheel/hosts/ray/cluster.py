@@ -35,6 +35,7 @@ APPLICATION = "thumbwheel"
 
 _DEREGISTER_S = 2  # how long a replica that ends is still reachable, until HAProxy has heard of it
 _DOOR_S = 120.0
+_EVERY = ("0.0.0.0", "::", "[::]")
 _LOOK_S = 0.2
 _REPORT_CHARS = 160
 _CLOSE_S = 15.0  # for a replica to ship its outbox and free its models
@@ -138,7 +139,8 @@ def deploy(settings: Settings, door: str, ingress: type[Any], *arguments: Any) -
 def _demand_door(settings: Settings, door: str) -> None:
     """Ask until the door answers: HAProxy hears of the replicas a little after they are up."""
     ends = monotonic() + _DOOR_S
-    with grpc.insecure_channel(f"127.0.0.1:{door.rpartition(':')[2]}") as channel:
+    host, _, port = door.rpartition(":")
+    with grpc.insecure_channel(f"{'127.0.0.1' if host in _EVERY else host}:{port}") as channel:
         while not _answers(channel):
             if monotonic() > ends:
                 raise _silent(settings, door)
@@ -184,17 +186,21 @@ def _begun(settings: Settings, door: str) -> Iterator[Cluster]:
     metrics_port = settings.ray.metrics_port or _free_ports(1)[0]
     hook = {"worker_process_setup_hook": HOOK, "env_vars": {DOOR_HOST: settings.serve.host}}
     _quieten()
-    ray.init(
-        address="local",
-        num_cpus=max(os.cpu_count() or 1, math.ceil(replicas * settings.ray.cpus)),
-        include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
-        object_store_memory=_STORE_BYTES,
-        runtime_env=hook,
-        _temp_dir=str(folder),
-        _metrics_export_port=metrics_port,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=max(os.cpu_count() or 1, math.ceil(replicas * settings.ray.cpus)),
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+            object_store_memory=_STORE_BYTES,
+            runtime_env=hook,
+            _temp_dir=str(folder),
+            _metrics_export_port=metrics_port,
+        )
+    except Exception as error:
+        # Of no class of its own, where Ray's processes do not come up.
+        raise Unavailable(f"Ray does not come up: {error}; its logs are in {folder}", 5.0) from error
     try:
         yield Cluster(door, f"http://127.0.0.1:{metrics_port}/metrics", str(folder / "session_latest" / "logs"))
     finally:
@@ -226,11 +232,12 @@ def _joined(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _serve(settings: Settings, port: int) -> Iterator[None]:
-    """Start Ray Serve with our door; in the end the deployment drains. Serve ends with a Ray that was begun here."""
+    """Start Ray Serve with our door; in the end the deployment drains, and Serve ends unless it is others' too."""
     from ray import serve
     from ray.exceptions import RayError
 
     _quieten()
+    shared = _serve_runs()
     host = "127.0.0.1" if not settings.ray.address else settings.serve.host
     [http_port] = _free_ports(1)
     try:
@@ -245,6 +252,18 @@ def _serve(settings: Settings, port: int) -> Iterator[None]:
     finally:
         with suppress(Exception):  # whatever Ray says of its end, there is nobody left to tell
             serve.delete(APPLICATION)
+            if settings.ray.address and not shared and not serve.status().applications:
+                serve.shutdown()  # a Ray that was begun here ends with all that is in it
+
+
+def _serve_runs() -> bool:
+    import ray
+
+    try:
+        ray.get_actor("SERVE_CONTROLLER_ACTOR", namespace="serve")
+    except ValueError:
+        return False
+    return True
 
 
 def _shared_environment(settings: Settings) -> dict[str, str]:
@@ -269,6 +288,7 @@ def _own_environment(settings: Settings, folder: Path) -> dict[str, str]:
         **_shared_environment(settings),
         # Ray's own processes listen on loopback only where a cluster can't be: on machines of these kinds.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_raylet_start_wait_time_s": "120",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_SERVE_HAPROXY_STATS_PORT": stats,
