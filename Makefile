@@ -7,7 +7,7 @@ UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo servers test lint types imports check protos lock benchmarks wheel clean
+.PHONY: help env demo servers test drills lint types imports check protos lock benchmarks wheel clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ servers: ## Get the servers that tests drive and that no package brings: Kafka, 
 
 test: env ## Run every test; ARGS go to pytest.
 	$(BIN)/python -m pytest $(ARGS)
+
+drills: env ## Break things on purpose and balance the books; ARGS name a drill, `--help` lists them.
+	GRPC_ENABLE_FORK_SUPPORT=0 PYTHONPATH=tests/support:benchmarks $(BIN)/python tests/drills/run.py $(ARGS)
 
 lint: env ## Check style.
 	$(BIN)/ruff check services pipeline tests benchmarks

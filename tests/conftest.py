@@ -15,9 +15,14 @@ from typing import NoReturn
 import kafka_server
 import pytest
 import s3_server
+from hypothesis import HealthCheck, settings
 from postgres_server import CURE, PostgresServer, find_binaries, running_server
 
 _status = pytest.StashKey[int]()
+
+# How fast examples are drawn, and run, says how busy the machine is, and nothing about the code.
+settings.register_profile("thumbwheel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("thumbwheel")
 
 
 def _missing(server: str, cure: str) -> NoReturn:

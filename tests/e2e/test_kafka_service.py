@@ -30,7 +30,7 @@ from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.source import places
 from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.client.retry import RetryPolicy
-from thumbwheel.config.settings import Kafka
+from thumbwheel.config.settings import Kafka, Settings
 from thumbwheel.errors import Conflict, Unavailable
 from thumbwheel.simulate.service import ServiceProcess
 
@@ -44,7 +44,7 @@ BURSTS = 5
 def policies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("made") / "home"
     made.mkdir()
-    make_policies(made)
+    make_policies(Settings(home=made))
     return made
 
 

@@ -17,6 +17,7 @@ from service_ledger import (
     wait_until_serving,
 )
 
+from thumbwheel.config.settings import Settings
 from thumbwheel.simulate.service import ServiceProcess
 
 KILLS = 20
@@ -27,7 +28,7 @@ KILLS = 20
 def test_acknowledged_votes_survive_kills(tmp_path: Path) -> None:
     home, told, rng = tmp_path / "home", Acknowledged(), Random(20)
     home.mkdir()
-    make_policies(home)
+    make_policies(Settings(home=home))
     for _ in range(KILLS):
         service = ServiceProcess(home, {**FREE_PORTS, "feedback.max_per_rater_per_minute": 100_000})
         with service:

@@ -40,7 +40,7 @@ _START_S = 120.0
 @contextmanager
 def live_service(home: Path) -> Iterator[Addresses]:
     """Make the policies and run the service on them; yield where it answers."""
-    make_policies(home)
+    make_policies(Settings(home=home))
     with running(home, "up") as addresses:
         yield addresses
 
@@ -60,15 +60,16 @@ def running(home: Path, *arguments: str) -> Iterator[Addresses]:
         assert process.wait(timeout=60) == 0, (home / "service.out").read_text()
 
 
-def make_policies(home: Path) -> None:
+def make_policies(settings: Settings) -> None:
     """Publish two versions of a `classify` and of a `generate` policy; the second is the champion."""
-    registry = open_registry(Settings(home=home))
+    registry, home = open_registry(settings), settings.home
     rows = [LabelledText(text, label) for label, texts in TOPICS.items() for text in texts]
     pretrain_classify(rows, home / "new-topics", _QUICK_CLASSIFY)
     chats = [(Message("user", asked), Message("assistant", replied)) for asked, replied in REPLIES]
     train_first_policy(chats, home / "new-helpdesk", 0, _QUICK_GENERATE)
     _publish(registry, "topics", PolicyKind.CLASSIFY, home / "new-topics")
     _publish(registry, "helpdesk", PolicyKind.GENERATE, home / "new-helpdesk")
+    registry.close()
 
 
 def _publish(registry: Registry, policy: str, kind: PolicyKind, folder: Path) -> None:

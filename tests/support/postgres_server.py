@@ -118,7 +118,7 @@ class PostgresServer:
         )
         if done.returncode:
             log = self._log.read_text() if self._log.exists() else ""
-            raise RuntimeError(f"{program} failed: {done.stderr}\n{log[-2000:]}")
+            raise RuntimeError(f"{program} failed ({done.returncode}): {done.stderr}\n{log[-2000:]}")
 
 
 @contextmanager

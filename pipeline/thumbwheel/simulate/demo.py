@@ -1,24 +1,26 @@
 """The demonstration: a real service, simulated users at its door, and the loop doing what it is for.
 
 1. Two first policies are trained on a made-up help desk: one names a message's intent, one replies to it.
-2. The service is started, as `thumbwheel up` would, with a schedule: learn when enough new votes are in.
-3. Users ask for replies over gRPC and give thumbs over gRPC. One in ten of their thumbs is wrong.
-4. The service starts a run by itself. Meanwhile users ask for intents, until there are votes for the next run, and
-   go on asking while the service learns and swaps.
-5. The same users ask again, and the table tells whether they are happier.
+2. As soon as the first of them is there the service is started, as `thumbwheel up` would, with a schedule: learn when
+   enough new votes are in. The second joins it when it is trained.
+3. Users ask for intents over gRPC and give thumbs over gRPC. One in ten of their thumbs is wrong. The service starts
+   a run by itself; meanwhile users ask for replies, until there are votes for the next run. Users go on asking while
+   the service learns and swaps.
+4. The same users ask again, and the table tells whether they are happier.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
 from thumbwheel.client import AdminClient, AsyncClient
-from thumbwheel.client.admin import PolicyStatus, ServiceStatus
+from thumbwheel.client.admin import ServiceStatus
 from thumbwheel.records import PolicyKind, Run, RunState
 from thumbwheel.simulate.crowd import ONE_TRY, Crowd, Ledger, Question, Tally
 from thumbwheel.simulate.helpdesk import (
@@ -44,7 +46,7 @@ class DemoPlan:
     seed: int = 0
     users: int = 120
     training_rows: int = 6_000
-    asks: Mapping[str, int] = field(default_factory=lambda: {REPLY: 3_000, INTENT: 5_000})
+    asks: Mapping[str, int] = field(default_factory=lambda: {INTENT: 4_000, REPLY: 3_000})
     asks_after: int = 500
     at_once: int = 32
     pause_s: float = 0.2
@@ -117,21 +119,19 @@ def example_question(plan: DemoPlan) -> str:
     return small_desk(plan.seed).message(Random(f"example {plan.seed}")).text
 
 
-async def run_loop(plan: DemoPlan, addresses: Mapping[str, str], show: Show) -> DemoOutcome:
-    """Let users ask, wait for the service to learn from them, let them ask again (steps 3 to 5)."""
+async def run_loop(
+    plan: DemoPlan, addresses: Mapping[str, str], trained: Mapping[str, Future[None]], show: Show
+) -> DemoOutcome:
+    """Let users ask, wait for the service to learn from them, let them ask again (steps 3 and 4).
+
+    `trained` tells of each policy when its first version is there, or why not.
+    """
     async with AsyncClient(addresses["grpc"], retry=ONE_TRY) as client:
         with AdminClient(addresses["admin"]) as admin:
-            await _all_serving(client)
             crowds = _crowds(plan, client)
-            first = await _ask(REPLY, crowds, plan, "asking and voting", show)
-            async with _trickle(crowds, plan.pause_s) as meanwhile:
-                first |= await _ask(INTENT, crowds, plan, "asking and voting", show)
-                ended = await _learned(admin, crowds, show)
-                await _swapped(client, ended)
+            first, meanwhile, ended = await _vote_and_learn(plan, crowds, trained, client, admin, show)
             again = replace(plan, asks=dict.fromkeys(crowds, plan.asks_after))
-            after: dict[str, Ledger] = {}
-            for policy in crowds:
-                after |= await _ask(policy, crowds, again, "asking again", show)
+            after = {policy: await _ask(policy, crowds[policy], again, "asking again", show) for policy in crowds}
             status = await _drained(admin)
             ledgers = [ledger for part in (first, meanwhile, after) for ledger in part.values()]
             outcomes = tuple(_outcome(one, ended[one], first, after, status) for one in crowds)
@@ -159,51 +159,70 @@ def _crowds(plan: DemoPlan, client: AsyncClient) -> dict[str, Crowd]:
     }
 
 
-async def _all_serving(client: AsyncClient) -> None:
-    """Wait until every policy has a champion that answers."""
-    while not all(one.served for one in await client.describe()):
+async def _vote_and_learn(
+    plan: DemoPlan,
+    crowds: Mapping[str, Crowd],
+    trained: Mapping[str, Future[None]],
+    client: AsyncClient,
+    admin: AdminClient,
+    show: Show,
+) -> tuple[dict[str, Ledger], dict[str, Ledger], dict[str, Run]]:
+    """Return the first votes, those given while the service learned, and the runs."""
+    first: dict[str, Ledger] = {}
+    meanwhile = {policy: Ledger() for policy in crowds}
+    async with AsyncExitStack() as going_on:
+        learned = asyncio.create_task(_learned(admin, list(crowds), show))
+        going_on.callback(learned.cancel)
+        for policy, crowd in crowds.items():
+            await asyncio.wrap_future(trained[policy])
+            await _serving(client, policy)
+            first[policy] = await _ask(policy, crowd, plan, "asking and voting", show)
+            await going_on.enter_async_context(_trickle(crowd, plan.pause_s, meanwhile[policy]))
+        ended = await learned
+        await _swapped(client, ended)
+    return first, meanwhile, ended
+
+
+async def _serving(client: AsyncClient, policy: str) -> None:
+    """Wait until the policy has a champion that answers."""
+    while not any(one.served for one in await client.describe() if one.policy == policy):
         await asyncio.sleep(_POLL_S)
 
 
-async def _ask(policy: str, crowds: Mapping[str, Crowd], plan: DemoPlan, what: str, show: Show) -> dict[str, Ledger]:
+async def _ask(policy: str, crowd: Crowd, plan: DemoPlan, what: str, show: Show) -> Ledger:
     ledger, asks = Ledger(), plan.asks[policy]
-    await crowds[policy].ask(asks, plan.at_once, ledger, show.counter(f"{policy}: {what}", asks))
-    return {policy: ledger}
+    await crowd.ask(asks, plan.at_once, ledger, show.counter(f"{policy}: {what}", asks))
+    return ledger
 
 
 @asynccontextmanager
-async def _trickle(crowds: Mapping[str, Crowd], pause_s: float) -> AsyncIterator[dict[str, Ledger]]:
+async def _trickle(crowd: Crowd, pause_s: float, ledger: Ledger) -> AsyncIterator[None]:
     """Let users go on asking now and then while the block runs."""
-    ledgers, stop = {policy: Ledger() for policy in crowds}, asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        for policy, crowd in crowds.items():
-            group.create_task(crowd.keep_asking(pause_s, ledgers[policy], stop))
-        try:
-            yield ledgers
-        finally:
-            stop.set()
+    stop = asyncio.Event()
+    asking = asyncio.create_task(crowd.keep_asking(pause_s, ledger, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asking
 
 
-async def _learned(admin: AdminClient, crowds: Mapping[str, Crowd], show: Show) -> dict[str, Run]:
+async def _learned(admin: AdminClient, policies: Collection[str], show: Show) -> dict[str, Run]:
     """Wait until every policy's first run has ended, showing how far it is."""
     ended: dict[str, Run] = {}
-    while len(ended) < len(crowds):
+    while len(ended) < len(policies):
         status = await asyncio.to_thread(admin.status)
-        for policy in crowds.keys() - ended.keys():
+        for policy in {one.policy for one in status.policies} - ended.keys():
             runs = await asyncio.to_thread(admin.runs, policy, 1)
             if runs and runs[0].state is not RunState.RUNNING:
                 ended[policy] = await asyncio.to_thread(admin.run, runs[0].run_id)
                 show.learned(policy, f"{runs[0].state}: {runs[0].error or runs[0].summary}")
         # after those that ended, which the status does not tell from those that wait for their run
         for one in status.policies:
-            if one.policy not in ended:
-                show.learning(one.policy, _stage(one), one.running_progress)
+            if one.policy not in ended and one.running_run_id:
+                show.learning(one.policy, one.running_step, one.running_progress)
         await asyncio.sleep(_POLL_S)
     return ended
-
-
-def _stage(status: PolicyStatus) -> str:
-    return status.running_step if status.running_run_id else "waiting for its run"
 
 
 async def _swapped(client: AsyncClient, ended: Mapping[str, Run]) -> None:

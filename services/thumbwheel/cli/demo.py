@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import shlex
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +19,10 @@ import click
 
 from thumbwheel.app.home import make_home
 from thumbwheel.cli.context import COUNT, SEED, Context, json_option, pass_context
+from thumbwheel.cli.first_policies import first_policies
 from thumbwheel.cli.output import counted, emit
-from thumbwheel.errors import Unavailable
 
 if TYPE_CHECKING:
-    from thumbwheel.cli.show import Bars
     from thumbwheel.simulate.demo import DemoOutcome, PolicyOutcome
 
 
@@ -49,20 +44,21 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
     from thumbwheel.simulate.service import ServiceProcess
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    plan = DemoPlan(seed=seed, asks={REPLY: asks, INTENT: asks * 5 // 3})
+    plan = DemoPlan(seed=seed, asks={INTENT: asks * 4 // 3, REPLY: asks})
     home = _home(context)
     with _told_at_the_end(context, home), Bars(stderr=context.json) as bars:
         bars.say(f"home: {home}")
-        _train_first_policies(home, write_first_data(plan, home / "data"), bars)
-        service = ServiceProcess(home, {**_free_ports(context), **plan.settings})
-        bars.say("starting the service")
-        with service:
-            bars.say(f"serving at {service.addresses['grpc']}, pages at {service.addresses['web']}/")
-            outcome = asyncio.run(run_loop(plan, service.addresses, bars))
-            bars.stop()
-            _report(context, outcome)
-            if not leave:
-                _stay(context, service.addresses, example_question(plan))
+        with first_policies(home, write_first_data(plan, home / "data"), bars) as trained:
+            trained[INTENT].result()
+            service = ServiceProcess(home, {**_free_ports(context), **plan.settings})
+            bars.say("starting the service")
+            with service:
+                bars.say(f"serving at {service.addresses['grpc']}, pages at {service.addresses['web']}/")
+                outcome = asyncio.run(run_loop(plan, service.addresses, trained, bars))
+                bars.stop()
+                _report(context, outcome)
+                if not leave:
+                    _stay(context, service.addresses, example_question(plan))
     for fault in _faults(outcome):
         click.secho(fault, fg="red", err=True)
     sys.exit(0 if outcome.good else 1)
@@ -124,37 +120,6 @@ def _is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _train_first_policies(home: Path, policies: Mapping[str, list[str]], bars: Bars) -> None:
-    """Run `thumbwheel policy init` for each policy, side by side."""
-    with ThreadPoolExecutor(len(policies)) as threads:
-        trained = [threads.submit(_train, home, name, arguments, bars) for name, arguments in policies.items()]
-        for one in trained:
-            one.result()
-
-
-def _train(home: Path, name: str, arguments: list[str], bars: Bars) -> None:
-    advance = bars.bar(f"{name}: training the first policy")
-    command = [sys.executable, "-m", "thumbwheel.cli", "--home", str(home), "policy", "init", name, *arguments]
-    with subprocess.Popen(
-        [*command, "--json"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    ) as process:
-        said = []
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("{"):
-                step = json.loads(line)
-                advance(step["step"], step["steps"])
-            else:
-                said.append(line)
-    if process.returncode:
-        raise Unavailable(f"training {name} failed: {''.join(said).strip()}", retry_after_s=1.0)
 
 
 def _report(context: Context, outcome: DemoOutcome) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from thumbwheel.cli import demo
 from thumbwheel.cli.main import main
 from thumbwheel.records import Run, RunState, RunStep
 from thumbwheel.simulate.crowd import Tally
-from thumbwheel.simulate.demo import DemoOutcome, PolicyOutcome
+from thumbwheel.simulate.demo import INTENT, DemoOutcome, PolicyOutcome
 
 End = Callable[..., int]
+TRAINED: Future[None] = Future()
+TRAINED.set_result(None)
 
 
 def outcome_of(policy: str, state: RunState, ups_after: int) -> PolicyOutcome:
@@ -50,7 +54,7 @@ def ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> End:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("thumbwheel.simulate.demo.write_first_data", lambda plan, folder: {})
     monkeypatch.setattr("thumbwheel.simulate.service.ServiceProcess", Service)
-    monkeypatch.setattr(demo, "_train_first_policies", lambda home, policies, bars: None)
+    monkeypatch.setattr(demo, "first_policies", lambda home, policies, bars: nullcontext({INTENT: TRAINED}))
 
     def run(outcome: DemoOutcome | BaseException, *arguments: str) -> int:
         async def run_loop(*_: object) -> DemoOutcome:

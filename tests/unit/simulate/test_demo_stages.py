@@ -49,6 +49,6 @@ class Show:
 
 def test_a_run_that_ended_is_not_said_to_be_waited_for() -> None:
     show = Show()
-    ended = asyncio.run(_learned(cast(AdminClient, Admin()), cast(Any, {"intent": None}), show))
+    ended = asyncio.run(_learned(cast(AdminClient, Admin()), ["intent"], show))
     assert show.told == ["fit", "rejected: not better"]
     assert ended["intent"].state is RunState.REJECTED
