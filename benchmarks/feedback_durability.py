@@ -31,7 +31,7 @@ from record import record
 from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.client import AsyncClient
 from thumbwheel.client.answers import Classification
-from thumbwheel.config.settings import Kafka
+from thumbwheel.config.settings import Kafka, Settings
 from thumbwheel.simulate.service import ServiceProcess
 
 COMMAND = "python benchmarks/feedback_durability.py"
@@ -54,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, running_broker(found, Path(folder)) as broker:
         policies = Path(folder) / "policies"
         policies.mkdir()
-        make_policies(policies)
+        make_policies(Settings(home=policies))
         away(Path(folder), policies, broker, asked.phase_s)
         modes(Path(folder), policies, broker, asked.votes, asked.turns)
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thumbwheel.retrain.learner import Job, Tell
-from thumbwheel.workers.alone import Alone
+from thumbwheel.retrain.learner import Tell
 from thumbwheel.workers.port import Workers
 
 
@@ -30,18 +29,3 @@ class Station:
 
 Work = Callable[[Station], Mapping[str, Any]]
 """What every worker of a step does; returns the step's figures, the same on each. Sent to other machines by pickle."""
-
-
-def run_work(job: Job, work: Work, out: Path) -> Mapping[str, Any]:
-    """Let the step's workers do their work, with its results in the folder `out`; return its figures.
-
-    One worker (`learn.workers`) works in this process; more are started by Ray Train, which is not imported before.
-    """
-    if job.plan.settings.learn.workers == 1:
-        return work(Station(Alone(), job.champion, job.folder.fit, out, job.folder.checkpoint, job.tell))
-    from thumbwheel.retrain.ray_cluster import ray_cluster
-
-    with ray_cluster(job.plan.settings):
-        from thumbwheel.retrain.on_ray import run_on_ray
-
-        return run_on_ray(job, work, out)
