@@ -31,11 +31,11 @@ from thumbwheel.policy.prompt import encode_prompt, end_token_id
 from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.records import Message, PolicyKind
+from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.learn_generate import fit_work, improve_work
 from thumbwheel.retrain.learner import Job
 from thumbwheel.retrain.plan import Plan
 from thumbwheel.retrain.run_folder import RunFolder
-from thumbwheel.retrain.work import run_work
 from thumbwheel.reward.rated_reply import RatedReply
 from thumbwheel.simulate.helpdesk import reply_questions
 from thumbwheel.simulate.world import World

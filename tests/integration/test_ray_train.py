@@ -27,7 +27,7 @@ from thumbwheel.retrain.exits import Exit
 from thumbwheel.retrain.plan import load_plan, save_plan
 from thumbwheel.retrain.run_folder import RunFolder
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("ray_train")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.usefixtures("ray_train")]
 
 TWO = LEARN.model_copy(update={"workers": 2})
 PATIENCE_S = 900.0  # Ray takes its time to begin, on a busy machine above all
@@ -72,6 +72,24 @@ def finish(world: TrainingWorld, folder: RunFolder) -> None:
     assert status == Exit.FINISHED, folder.log.read_text()
 
 
+Worker = subprocess.Popen[bytes]
+
+
+def go_on(
+    world: TrainingWorld, folder: RunFolder, step: RunStep, done: int = 0, worker: Worker | None = None
+) -> Worker:
+    """Return the run's process as soon as it is so far; where Ray did not start in time, that is another one."""
+    worker = worker or world.worker(folder)
+    while True:
+        try:
+            watch(worker, folder, step, done)
+            return worker
+        except AssertionError:
+            if worker.poll() != Exit.AWAY:
+                raise
+        worker = world.worker(folder)
+
+
 def test_a_run_whose_workers_and_process_are_killed_comes_to_the_same_verdict_and_candidate(
     tmp_path: Path, short_tmp: Path, s3_gateway: S3Gateway
 ) -> None:
@@ -84,13 +102,10 @@ def test_a_run_whose_workers_and_process_are_killed_comes_to_the_same_verdict_an
 
     finish(plain, folder)
 
-    worker = broken.worker(killed)
-    watch(worker, killed, RunStep.FREEZE)
-    kill(worker)
-    worker = broken.worker(killed)
-    watch(worker, killed, RunStep.FIT)
+    kill(go_on(broken, killed, RunStep.FREEZE))
+    worker = go_on(broken, killed, RunStep.FIT)
     kill_a_worker_at_work(worker, short_tmp)
-    watch(worker, killed, RunStep.IMPROVE, done=6)  # one after the first checkpoint
+    worker = go_on(broken, killed, RunStep.IMPROVE, 6, worker)  # one after the first checkpoint
     store = open_store(broken.settings.artifacts)
     checkpoint = f".runs/{killed.path.name}/checkpoint.safetensors"
     assert checkpoint.removeprefix(".runs/") in store.sizes(".runs")
@@ -99,8 +114,7 @@ def test_a_run_whose_workers_and_process_are_killed_comes_to_the_same_verdict_an
         left.rename(short_tmp / f"dead-{left.name}")
     worker = broken.worker(killed)
     kill_a_worker_at_work(worker, short_tmp)
-    watch(worker, killed, RunStep.JUDGE)
-    kill(worker)
+    kill(go_on(broken, killed, RunStep.JUDGE, 0, worker))
     finish(broken, killed)
 
     undisturbed, resumed = plain.run(folder.path.name), broken.run(folder.path.name)
@@ -127,8 +141,7 @@ def test_a_terminated_run_ends_its_workers_and_can_be_resumed_with_one(tmp_path:
     first = first_desk(tmp_path / "v1")
     world = World(tmp_path / "home", first, workers=2)
     folder = world.plan()
-    worker = world.worker(folder)
-    watch(worker, folder, RunStep.IMPROVE, done=1)
+    worker = go_on(world, folder, RunStep.IMPROVE, 1)
     below = psutil.Process(worker.pid).children(recursive=True)
     assert len([one for one in below if "RayTrainWorker" in "".join(one.cmdline())]) == 2
     worker.send_signal(signal.SIGTERM)

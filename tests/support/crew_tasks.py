@@ -107,6 +107,35 @@ def ppo_run(workers: Workers, champion: Path, out: Path) -> dict[str, Any]:
     return {"history": [dict(row) for row in done.history]}
 
 
+class Stopped(Exception):
+    """Stands for the end of all workers."""
+
+
+def interrupted_run(workers: Workers, champion: Path, out: Path, stop: int) -> dict[str, Any]:
+    """A run that ends after the iteration `stop`, if that is not 0, and saves its state after each."""
+    settings = replace(PPO, iterations=4, checkpoint_every=2)
+
+    def told(done: int, total: int, figures: Mapping[str, float]) -> None:
+        if done == stop:
+            raise Stopped
+
+    try:
+        improve_generate(
+            champion,
+            high_ids,
+            PROMPTS,
+            out,
+            seed=1,
+            settings=settings,
+            checkpoint=out.with_suffix(".state"),
+            round_done=told,
+            workers=workers,
+        )
+    except Stopped:
+        return {}
+    return {}
+
+
 def reward_run(workers: Workers, votes: int) -> dict[str, Any]:
     model = fit(tiny_policy().model, rated(votes), 3, REWARD, workers)
     return {"head": _flat(model.head.state_dict().values()), "mean": model.mean, "std": model.std}

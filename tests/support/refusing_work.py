@@ -13,11 +13,11 @@ from thumbwheel.config.settings import Learn, Settings
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.errors import ThumbwheelError, Unavailable
 from thumbwheel.records import PolicyKind
+from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.learner import Job
 from thumbwheel.retrain.plan import Plan
 from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.retrain.station import Station
-from thumbwheel.retrain.work import run_work
 
 
 def refuse(station: Station) -> Mapping[str, Any]:

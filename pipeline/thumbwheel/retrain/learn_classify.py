@@ -25,13 +25,13 @@ from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classif
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, votes_of
 from thumbwheel.records import Split
+from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.latency import compare_latency
 from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import curves, report_head, save_history
 from thumbwheel.retrain.station import Station
-from thumbwheel.retrain.work import run_work
 
 TIMED_REQUESTS = 40
 SCORING_BATCH = 256

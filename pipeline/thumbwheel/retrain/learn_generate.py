@@ -21,6 +21,7 @@ from thumbwheel.ppo.generate.liked import liked_replies
 from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.records import GenerateAnswer, Split
+from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.draw import draw
 from thumbwheel.retrain.latency import compare_latency
 from thumbwheel.retrain.learner import Job, Measured
@@ -28,7 +29,6 @@ from thumbwheel.retrain.report.data import Comparison, ReportData, RewardModelFi
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import curves, report_head, save_history
 from thumbwheel.retrain.station import Station
-from thumbwheel.retrain.work import run_work
 from thumbwheel.retrain.worth_keeping import Passage, hand_on, nats, worth_keeping
 from thumbwheel.reward.baselines import baseline_aucs
 from thumbwheel.reward.calibration import roc_auc

@@ -46,6 +46,6 @@ def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.
 
 
 def test_one_worker_learns_without_ray() -> None:
-    names = ("worker", "station", "learn_classify", "learn_generate")
+    names = ("worker", "crew", "learn_classify", "learn_generate")
     code = f"import sys, {', '.join(f'thumbwheel.retrain.{name}' for name in names)}; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from crew_tasks import PPO, classify_run, one_step, ppo_run, ppo_steps, reward_run, sums
+from crew_tasks import PPO, classify_run, interrupted_run, one_step, ppo_run, ppo_steps, reward_run, sums
 from gloo_crew import run_crew
 from tiny_policy import tiny_policy
 
@@ -111,6 +111,15 @@ def test_a_whole_run_of_ppo(champion: Path, tmp_path: Path, size: int) -> None:
     agree(crew, alone, rel=5e-3, abs=2e-4)
     assert weights(tmp_path / "crew") == pytest.approx(weights(tmp_path / "alone"), abs=2e-4)
     assert weights(tmp_path / "crew") != pytest.approx(weights(champion), abs=1e-2)
+
+
+def test_workers_that_are_stopped_go_on_to_the_same_bytes(champion: Path, tmp_path: Path) -> None:
+    run_crew(2, interrupted_run, champion, tmp_path / "whole", 0)
+    run_crew(2, interrupted_run, champion, tmp_path / "stopped", 3)
+    assert not (tmp_path / "stopped").exists()
+    run_crew(2, interrupted_run, champion, tmp_path / "stopped", 0)
+    whole, resumed = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "stopped"))
+    assert whole == resumed != (champion / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("limit", [0.0, 9.0])

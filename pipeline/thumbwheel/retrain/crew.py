@@ -1,4 +1,4 @@
-"""A step's work, done by one worker in this process, or by several that Ray Train starts."""
+"""The workers of a step: this process alone, or several of Ray Train."""
 
 from __future__ import annotations
 
