@@ -139,7 +139,9 @@ async def test_ingest_waits_for_a_broker_and_says_so(tmp_path: Path, monkeypatch
     stop = asyncio.Event()
     monkeypatch.setattr(ingest, "on_signals", lambda: stop)
     started: asyncio.Future[ingest.Started] = asyncio.get_running_loop().create_future()
-    running = asyncio.create_task(ingest.run(settings(tmp_path / "home"), started.set_result))
+    wanted = settings(tmp_path / "home")
+    load_or_make_keys(wanted.keys_path, 1)
+    running = asyncio.create_task(ingest.run(wanted, started.set_result))
     told = await started
     while (found := await health_of(told.probes))[1]["status"] != "degraded":
         await asyncio.sleep(0.05)
