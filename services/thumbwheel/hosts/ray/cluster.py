@@ -127,6 +127,8 @@ def deploy(settings: Settings, door: str, ingress: type[Any], *arguments: Any) -
         graceful_shutdown_timeout_s=_DEREGISTER_S + settings.serve.drain_s + _CLOSE_S,
         graceful_shutdown_wait_loop_s=0.2,
         health_check_period_s=2.0,
+        # A line for each call costs a good part of the call; ours tells of those that fail.
+        logging_config={"log_level": "WARNING", "enable_access_log": False},
     )(ingress)
     try:
         # Of a route Ray's door has no need, but without one HAProxy is given no replicas.
@@ -288,7 +290,6 @@ def _own_environment(settings: Settings, folder: Path) -> dict[str, str]:
         **_shared_environment(settings),
         # Ray's own processes listen on loopback only where a cluster can't be: on machines of these kinds.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_raylet_start_wait_time_s": "120",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_SERVE_HAPROXY_STATS_PORT": stats,
