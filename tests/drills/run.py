@@ -15,6 +15,8 @@ import time
 import click
 import clock_back
 import disk_full
+import ingest_killed
+import long_run
 import parts_away
 import service_killed
 from balance_sheet import Sheet
@@ -24,12 +26,14 @@ from yard import Missing, yard
 from record import record
 
 DRILLS = {
+    "ingest-killed": ingest_killed.drill,
     "service-killed": service_killed.with_outbox,
     "service-and-disk-lost": service_killed.with_its_disk,
     "broker-away": parts_away.broker,
     "database-away": parts_away.database,
     "clock-back": clock_back.drill,
     "disk-full": disk_full.drill,
+    "long-run": long_run.drill,
 }
 _console = Console(width=120)
 

@@ -14,12 +14,14 @@ from random import Random
 
 import kafka_server
 import postgres_server
+from commands import write_config
 from live_service import make_policies
 from loopback import free_port
 from service_ledger import wait_until_ingested, wait_until_serving
 
 from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.config.settings import Kafka, Settings
+from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.simulate.service import ServiceProcess
 
 PARTITIONS = 3
@@ -77,9 +79,6 @@ class Yard:
         """Make a home with two small policies, registered in the database at `url`, else in the home's own."""
         home = self.folder / "home"
         home.mkdir(mode=0o700)
-        password = self.folder / "password"
-        password.write_text(postgres_server.PASSWORD)
-        password.chmod(0o600)
         make_policies(Settings.model_validate({"home": home, "database": self._database(url)}))
         return home
 
@@ -94,13 +93,24 @@ class Yard:
             flags |= {f"{section}.{name}": value for name, value in values.items()}
         return flags
 
+    def config(self, kafka: Kafka, url: str, **sections: Mapping[str, object]) -> Path:
+        """Write a configuration for processes that stand alone, and their keys; return its path."""
+        home = self.folder / "processes"
+        load_or_make_keys(home / "keys.json", 1)
+        given = {
+            "log": {"kind": "kafka"},
+            "kafka": kafka.model_dump(exclude_defaults=True),
+            "database": self._database(url),
+        }
+        return write_config(self.folder / "thumbwheel.toml", {**given, **sections}, home=home)
+
     def _database(self, url: str) -> dict[str, object]:
         if not url:
             return {}
-        return {
-            "url": url.replace(f":{postgres_server.PASSWORD}@", "@"),
-            "password_file": self.folder / "password",
-        }
+        password = self.folder / "password"
+        password.write_text(postgres_server.PASSWORD)
+        password.chmod(0o600)
+        return {"url": url.replace(f":{postgres_server.PASSWORD}@", "@"), "password_file": password}
 
 
 @dataclass(slots=True)
