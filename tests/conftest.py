@@ -49,6 +49,7 @@ def kafka_broker(kafka_session: kafka_server.KafkaBroker) -> kafka_server.KafkaB
     return kafka_session
 
 
+@pytest.hookimpl(tryfirst=True)  # before they are dealt out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run two at a time, a file's tests run one after the other, and so do all files that run a Ray."""
     on_ray = {item.path for item in items if {"ray_serve", "ray_train"} & set(getattr(item, "fixturenames", ()))}
