@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from thumbwheel.config.settings import Learn, Settings
-from thumbwheel.dataset.snapshot import Snapshot
+from thumbwheel.config.settings import Data, Learn, Settings
+from thumbwheel.dataset import snapshot
+from thumbwheel.dataset.manifest import Counts, Request, SnapshotManifest
 from thumbwheel.errors import ThumbwheelError, Unavailable
 from thumbwheel.records import PolicyKind
 from thumbwheel.retrain.crew import run_work
@@ -28,13 +29,21 @@ def refuse(station: Station) -> Mapping[str, Any]:
     return {}
 
 
+def nothing_frozen(folder: Path) -> snapshot.Snapshot:
+    """A snapshot without a row."""
+    digest = snapshot.write_rows(folder, ())
+    request = Request.of("desk", PolicyKind.CLASSIFY, 0, Data(), 0)
+    snapshot.write_manifest(folder, SnapshotManifest(request, digest, digest, 0, Counts()))
+    return snapshot.Snapshot(folder)
+
+
 def main(home: Path) -> None:
     """Let them, and say what came of it."""
     settings = Settings(home=home, learn=Learn(workers=2))
     plan = Plan("run", "desk", PolicyKind.CLASSIFY, "v1", ("v1",), 0, 0, 0, settings)
     folder = RunFolder(home / "run")
     folder.fit.mkdir(parents=True)
-    job = Job(plan, folder, Snapshot(folder.snapshot), folder.fit, lambda done, total, figures: None)
+    job = Job(plan, folder, nothing_frozen(folder.snapshot), folder.fit, lambda done, total, figures: None)
     try:
         run_work(job, refuse, folder.candidate)
     except ThumbwheelError as error:
