@@ -79,7 +79,7 @@ def test_the_demo_shows_users_happier_and_stays_up_until_ctrl_c(python: Path, em
         service = psutil.Process(demo.pid).children(recursive=True)
         demo.send_signal(signal.SIGINT)
         status = demo.wait(90)
-    assert status == 0
+    assert status == 0, said + (empty / "stderr.txt").read_text()
     assert service
     assert not [one for one in service if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     assert " 0 dropped" in said

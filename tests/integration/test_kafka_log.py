@@ -20,7 +20,7 @@ from thumbwheel.errors import Conflict, InvalidInput, LogUnavailable
 
 # kafka-python leaves the sockets of refused connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
-KILLS = 3
+DISTURBANCES = 3
 CALLERS = 4
 PARTITIONS = 3
 
@@ -98,9 +98,21 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(
     assert [record.payload for record in read_all(log)] == [b"3"]
 
 
+def kill(broker: KafkaBroker, _settings: Kafka) -> None:
+    broker.kill()
+    broker.start()
+
+
+def freeze(broker: KafkaBroker, settings: Kafka) -> None:
+    broker.pause()
+    time.sleep(1.2 * settings.ack_timeout_s)
+    broker.resume()
+
+
 @pytest.mark.slow
-def test_what_was_acknowledged_is_there_however_often_the_broker_is_killed(
-    kafka_broker: KafkaBroker, settings: Kafka, open_log: Open
+@pytest.mark.parametrize("disturb", [kill, freeze])
+def test_what_was_acknowledged_is_there_however_often_the_broker_is_disturbed(
+    kafka_broker: KafkaBroker, settings: Kafka, open_log: Open, disturb: Callable[[KafkaBroker, Kafka], None]
 ) -> None:
     create_topics(settings)
     log, chance = open_log(), random.Random(7)
@@ -125,11 +137,10 @@ def test_what_was_acknowledged_is_there_however_often_the_broker_is_killed(
     callers = [threading.Thread(target=call, args=(key,)) for key in acknowledged]
     for caller in callers:
         caller.start()
-    for _ in range(KILLS):
+    for _ in range(DISTURBANCES):
         for _ in range(chance.randrange(50, 150)):
             assert progress.acquire(timeout=120)
-        kafka_broker.kill()
-        kafka_broker.start()
+        disturb(kafka_broker, settings)
     assert progress.acquire(timeout=120)
     stop.set()
     for caller in callers:

@@ -87,7 +87,10 @@ def demand_balance(books: Engine, told: Acknowledged) -> None:
         votes = Counter(store.scalars(select(schema.feedback_events.c.feedback_id)))
         answers = Counter(store.scalars(select(schema.responses.c.response_id)))
         current = store.scalar(select(func.count()).select_from(schema.current_votes))
-    assert not [vote for vote in told.votes if votes[vote] != 1]
-    assert not [answer for answer in told.answers if answers[answer] != 1]
+        letters = store.scalars(select(schema.dead_letters.c.reason)).all()
+        waiting = store.scalars(select(schema.orphans.c.response_id)).all()
+    elsewhere = f"dead letters: {letters}; votes that wait for their answer: {waiting}"
+    assert [(vote, votes[vote]) for vote in told.votes if votes[vote] != 1] == [], elsewhere
+    assert [(answer, answers[answer]) for answer in told.answers if answers[answer] != 1] == [], elsewhere
     assert max(votes.values()) == max(answers.values()) == 1
     assert current == len(votes)

@@ -58,6 +58,9 @@ def adopting(settings: Settings, replicas_dir: Path, log: EventLog) -> Iterator[
                 ship_abandoned(settings, replicas_dir, log, stop.is_set)
             except (Unavailable, InvalidInput) as error:
                 logger.warning("an outbox that a replica left can not be shipped yet", problem=str(error))
+            except Exception:
+                # A defect. Nothing is lost: only what was acknowledged has left an outbox.
+                logger.exception("shipping what replicas left failed and goes on")
 
     with in_background("adopting", work):
         yield

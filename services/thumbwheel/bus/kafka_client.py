@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
 
@@ -90,44 +91,76 @@ def administrator(settings: Kafka) -> Iterator[KafkaAdminClient]:
 
 
 class Kept(Generic[_Thing]):
-    """Something made when first needed and made anew after it was dropped, a second later at the soonest."""
+    """Something made when first needed and made anew after it failed, a second later at the soonest.
+
+    Several threads may use it at once. One that failed is ended when the last of them has left it: what the others
+    have under way comes to an end of its own.
+    """
 
     def __init__(self, make: Callable[[], _Thing], end: Callable[[_Thing], None]) -> None:
         """`make` makes one and may raise LogUnavailable, `end` ends one."""
         self._make = make
         self._end = end
-        self._thing: _Thing | None = None
+        self._use: _Use[_Thing] | None = None
         self._not_before = 0.0
         self._lock = threading.Lock()
 
-    def get(self) -> _Thing:
-        """Return it. Raises LogUnavailable."""
+    @contextmanager
+    def using(self) -> Iterator[_Thing]:
+        """Lend it to the block. It has failed, and is not lent again, if the block raises LogUnavailable.
+
+        Raises LogUnavailable, too, when none can be made.
+        """
+        use = self._enter()
+        try:
+            yield use.thing
+        except LogUnavailable:
+            self._retire(use)
+            raise
+        finally:
+            self._leave(use)
+
+    def close(self) -> None:
+        """Let what there is be ended by its last user, now if it has none."""
         with self._lock:
-            if self._thing is None:
+            use, self._use = self._use, None
+            if use is None or use.users:
+                return
+        self._end(use.thing)
+
+    def _enter(self) -> _Use[_Thing]:
+        with self._lock:
+            if self._use is None:
                 if time.monotonic() < self._not_before:
                     raise LogUnavailable("Kafka is unavailable: it was so a moment ago", RETRY_S)
                 try:
-                    self._thing = self._make()
+                    self._use = _Use(self._make())
                 except LogUnavailable:
                     self._not_before = time.monotonic() + RETRY_S
                     raise
-            return self._thing
+            self._use.users += 1
+            return self._use
 
-    def drop(self, thing: _Thing) -> None:
-        """End it; it has failed."""
+    def _retire(self, use: _Use[_Thing]) -> None:
         with self._lock:
-            if self._thing is not thing:
-                return  # another thread was quicker
-            self._thing = None
-            self._not_before = time.monotonic() + RETRY_S
-        self._end(thing)
+            if self._use is use:  # else another thread was quicker
+                self._use = None
+                self._not_before = time.monotonic() + RETRY_S
 
-    def close(self) -> None:
-        """End what there is."""
+    def _leave(self, use: _Use[_Thing]) -> None:
         with self._lock:
-            thing, self._thing = self._thing, None
-        if thing is not None:
-            self._end(thing)
+            use.users -= 1
+            if use.users or self._use is use:
+                return
+        self._end(use.thing)
+
+
+@dataclass
+class _Use(Generic[_Thing]):
+    """A thing, and how many use it now."""
+
+    thing: _Thing
+    users: int = 0
 
 
 @contextmanager

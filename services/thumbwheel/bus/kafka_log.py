@@ -1,6 +1,6 @@
 """The event log in Kafka: acks=all from an idempotent producer; read by offset, without a consumer group.
 
-A client that failed is not used again: its next record could fail at once, or wait behind what nobody waits for any
+A client that failed is not lent again: its next record could fail at once, or wait behind what nobody waits for any
 more. The next call makes a new one; for a second after a failure it does not even try, so that callers don't queue up.
 """
 
@@ -70,14 +70,8 @@ class KafkaLog:
             self._check(record)
         if not records:
             return
-        with self._in_flight():
-            producer = self._producer.get()
-            try:
-                with translated():
-                    self._send(producer, records)
-            except LogUnavailable:
-                self._producer.drop(producer)
-                raise
+        with self._in_flight(), self._producer.using() as producer, translated():
+            self._send(producer, records)
         with self._changed:
             self._changed.notify_all()
 
@@ -185,13 +179,8 @@ class KafkaLog:
     def _reading(self) -> Iterator[KafkaReader]:
         with self._consuming:
             self._demand_open()
-            reader = self._consumer.get()
-            try:
-                with translated():
-                    yield reader
-            except LogUnavailable:
-                self._consumer.drop(reader)
-                raise
+            with self._consumer.using() as reader, translated():
+                yield reader
 
     def _demand_open(self) -> None:
         if self._closed:

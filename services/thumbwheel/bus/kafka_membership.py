@@ -79,16 +79,11 @@ class KafkaMembership:
         self._keep(())
 
     def _ask(self) -> Sequence[Place]:
-        consumer = self._consumer.get()
-        try:
-            with translated():
-                # Nothing comes, all is paused: this takes part in the group. Joining is never done in no time at all.
-                consumer.poll(milliseconds(_JOIN_S) if consumer._coordinator.need_rejoin() else 0)
-                self._demand_heard(consumer)
-                assigned = consumer.assignment()
-        except LogUnavailable:
-            self._consumer.drop(consumer)
-            raise
+        with self._consumer.using() as consumer, translated():
+            # Nothing comes, all is paused: this takes part in the group. Joining is never done in no time at all.
+            consumer.poll(milliseconds(_JOIN_S) if consumer._coordinator.need_rejoin() else 0)
+            self._demand_heard(consumer)
+            assigned = consumer.assignment()
         found = [(self._topics[one.topic], one.partition) for one in assigned]
         return sorted(found, key=lambda place: (TOPICS.index(place[0]), place[1]))
 
