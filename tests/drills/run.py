@@ -17,8 +17,10 @@ import clock_back
 import disk_full
 import ingest_killed
 import long_run
+import on_ray
 import parts_away
 import service_killed
+import store_away
 from balance_sheet import Sheet
 from rich.console import Console
 from yard import Missing, yard
@@ -31,6 +33,9 @@ DRILLS = {
     "service-and-disk-lost": service_killed.with_its_disk,
     "broker-away": parts_away.broker,
     "database-away": parts_away.database,
+    "ray-killed": on_ray.killed,
+    "ray-swaps": on_ray.swapped,
+    "store-away": store_away.drill,
     "clock-back": clock_back.drill,
     "disk-full": disk_full.drill,
     "long-run": long_run.drill,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 import uuid
@@ -11,16 +12,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from unittest import mock
 
 import kafka_server
 import postgres_server
+import s3_server
 from commands import write_config
 from live_service import make_policies
 from loopback import free_port
 from service_ledger import wait_until_ingested, wait_until_serving
 
 from thumbwheel.bus.kafka_topics import create_topics
-from thumbwheel.config.settings import Kafka, Settings
+from thumbwheel.config.settings import Artifacts, Kafka, Settings
 from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.simulate.service import ServiceProcess
 
@@ -75,17 +78,34 @@ class Yard:
         """Make a database with all tables; return its URL, with the password."""
         return self._open.enter_context(server.database())
 
-    def home(self, url: str = "") -> Path:
+    def s3(self) -> s3_server.S3Gateway:
+        """Start a gateway for S3 of this drill's own; what this process starts is let in."""
+        libs = s3_server.libs()
+        if libs is None:
+            raise Missing(s3_server.CURE)
+        folder = self.folder / "s3"
+        folder.mkdir()
+        self._open.enter_context(mock.patch.dict(os.environ, s3_server.environment()))
+        return self._open.enter_context(s3_server.running_gateway(libs, folder))
+
+    def home(self, url: str = "", artifacts: Artifacts | None = None) -> Path:
         """Make a home with two small policies, registered in the database at `url`, else in the home's own."""
         home = self.folder / "home"
         home.mkdir(mode=0o700)
-        make_policies(Settings.model_validate({"home": home, "database": self._database(url)}))
+        make_policies(self.settings(home, url, artifacts))
         return home
 
-    def flags(self, kafka: Kafka | None = None, url: str = "", **log: object) -> dict[str, object]:
+    def settings(self, home: Path, url: str = "", artifacts: Artifacts | None = None) -> Settings:
+        """Settings of a home whose rows and versions are elsewhere."""
+        sections = {"database": self._database(url), "artifacts": _changed(artifacts)}
+        return Settings.model_validate({"home": home, **sections})
+
+    def flags(
+        self, kafka: Kafka | None = None, url: str = "", artifacts: Artifacts | None = None, **log: object
+    ) -> dict[str, object]:
         """Settings of a service that no limit of votes keeps from being loaded."""
         flags: dict[str, object] = {"feedback.max_per_rater_per_minute": 100_000}
-        sections = {"log": log, "database": self._database(url)}
+        sections = {"log": log, "database": self._database(url), "artifacts": _changed(artifacts)}
         if kafka is not None:
             sections["kafka"] = kafka.model_dump(exclude_defaults=True)
             sections["log"] = {"kind": "kafka", **log}
@@ -155,6 +175,11 @@ def kafka_settings(broker: kafka_server.KafkaBroker) -> Kafka:
     )
     create_topics(settings)
     return settings
+
+
+def _changed(section: Artifacts | None) -> dict[str, object]:
+    """What of a section is not as it is by default."""
+    return section.model_dump(exclude_defaults=True) if section is not None else {}
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
@@ -18,9 +17,9 @@ import grpc
 import httpx
 import psutil
 import pytest
+from chat_swaps import CLIENTS, replayed, swap_under_load
 from kafka_server import KafkaBroker
 from scaled_service import (
-    CHATS,
     ingest_all,
     logged_chats,
     make_home,
@@ -36,9 +35,6 @@ from thumbwheel.client import AdminClient
 from thumbwheel.hosts.ray.open_ports import is_loopback
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
-from thumbwheel.policy.loading import load_causal
-from thumbwheel.policy.scoring import score_replies
-from thumbwheel.records import GenerateAnswer
 from thumbwheel.simulate.service import ServiceProcess
 from thumbwheel.telemetry.metrics import Metrics
 
@@ -51,7 +47,6 @@ pytestmark = [
 
 KILLS = 4
 SWAPS = 6
-CLIENTS = 6
 
 
 @pytest.fixture(scope="module")
@@ -155,65 +150,18 @@ def test_metrics_are_where_rays_are_under_the_catalogues_names(service: ServiceP
     assert {"ray_thumbwheel_rpc_duration_seconds", "ray_thumbwheel_version_serving"} <= bare <= names
 
 
-async def ask_on(target: str, stop: asyncio.Event, number: int, errors: list[Any]) -> int:
-    """Generate until stopped; return how many answers there were."""
-    answers = 0
-    async with grpc.aio.insecure_channel(target) as channel:
-        stub: Any = InferenceServiceStub(channel)
-        sampling = pb.Sampling(max_new_tokens=12, temperature=0.5 + 0.25 * number)
-        while not stop.is_set():
-            request = pb.GenerateRequest(policy="chat", prompt=f"client {number}", sampling=sampling)
-            try:
-                if number % 2:
-                    messages = [message async for message in stub.StreamGenerate(request)]
-                    stamps = [message.stamp for message in messages if message.HasField("stamp")]
-                    assert len({(one.response_id, one.policy_version) for one in stamps}) == 1
-                else:
-                    await stub.Generate(request)
-                answers += 1
-            except grpc.aio.AioRpcError as error:
-                errors.append(error)
-    return answers
-
-
-async def swap_under_load(service: ServiceProcess, errors: list[Any]) -> int:
-    stop, target = asyncio.Event(), service.addresses["grpc"]
-    load = [asyncio.create_task(ask_on(target, stop, number, errors)) for number in range(CLIENTS)]
-    with AdminClient(service.addresses["admin"]) as admin:
-        for index in range(SWAPS):
-            version = CHATS[(index + 1) % 3]
-            await asyncio.to_thread(admin.promote, "chat", version, actor="test", reason="swap under load")
-            while not await asyncio.to_thread(all_serve, service, f"chat {version}"):
-                await asyncio.sleep(0.05)
-    stop.set()
-    return sum(await asyncio.gather(*load))
-
-
-def all_serve(service: ServiceProcess, what: str) -> bool:
-    parts = httpx.get(f"{service.addresses['probes']}/healthz").json()["parts"]
-    return len(parts) == 2 and all(what in part for part in parts.values())
-
-
 def test_swaps_under_load_drop_nothing_and_every_answer_replays_on_its_version(
     service: ServiceProcess, settings: Mapping[str, object]
 ) -> None:
-    errors: list[Any] = []
-    answers = asyncio.run(swap_under_load(service, errors))
-    assert errors == []
+    seen = asyncio.run(swap_under_load(service, SWAPS))
+    assert seen.errors == []
+    assert seen.mixed == 0
     until(lambda: unshipped(service.home / "replicas") == 0)
     logged = logged_chats(service.home, settings)
-    assert len(logged) == answers > SWAPS * CLIENTS
-    assert set(Counter(one.ref.version for one in logged)) == set(CHATS)
-    models = {version: load_causal(service.home / "versions" / "chat" / version) for version in CHATS}
-    for one in logged:
-        answer = one.answer
-        assert isinstance(answer, GenerateAnswer)
-        gaps = {}
-        for version, policy in models.items():
-            [scores] = score_replies(policy.model, [answer.prompt_token_ids], [answer.token_ids], answer.temperature)
-            gaps[version] = max(abs(a - b) for a, b in zip(scores, answer.logprobs, strict=True))
-        assert min(gaps, key=lambda version: gaps[version]) == one.ref.version
-        assert gaps[one.ref.version] < 5e-4
+    assert len(logged) == seen.answers > SWAPS * CLIENTS
+    replays = replayed(service.home, logged)
+    assert sum(replays.values()) == len(logged)
+    assert min(replays.values()) > 0
 
 
 def left_of(processes: list[psutil.Process], seconds: float) -> list[str]:
