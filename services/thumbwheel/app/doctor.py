@@ -14,6 +14,7 @@ from pathlib import Path
 from thumbwheel.app.clock_check import ahead_of_postgres_s, judge_clock
 from thumbwheel.app.finding import Finding, tried
 from thumbwheel.app.home import announced
+from thumbwheel.app.ray_check import examine_ray
 from thumbwheel.app.sharing_check import examine_sharing
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
@@ -37,6 +38,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_artifacts(settings),
         *_database(settings),
         *_log(settings),
+        *examine_ray(settings),
         *examine_sharing(settings),
     ]
 
