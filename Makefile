@@ -35,7 +35,7 @@ servers: ## Get the servers that tests drive and that no package brings: Kafka, 
 	tests/support/s3/fetch
 
 test: env ## Run every test, two at a time (WORKERS); ARGS go to pytest.
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 drills: env ## Break things on purpose and balance the books; ARGS name a drill, `--help` lists them.
 	GRPC_ENABLE_FORK_SUPPORT=0 PYTHONPATH=tests/support:benchmarks $(BIN)/python tests/drills/run.py $(ARGS)

@@ -18,7 +18,10 @@ import s3_server
 import scaled_service
 from hypothesis import HealthCheck, settings
 from postgres_server import CURE, PostgresServer, find_binaries, running_server
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
+_RAY = "_ray"
 _status = pytest.StashKey[int]()
 
 # How fast examples are drawn, and run, says how busy the machine is, and nothing about the code.
@@ -49,12 +52,23 @@ def kafka_broker(kafka_session: kafka_server.KafkaBroker) -> kafka_server.KafkaB
     return kafka_session
 
 
-@pytest.hookimpl(tryfirst=True)  # before they are dealt out
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Deals tests out by the file, which shares what is costly to start; those that run a Ray all to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return _RAY if _RAY in file else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run two at a time, a file's tests run one after the other, and so do all files that run a Ray."""
-    on_ray = {item.path for item in items if {"ray_serve", "ray_train"} & set(getattr(item, "fixturenames", ()))}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if item.path in on_ray else item.path.name))
+        if {"ray_serve", "ray_train"} & set(getattr(item, "fixturenames", ())) and _RAY not in item.path.name:
+            raise pytest.UsageError(f"{item.path.name} runs a Ray: put {_RAY!r} into its name, see ByFile")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -26,8 +26,9 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import InvalidConfig, Unavailable
-from thumbwheel.hosts.ray import services
+from thumbwheel.hosts.ray import replica_ports, services
 from thumbwheel.hosts.ray.open_ports import is_loopback, open_ports
+from thumbwheel.hosts.ray.replica_ports import held_ports
 from thumbwheel.hosts.ray.workers import DOOR_HOST, HOOK
 from thumbwheel.telemetry.logging import get_logger
 
@@ -94,7 +95,8 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
             stack.enter_context(_joined(settings))
             running = Cluster(door)
         else:
-            running = stack.enter_context(_begun(settings, door))
+            ports = stack.enter_context(held_ports(settings.ray.max_replicas))
+            running = stack.enter_context(_begun(settings, door, ports))
         stack.enter_context(_serve(settings, port))
         yield running
 
@@ -178,10 +180,10 @@ def _why(error: Exception) -> str:
 
 
 @contextmanager
-def _begun(settings: Settings, door: str) -> Iterator[Cluster]:
+def _begun(settings: Settings, door: str, ports: range) -> Iterator[Cluster]:
     """Begin a Ray on loopback, which knows its own by a token; remove its folder, but for one that ended badly."""
     folder = Path(tempfile.mkdtemp(prefix="thumbwheel-"))  # short: sockets below it have names of 107 bytes at most
-    os.environ.update(_own_environment(settings, folder))
+    os.environ.update(_own_environment(settings, folder, ports))
     import ray
 
     replicas = settings.ray.max_replicas
@@ -282,12 +284,13 @@ def _shared_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def _own_environment(settings: Settings, folder: Path) -> dict[str, str]:
+def _own_environment(settings: Settings, folder: Path, ports: range) -> dict[str, str]:
     """What makes a Ray this machine's alone, several of them at once included."""
     stats, metrics, fallback_http, fallback_grpc = map(str, _free_ports(4))
     proxy = folder / "haproxy"
     return {
         **_shared_environment(settings),
+        **replica_ports.environment(ports),
         # Ray's own processes listen on loopback only where a cluster can't be: on machines of these kinds.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",
