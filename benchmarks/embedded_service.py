@@ -43,9 +43,11 @@ class EmbeddedService:
         stored = [one for part in self.log.partitions(REQUESTS) for one in self.log.read(REQUESTS, part, 0, 10_000_000)]
         return [record for one in stored if isinstance(record := from_log(one), LoggedResponse)]
 
-    def promote(self, policy: str, version: str) -> None:
-        """Point the champion at a version and have the service look."""
-        self.registry.move(policy, Channel.CHAMPION, version, actor="benchmark", reason="benchmark")
+    async def promote(self, policy: str, version: str) -> None:
+        """Point the champion at a version and have the service look, as the admin door does."""
+        await asyncio.to_thread(
+            lambda: self.registry.move(policy, Channel.CHAMPION, version, actor="benchmark", reason="benchmark")
+        )
         self.inference.reconciler.nudge()
 
 

@@ -28,6 +28,7 @@ import psutil
 from filled_store import END_MS, START_MS, fill, response_id, user
 from postgres_server import CURE, find_binaries, running_server
 from query_plans import fill_others, planned, use_everything, whole
+from recorded_batch import recorded_batch
 
 from record import BUILD, record
 from thumbwheel.database.engine import connect
@@ -35,7 +36,7 @@ from thumbwheel.database.slices import DAY_MS
 from thumbwheel.dataset.freeze import freeze
 from thumbwheel.dataset.manifest import Request
 from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, PolicyKind, VersionRef
-from thumbwheel.store.port import Batch, FeedbackStore
+from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import SqlStore, open_store
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -107,7 +108,7 @@ def ingest_batches(store: FeedbackStore) -> None:
             Feedback(f"f-{one}", one, user(3), "", "support", "v12", FeedbackKind.THUMB, 1, thumb_up=True)
             for one in names
         ]
-        store.apply(Batch("bench", "t", 0, offset, offset + 1, answers, votes))
+        store.apply(recorded_batch("bench", "t", 0, offset, offset + 1, answers, votes))
 
 
 WORK: dict[str, Callable[[FeedbackStore], None]] = {

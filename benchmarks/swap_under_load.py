@@ -55,7 +55,7 @@ async def serve(pipe: multiprocessing.connection.Connection, home: Path, folders
             while version := await receive(thread, pipe.recv):
                 moved = asyncio.Event()
                 policies.watch(moved.set)
-                service.promote("chat", version)
+                await service.promote("chat", version)
                 while policies.served("chat")[0].ref.version != version:
                     await moved.wait()
                     moved.clear()

@@ -5,6 +5,7 @@ And a thread that a test left behind must not keep the run from ending, nor stay
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -84,6 +85,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(config.stash.get(_status, 1))
+
+
+@pytest.fixture
+def mask_kept() -> Iterator[None]:
+    """The mask of new files, which processes narrow, is put back."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

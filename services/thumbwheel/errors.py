@@ -25,6 +25,7 @@
     │   └── Unreachable                                         start the service, or mend the address
     ├── DeadlineMissed                   DEADLINE_EXCEEDED      allow more time
     └── DamagedArtifact                  DATA_LOSS              restore the artifact, or promote another version
+        └── UnservableVersion                                   begin with a model of another type
 
 Anything else is a defect: it reaches the caller as INTERNAL with a correlation id, never with its text.
 """
@@ -153,3 +154,7 @@ class DeadlineMissed(ThumbwheelError):
 
 class DamagedArtifact(ThumbwheelError):
     """A version's files do not match its manifest, or can not be read."""
+
+
+class UnservableVersion(DamagedArtifact):
+    """A version's files are what they were, but this service can not compute with them; trying again never helps."""

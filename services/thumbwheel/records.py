@@ -374,3 +374,9 @@ class ErasureReport:
     responses: int
     feedback: int
     versions_trained_on_it: Sequence[str]
+
+    def __str__(self) -> str:
+        """Return it in words, which don't say whose it was."""
+        counts = ((self.responses, "answer"), (self.feedback, "vote"))
+        gone = ", ".join(f"{count:,} {noun}{'s' if count != 1 else ''}" for count, noun in counts)
+        return f"{gone}; versions that learned from them: {', '.join(self.versions_trained_on_it) or 'none'}"

@@ -17,10 +17,11 @@ from thumbwheel.events.convert import decode
 from thumbwheel.records import ClassifyAnswer, Feedback, LoggedResponse
 
 
-def balance(sheet: Sheet, url: str, ledger: Ledger, poison: int = 0, changed: int = 0) -> Sheet:
+def balance(sheet: Sheet, url: str, ledger: Ledger, poison: int = 0, changed: int = 0, orphaned: int = 0) -> Sheet:
     """Add the lines that every drill has to hold.
 
-    `poison` is how many undecodable records were sent, `changed` how many votes took the place of one before.
+    `poison` is how many undecodable records were sent, `changed` how many votes took the place of one before,
+    `orphaned` how many wait for an answer that was lost.
     """
     votes = Counter(vote.comment for vote in _events(url) if isinstance(vote, Feedback))
     answers = dict(_answers(url))
@@ -31,7 +32,7 @@ def balance(sheet: Sheet, url: str, ledger: Ledger, poison: int = 0, changed: in
     sheet.expect("answers stored to what no one asked", 0, len(set(answers.values()) - ledger.asked))
     sheet.expect("votes that count", votes.total() - changed, _count(url, current_votes))
     sheet.expect("dead letters", poison, _count(url, dead_letters))
-    sheet.expect("votes that still wait for their answer", 0, _count(url, orphans))
+    sheet.expect("votes that still wait for their answer", orphaned, _count(url, orphans))
     sheet.facts["calls refused"] = ledger.refusals
     sheet.facts["votes stored though their call failed"] = f"{len(votes.keys() - ledger.votes):,}"
     return sheet
@@ -40,6 +41,18 @@ def balance(sheet: Sheet, url: str, ledger: Ledger, poison: int = 0, changed: in
 def counting(url: str) -> set[str]:
     """The ids of the votes that count."""
     return {row.feedback_id for row in _rows(url, select(current_votes.c.feedback_id))}
+
+
+def orphaned(url: str) -> set[str]:
+    """The comments of the votes that wait for their answer."""
+    waiting = (decode(row.payload) for row in _rows(url, select(orphans.c.payload)))
+    return {vote.comment for vote in waiting if isinstance(vote, Feedback)}
+
+
+def waiting_in_error(url: str) -> int:
+    """How many votes wait for an answer that is there."""
+    there = select(orphans.c.feedback_id).join(responses, orphans.c.response_id == responses.c.response_id)
+    return len(list(_rows(url, there)))
 
 
 def earliest_us(url: str) -> int:

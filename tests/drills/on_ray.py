@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import psutil
 from balance_sheet import Sheet
-from books import balance
+from books import balance, orphaned, waiting_in_error
 from chat_swaps import replayed, swap_under_load
 from loopback import free_port
 from scaled_service import CURE as RAY_CURE
@@ -34,10 +32,19 @@ _PATIENCE_S = 240.0
 
 def killed(yard: Yard) -> Sheet:
     """A replica is killed in the middle of a burst; now and then the node process, or all there is."""
+    return _killed("ray-killed", yard, disk_too=False)
+
+
+def killed_with_its_disk(yard: Yard) -> Sheet:
+    """Votes durable at the broker: the outboxes go with what is killed."""
+    return _killed("ray-and-disk-lost", yard, disk_too=True)
+
+
+def _killed(name: str, yard: Yard, disk_too: bool) -> Sheet:
     _demand_ray()
     kafka, url, ledger = kafka_settings(yard.broker()), yard.database(yard.postgres()), Ledger()
-    port = free_port()
-    settings = {**settings_of(kafka, serve__port=port), **yard.flags(kafka, url)}
+    port, durability = free_port(), "broker" if disk_too else "outbox"
+    settings = {**settings_of(kafka, serve__port=port), **yard.flags(kafka, url, feedback_durability=durability)}
     home, kills, done = yard.home(url), yard.times(KILLS, NODE_EVERY), Counter[str]()
     while done.total() < kills:
         with serving(home, settings, "ray") as service:
@@ -47,20 +54,39 @@ def killed(yard: Yard) -> Sheet:
                 below = psutil.Process(service.pid).children(recursive=True)
                 with load(f"127.0.0.1:{port}", ledger) as burst:
                     burst.wait_for(yard.chance.randint(30, 200))
-                    _kill(yard, what, service)
+                    held = _kill(yard, what, service)
+                    if disk_too and what == "replica":
+                        _lose(held)
                 done[what] += 1
                 yard.say(f"kill {done.total()} of {kills}, {what}: {len(ledger.votes):,} votes acknowledged")
                 if what != "replica":
-                    service.stop(_PATIENCE_S)
+                    _until(lambda: _over(service))
                     psutil.wait_procs(below, _PATIENCE_S)
+                    if disk_too:
+                        _lose((home / "replicas").glob("*/log.sqlite"))
                     break
     with serving(home, settings, "ray") as service:
         _wait_for_replicas(service)
         _wait_until_shipped(home)
     ingest_all(home, settings)
-    sheet = balance(Sheet("ray-killed", yard.seed), url, ledger)
+    sheet = Sheet(name, yard.seed)
+    if disk_too:
+        _without_their_answers(sheet, url, ledger)
+    balance(sheet, url, ledger, orphaned=len(orphaned(url)) if disk_too else 0)
     sheet.facts["killed"] = ", ".join(f"{what} {count} times" for what, count in done.items())
     return sheet
+
+
+def _without_their_answers(sheet: Sheet, url: str, ledger: Ledger) -> None:
+    """Answers are durable in outboxes only. A vote takes along those of its replica, not those of another.
+
+    One on an answer that another replica gave, and took with it, is in the log, and waits in the store in vain.
+    """
+    sheet.expect("votes that wait for an answer that is stored", 0, waiting_in_error(url))
+    ledger.answers.clear()
+    in_vain = ledger.votes & orphaned(url)
+    ledger.votes -= in_vain
+    sheet.facts["acknowledged votes whose answer went with another replica's disk"] = f"{len(in_vain):,}"
 
 
 def swapped(yard: Yard) -> Sheet:
@@ -95,7 +121,8 @@ def _what(kill: int) -> str:
     return "node process" if kill // NODE_EVERY % 2 else "everything"
 
 
-def _kill(yard: Yard, what: str, service: ServiceProcess) -> None:
+def _kill(yard: Yard, what: str, service: ServiceProcess) -> list[Path]:
+    """Kill it; return the outbox of a replica that was."""
     if what == "everything":
         service.kill()
     elif what == "node process":
@@ -104,7 +131,23 @@ def _kill(yard: Yard, what: str, service: ServiceProcess) -> None:
         ]
         raylet.kill()
     else:
-        os.kill(yard.chance.choice(replica_pids(service)), signal.SIGKILL)
+        replica = psutil.Process(yard.chance.choice(replica_pids(service)))
+        held = [Path(one.path) for one in replica.open_files()]
+        replica.kill()
+        psutil.wait_procs([replica], _PATIENCE_S)
+        return [path for path in held if path.name == "log.sqlite"]
+    return []
+
+
+def _lose(outboxes: Iterable[Path]) -> None:
+    for outbox in list(outboxes):
+        for file in outbox.parent.glob("log.sqlite*"):
+            file.unlink(missing_ok=True)
+
+
+def _over(service: ServiceProcess) -> bool:
+    """Whether the service ended by itself: without Ray it has nothing to serve with, and its supervisor is we."""
+    return service.status is not None
 
 
 def _wait_for_replicas(service: ServiceProcess) -> None:

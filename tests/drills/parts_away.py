@@ -47,7 +47,7 @@ def broker(yard: Yard) -> Sheet:
 
 
 def database(yard: Yard) -> Sheet:
-    """The database is away for minutes while users vote on; then it crashes while everything is caught up with."""
+    """The database is away for minutes while users vote on, crashes while everything is caught up with, and hangs."""
     server = yard.postgres()
     kafka, url, ledger = kafka_settings(yard.broker()), yard.database(server), Ledger()
     service = Service(yard.home(url), yard.flags(kafka, url))
@@ -63,6 +63,12 @@ def database(yard: Yard) -> Sheet:
             time.sleep(yard.chance.uniform(0.5, 2.0))
             server.stop("immediate")
             server.start()
+            voting.wait_for(100)
+            with server.paused():
+                yard.say(f"the database hangs for {away_s / 2:.0f} s")
+                voting.wait_for(100)
+                time.sleep(away_s / 2)
+                voting.wait_for(100)
             voting.wait_for(100)
         service.settle()
     sheet = balance(Sheet("database-away", yard.seed), url, ledger)

@@ -34,6 +34,7 @@ DRILLS = {
     "broker-away": parts_away.broker,
     "database-away": parts_away.database,
     "ray-killed": on_ray.killed,
+    "ray-and-disk-lost": on_ray.killed_with_its_disk,
     "ray-swaps": on_ray.swapped,
     "store-away": store_away.drill,
     "clock-back": clock_back.drill,

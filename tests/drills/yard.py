@@ -89,9 +89,10 @@ class Yard:
         return self._open.enter_context(s3_server.running_gateway(libs, folder))
 
     def home(self, url: str = "", artifacts: Artifacts | None = None) -> Path:
-        """Make a home with two small policies, registered in the database at `url`, else in the home's own."""
+        """Make a home with keys and two small policies, registered in the database at `url`, else in the home's own."""
         home = self.folder / "home"
         home.mkdir(mode=0o700)
+        load_or_make_keys(home / "keys.json", 1)
         make_policies(self.settings(home, url, artifacts))
         return home
 

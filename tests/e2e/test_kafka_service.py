@@ -33,6 +33,7 @@ from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.client.retry import RetryPolicy
 from thumbwheel.config.settings import Kafka, Settings
 from thumbwheel.errors import Unavailable
+from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.simulate.service import ServiceProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")]
@@ -46,6 +47,7 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("made") / "home"
     made.mkdir()
     make_policies(Settings(home=made))
+    load_or_make_keys(made / "keys.json", 1)  # a first start with the broker away makes none
     return made
 
 

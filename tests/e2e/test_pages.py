@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 pytestmark = pytest.mark.browser
 
@@ -54,13 +54,57 @@ def test_a_label_is_shown_with_its_version_and_rated_by_thumb(page: Page, site: 
     expect(card.locator(".question")).to_have_text(QUESTION)
     expect(card.locator(".answer")).not_to_be_empty()
     expect(card.locator(".stamp")).to_have_text(re.compile(r"answered by \S+ v\d+"))
-    assert 2 <= card.locator(".likely li").count() <= 3
+    assert 2 <= card.locator(".likely li").count() <= 4
+    served = card.locator(".likely li", has_text="this answer")
+    expect(served).to_have_count(1)
+    expect(served).to_contain_text(card.locator(".answer").inner_text())
+    expect(card.get_by_text("Drawn at random by these probabilities")).to_be_visible()
     good = card.get_by_role("button", name="Good answer")
     good.click()
     expect(good).to_have_attribute("aria-pressed", "true")
     expect(card.locator(".candidate-note")).to_have_text("Counted. Thank you!")
     expect(own_votes(page)).to_have_count(1)
     expect(own_votes(page)).to_contain_text("Good answer")
+
+
+def test_the_label_that_was_drawn_is_marked_wherever_it_stands(page: Page, site: Any) -> None:
+    chances = {"likeliest": 0.4, "second": 0.3, "third": 0.15, "fourth": 0.1, "drawn": 0.05}
+
+    def redrawn(route: Route) -> None:
+        response = route.fetch()
+        body = response.json()
+        likely = [{"label": label, "probability": chance} for label, chance in chances.items()]
+        body["answers"][0] |= {"text": "drawn", "probabilities": likely}
+        route.fulfill(response=response, json=body)
+
+    page.goto(site.url)
+    page.route("**/ask/classify", redrawn)
+    card = ask(page, "classify")
+    expect(card.locator(".answer")).to_have_text("drawn")
+    expect(card.get_by_role("list", name="How likely each label was").get_by_role("listitem")).to_have_text(
+        ["likeliest40.0 %", "second30.0 %", "third15.0 %", "drawn this answer5.0 %"]
+    )
+
+
+def test_a_likeliest_label_is_not_said_to_be_drawn(page: Page, site: Any) -> None:
+    def likeliest(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, body=response.text().replace('"is_drawn": true', '"is_drawn": false'))
+
+    page.route(f"{site.url}/", likeliest)
+    page.goto(site.url)
+    card = ask(page, "classify")
+    expect(card.locator(".likely li", has_text="this answer")).to_have_count(1)
+    expect(card.locator(".drawn")).to_be_hidden()
+
+
+def test_own_votes_are_never_cut_off(page: Page, site: Any) -> None:
+    page.goto(site.url)
+    for count in range(1, 9):
+        ask(page, "classify").get_by_role("button", name="Good answer").click()
+        expect(own_votes(page)).to_have_count(count)
+    mine = page.locator(".mine")
+    assert mine.evaluate("one => one.scrollHeight <= one.clientHeight && one.clientHeight > innerHeight")
 
 
 def test_pressing_a_thumb_again_takes_it_back(page: Page, site: Any) -> None:
@@ -132,6 +176,19 @@ def test_stars_are_given_by_mouse_and_by_arrow_keys(page: Page, site: Any) -> No
     page.keyboard.press("ArrowLeft")
     expect(own_votes(page)).to_contain_text("2 of 5 stars")
     expect(card.get_by_label("2 of 5 stars")).to_be_checked()
+
+
+def test_stars_that_are_chosen_stay_whatever_else_is_counted_meanwhile(page: Page, site: Any) -> None:
+    page.goto(site.url)
+    card = ask(page, "generate")
+    page.clock.install()  # the stars' rest before they are sent does not end by itself
+    card.get_by_label("4 of 5 stars").check(force=True)
+    card.get_by_role("button", name="Good answer").click()
+    expect(own_votes(page)).to_have_count(1)
+    expect(card.get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "true")
+    assert card.get_by_label("4 of 5 stars").is_checked()
+    page.clock.run_for(400)
+    expect(own_votes(page).first).to_contain_text("4 of 5 stars")
 
 
 def test_a_wrong_label_is_corrected(page: Page, site: Any) -> None:
@@ -297,9 +354,26 @@ def test_axe_finds_nothing_grave_on_the_operators_page(page: Page, site: Any, sc
     expect(page.get_by_role("heading", name="Audit trail")).to_be_visible()
     assert grave_violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
-    page.get_by_role("button", name="Roll back").click()
-    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_role("button", name="Promote").first.click()
+    expect(page.get_by_role("dialog").locator(".button.primary")).to_have_text("Promote")
     assert grave_violations(page) == []
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.get_by_role("dialog").locator(".button.danger")).to_have_text("Roll back")
+    expect(page.get_by_role("dialog").locator(".button.primary")).to_have_count(0)
+    for required in page.get_by_role("dialog").locator("[required]").all():
+        expect(page.locator(f"label[for={required.get_attribute('id')}]")).to_contain_text("required")
+    assert grave_violations(page) == []
+
+
+@pytest.mark.parametrize("context", ["phone"], indirect=True)
+def test_figures_of_the_tiles_stay_together(page: Page, site: Any) -> None:
+    page.goto(f"{site.url}/operate")
+    beside = page.locator(".tile-figure small")
+    expect(beside.last).to_have_text("waiting")
+    page.evaluate("document.querySelector('.tile-figure small').textContent = 'of 2,812,850,000,000 at last'")
+    for one in beside.all():
+        assert one.evaluate("one => one.getClientRects().length") == 1
 
 
 @on_phone_too

@@ -220,3 +220,22 @@ def test_ended_it_finishes_what_it_has_in_hand_and_leaves_nothing_behind(
         assert psutil.Process(service.pid).wait(120) == 0
     assert left_of(below, 10) == []
     assert list(home.glob("service.json")) == []
+
+
+def test_open_to_others_as_told_it_serves_until_rays_node_dies_and_ends_with_an_error(
+    home: Path, settings: Mapping[str, object]
+) -> None:
+    hosts = dict.fromkeys(("serve.host", "serve.admin_host", "probes.host"), "0.0.0.0")
+    with serving(home, {**settings, **hosts, "ray.trusted_network": True}, "ray") as service:
+        asyncio.run(wait_until_serving(service.addresses["grpc"]))
+        until(lambda: len(httpx.get(f"{service.addresses['probes']}/healthz").json()["parts"]) == 2)
+        with AdminClient(service.addresses["admin"]) as admin:
+            assert {one.policy for one in admin.status().policies} == {"chat", "endless", "topics"}
+        below = psutil.Process(service.pid).children(recursive=True)
+        [raylet] = [one for one in below if one.name().startswith("raylet")]
+        raylet.kill()
+        until(lambda: service.status is not None, 120)
+        assert service.status == 69
+    assert left_of(below, 180) == []
+    told = service.log.read_text().splitlines()
+    assert len([line for line in told if "Ray ended (raylet is dead)" in line]) == 1

@@ -80,6 +80,11 @@ class Copies:
 
     erased: list[str] = field(default_factory=list)
     problem: errors.ThumbwheelError | None = None
+    unerasable: errors.ThumbwheelError | None = None
+
+    def demand_erasable(self) -> None:
+        if self.unerasable:
+            raise self.unerasable
 
     def erase_user(self, user_hash: str) -> None:
         if self.problem:
@@ -227,7 +232,7 @@ async def test_the_audit_trail_tells_of_moves_runs_and_erasures(desk: Desk) -> N
     await desk.ask(lambda client: client.erase_user("dora", reason="by mail", actor="bob"))
     trail = await desk.ask(lambda client: client.history())
     assert [(row.action, row.policy, row.subject, row.version, row.actor, row.reason) for row in trail] == [
-        ("user erased", "", "1 answers, 1 votes", "", "bob", "by mail"),
+        ("user erased", "", "1 answer, 1 vote; versions that learned from them: none", "", "bob", "by mail"),
         ("channel moved", "desk", "", "v1", "ann", "first"),
         ("run started", "other", "run-10", "", "cat", "asked for"),
         ("run started", "desk", "run-9", "", "schedule", "votes"),
@@ -341,6 +346,16 @@ async def test_nothing_is_erased_while_events_are_on_their_way(desk: Desk) -> No
     desk.ingest.drain()
     report = await desk.ask(lambda client: client.erase_user("alice", reason="asked for", actor="ann"))
     assert report.responses == 1
+
+
+async def test_nothing_is_erased_while_there_are_copies_that_can_not_be(desk: Desk) -> None:
+    desk.vote("r1", "alice", True)
+    desk.ingest.drain()
+    desk.copies.unerasable = errors.Conflict("store.sqlite.moved still has the texts of users")
+    with pytest.raises(errors.Conflict, match="still has the texts"):
+        await desk.ask(lambda client: client.erase_user("alice", reason="asked for", actor="ann"))
+    assert desk.copies.erased == []
+    assert desk.store.answers_concerning(RATERS.user_hash("alice")) == ["r1"]
 
 
 async def test_an_erasure_that_failed_half_way_can_be_repeated(desk: Desk) -> None:

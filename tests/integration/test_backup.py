@@ -20,6 +20,7 @@ from kafka_server import KafkaBroker
 from postgres_server import PASSWORD, PostgresServer
 
 from thumbwheel.admin.erasure import Eraser
+from thumbwheel.app import backup
 from thumbwheel.app.backup import MANIFEST, back_up, read_backup
 from thumbwheel.app.learning import RunCopies
 from thumbwheel.app.restore import restore
@@ -177,6 +178,19 @@ def test_a_damaged_backup_is_refused_before_anything_is_done(tmp_path: Path, dam
     assert not elsewhere.home.exists()
 
 
+def test_of_a_backup_that_was_interrupted_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = embedded(tmp_path / "home")
+    publish(settings)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backup, "sync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        back_up(settings, tmp_path / "backup")
+    assert [one.name for one in tmp_path.iterdir()] == ["home"]
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     settings = embedded(tmp_path / "home")
     back = tmp_path / "backup"
@@ -238,7 +252,7 @@ def erase(settings: Settings, user_id: str) -> None:
     with opened(settings) as (source, store):
         raters = Raters(load_keys(settings.keys_path).user_key)
         eraser = Eraser(raters, IngestProgress(store, source, 5.0), source, store, RunCopies(settings.runs_dir))
-        asyncio.run(eraser.erase(user_id))
+        asyncio.run(eraser.erase(user_id, "ann", "asked for"))
 
 
 def test_with_kafka_everything_acknowledged_comes_back_but_who_was_erased(
@@ -246,6 +260,7 @@ def test_with_kafka_everything_acknowledged_comes_back_but_who_was_erased(
 ) -> None:
     with postgres.database() as url, postgres.database(empty=True) as fresh:
         settings = on(scaled, url, tmp_path / "home")
+        load_or_make_keys(settings.keys_path, 1)
         publish(settings)
         with opened(settings) as (source, store):
             raters = Raters(load_keys(settings.keys_path).user_key)
@@ -286,6 +301,7 @@ def test_without_the_client_programs_it_says_what_to_install(
 ) -> None:
     with postgres.database() as url:
         settings = on(scaled, url, tmp_path / "home")
+        load_or_make_keys(settings.keys_path, 1)
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(Conflict, match="pg_dump is not on the PATH; install"):
             back_up(settings, tmp_path / "backup")

@@ -10,7 +10,7 @@ import postgres_server
 import pytest
 from answered import answer_and_vote
 from balance_sheet import Sheet
-from books import balance
+from books import balance, orphaned, waiting_in_error
 from service_killed import with_outbox
 from voting import Ledger
 from yard import yard
@@ -66,6 +66,19 @@ def test_what_is_lost_foreign_or_poison_does_not(url: str) -> None:
     told.asked.clear()
     assert broken(url, told) == {"votes stored that no one sent", "answers stored to what no one asked"}
     assert broken(url, ledger(), poison=0) == {"dead letters"}
+
+
+def test_a_vote_without_its_answer_is_neither_stored_nor_counted(url: str, tmp_path: Path) -> None:
+    log, store = open_log(tmp_path / "again.sqlite"), open_store(url)
+    _, vote = answer_and_vote(COUNT)
+    log.append([to_log(replace(vote, comment="without its answer"))])
+    IngestWorker(Source(log, "another"), store, Ingest()).drain()
+    store.close()
+    log.close()
+    assert orphaned(url) == {"without its answer"}
+    assert waiting_in_error(url) == 0
+    assert broken(url, ledger()) == {"votes that still wait for their answer"}
+    assert balance(Sheet("books", 0), url, ledger(), 1, orphaned=1).holds
 
 
 def test_what_is_stored_twice_does_not(url: str, tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from kafka_server import KafkaBroker
 from thumbwheel.app.clock_check import judge_clock
 from thumbwheel.app.doctor import examine
 from thumbwheel.app.finding import Finding
-from thumbwheel.app.kafka_check import examine_kafka
+from thumbwheel.app.kafka_check import _topic, examine_kafka
 from thumbwheel.bus.kafka_client import administrator
-from thumbwheel.bus.kafka_cluster import clock_ahead_s
-from thumbwheel.bus.kafka_topics import create_topics
+from thumbwheel.bus.kafka_cluster import IN_STEP_DEMANDED, clock_ahead_s
+from thumbwheel.bus.kafka_topics import TopicState, create_topics
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, USER_KEYS
-from thumbwheel.config.settings import Settings
+from thumbwheel.config.settings import Kafka, Log, Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
 
@@ -35,7 +35,7 @@ def settings(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Settings]:
         "replication": 1,
         "request_timeout_s": 2.0,
     }
-    log = {"kind": "kafka", "feedback_durability": "broker"}
+    log = {"kind": "kafka", "feedback_durability": "outbox"}
     yield Settings.model_validate({"home": tmp_path, "log": log, "kafka": kafka})
     gc.collect()
 
@@ -66,6 +66,34 @@ def test_each_fault_of_a_topic_has_its_cure(settings: Settings) -> None:
         finding = found(settings, **change)[f"topic {FEEDBACK}"]
         assert not finding.ok
         assert cure in finding.cure
+
+
+def test_with_votes_at_the_broker_one_copy_is_too_few(settings: Settings) -> None:
+    create_topics(settings.kafka)
+    assert found(settings)[f"topic {FEEDBACK}"].ok
+    at_broker = settings.model_copy(update={"log": Log(kind="kafka", feedback_durability="broker")})
+    finding = found(at_broker)[f"topic {FEEDBACK}"]
+    assert (finding.ok, "1 of 1 copies" in finding.found, "kafka.replication 3" in finding.cure) == (False, True, True)
+
+
+@pytest.mark.parametrize(
+    ("copies", "in_step", "demanded", "at_broker", "problem"),
+    [
+        (3, 3, 2, True, ""),
+        (3, 2, 2, True, ""),
+        (3, 3, 1, True, "1 of 3 copies in step"),
+        (1, 1, 1, True, "1 of 1 copies in step"),
+        (3, 3, 1, False, ""),
+        (3, 1, 2, False, "has 1 copies in step, min.insync.replicas demands 2"),
+    ],
+)
+def test_what_an_acknowledgement_is_worth(
+    copies: int, in_step: int, demanded: int, at_broker: bool, problem: str
+) -> None:
+    state = TopicState("t", 3, copies, in_step, 3)
+    finding = _topic(state, Kafka(replication=1), {IN_STEP_DEMANDED: str(demanded)}, at_broker)
+    assert finding.ok == (not problem)
+    assert problem in finding.found and bool(finding.cure) == bool(problem)
 
 
 def test_a_topic_of_keys_that_loses_them_is_told(settings: Settings) -> None:
@@ -116,10 +144,15 @@ def test_votes_on_a_disk_that_goes_with_the_machine_are_warned_of(
         SimpleNamespace(mountpoint=point, fstype=of)
         for point, of in (("/", "other"), (str(tmp_path), kind), (f"{tmp_path}/elsewhere", "other"))
     ]
-    monkeypatch.setattr("thumbwheel.app.kafka_check.psutil.disk_partitions", lambda all: mounts)
+    monkeypatch.setattr("psutil.disk_partitions", lambda all: mounts)
     away = {"bootstrap_servers": "127.0.0.1:1", "request_timeout_s": 1.0}
     home = tmp_path / "deep" / "home"
-    settings = Settings.model_validate({"home": home, "log": {"kind": "kafka"}, "kafka": away})
+    settings = Settings.model_validate(
+        {"home": home, "log": {"kind": "kafka", "feedback_durability": "outbox"}, "kafka": away}
+    )
     finding = next(iter(examine_kafka(settings)))
     assert (finding.check, finding.ok) == ("votes", ok)
     assert ok or "log.feedback_durability" in finding.cure
+    default = settings.model_copy(update={"log": Log(kind="kafka")})
+    told = next(iter(examine_kafka(default)))
+    assert (told.ok, "once the broker has them" in told.found) == (True, not ok)

@@ -25,7 +25,7 @@ from thumbwheel.bus.port import DEAD_LETTERS, FEEDBACK, REQUESTS, USER_KEYS, New
 from thumbwheel.bus.relay import Relay
 from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Settings
-from thumbwheel.feedback.keys import load_keys
+from thumbwheel.feedback.keys import load_keys, load_or_make_keys
 from thumbwheel.feedback.progress import IngestProgress
 from thumbwheel.feedback.raters import Raters
 from thumbwheel.ingest.dead_letter_topic import DeadLetterPublisher
@@ -50,6 +50,7 @@ def settings(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Settings]:
     }
     made = Settings.model_validate({"home": tmp_path / "home", "log": {"kind": "kafka"}, "kafka": kafka})
     made.home.mkdir()
+    load_or_make_keys(made.keys_path, 1)
     create_topics(made.kafka)
     yield made
     gc.collect()
@@ -81,7 +82,7 @@ def erase(settings: Settings, user_id: str) -> int:
     with opened(settings) as (source, store, raters):
         progress = IngestProgress(store, source, 5.0)
         eraser = Eraser(raters, progress, source, store, RunCopies(settings.runs_dir))
-        return asyncio.run(eraser.erase(user_id)).responses
+        return asyncio.run(eraser.erase(user_id, "ann", "asked for")).responses
 
 
 def users(settings: Settings) -> set[str]:

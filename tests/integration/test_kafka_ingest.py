@@ -6,18 +6,20 @@ import uuid
 from pathlib import Path
 
 from answered import answer_and_vote
+from kafka import TopicPartition
 from kafka_server import KafkaBroker
 from sqlalchemy import func, select
 
 from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.kafka_client import administrator
 from thumbwheel.bus.kafka_log import open_kafka_log
 from thumbwheel.bus.kafka_topics import create_topics
-from thumbwheel.bus.port import FEEDBACK, NewRecord
+from thumbwheel.bus.port import FEEDBACK, REQUESTS, NewRecord
 from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Ingest, Kafka
 from thumbwheel.database.engine import connect
 from thumbwheel.database.schema import feedback_events, responses
-from thumbwheel.ingest.worker import IngestWorker
+from thumbwheel.ingest.worker import IngestWorker, Step
 from thumbwheel.store.sql import open_store
 
 ANSWERS = 300
@@ -45,5 +47,24 @@ def test_what_was_shipped_twice_is_stored_once(kafka_broker: KafkaBroker, tmp_pa
     assert stored == [ANSWERS, ANSWERS]
     assert store.count_dead_letters() == 1
     assert store.count_orphans() == 0
+    store.close()
+    log.close()
+
+
+def test_what_retention_took_before_it_was_read_is_counted(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
+    settings = Kafka(
+        bootstrap_servers=kafka_broker.bootstrap, topic_prefix=f"{uuid.uuid4()}.", partitions=1, replication=1
+    )
+    create_topics(settings)
+    log = open_kafka_log(settings)
+    store = open_store(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    log.append([to_log(answer_and_vote(number)[0]) for number in range(50)])
+    assert log.begin_offset(REQUESTS, 0) == 0
+    with administrator(settings) as admin:
+        admin.delete_records({TopicPartition(settings.topic_prefix + REQUESTS, 0): 20})
+    assert log.begin_offset(REQUESTS, 0) == 20
+    steps: list[Step] = []
+    IngestWorker(Source(log), store, Ingest(), steps.append).drain()
+    assert [(one.topic, one.records, one.dropped) for one in steps] == [(REQUESTS, 30, 20)]
     store.close()
     log.close()

@@ -229,12 +229,12 @@ def test_topics_are_made_once(settings: Kafka) -> None:
     names = [settings.topic_prefix + topic for topic in (REQUESTS, FEEDBACK, DEAD_LETTERS, USER_KEYS)]
     wanted = [PARTITIONS] * 3 + [1]
     assert describe_topics(settings) == [
-        TopicState(name, 0, 0, number) for name, number in zip(names, wanted, strict=True)
+        TopicState(name, 0, 0, 0, number) for name, number in zip(names, wanted, strict=True)
     ]
     assert create_topics(settings) == names
     assert create_topics(settings) == []
     assert describe_topics(settings) == [
-        TopicState(name, number, 1, number) for name, number in zip(names, wanted, strict=True)
+        TopicState(name, number, 1, 1, number) for name, number in zip(names, wanted, strict=True)
     ]
 
 

@@ -26,6 +26,7 @@ from thumbwheel.config.settings import Ingest, Settings
 from thumbwheel.database import schema
 from thumbwheel.database.engine import connect
 from thumbwheel.errors import Conflict
+from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.ingest.dead_letter_topic import DeadLetterPublisher
 from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.records import Retraction
@@ -48,6 +49,7 @@ def settings(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Settings]:
     }
     made = Settings.model_validate({"home": tmp_path / "home", "log": {"kind": "kafka"}, "kafka": kafka})
     made.home.mkdir()
+    load_or_make_keys(made.keys_path, 1)
     create_topics(made.kafka)
     yield made
     gc.collect()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from recorded_batch import recorded_batch
 
 from thumbwheel.app.observing import Observer, whole_service, write_observer
 from thumbwheel.bus.codec import to_log
@@ -35,7 +36,7 @@ from thumbwheel.records import (
 from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
-from thumbwheel.store.port import Batch, FeedbackStore
+from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import open_store
 from thumbwheel.telemetry.metrics import Metrics
 
@@ -132,7 +133,7 @@ def test_an_outbox_and_the_lag_behind_the_log_after_it_are_seen(parts: Parts, tm
     source = Source(parts.log, "ingest elsewhere", outbox)
     outbox.append(answer_and_thumb(0, True))
     parts.log.append([one for number in range(3) for one in answer_and_thumb(number, True)])
-    parts.store.apply(Batch(source.consumer, FEEDBACK, 0, 0, 2))
+    parts.store.apply(recorded_batch(source.consumer, FEEDBACK, 0, 0, 2))
     whole_service(source, parts.store, parts.registry, Path("log.sqlite")).look(parts.metrics)
     assert parts.value("thumbwheel_outbox_records", topic="thumbwheel.feedback") == 1.0
     assert parts.value("thumbwheel_ingest_lag_records", topic="thumbwheel.requests") == 3.0
@@ -147,7 +148,9 @@ def test_with_the_log_away_the_rest_is_seen(parts: Parts, tmp_path: Path) -> Non
 
     outbox = open_log(tmp_path / "outbox.sqlite")
     outbox.append(answer_and_thumb(0, True))
-    parts.store.apply(Batch("c", FEEDBACK, 0, 0, 1, dead_letters=[DeadLetter(FEEDBACK, 0, 0, "poison", b"", 1)]))
+    parts.store.apply(
+        recorded_batch("c", FEEDBACK, 0, 0, 1, dead_letters=[DeadLetter(FEEDBACK, 0, 0, "poison", b"", 1)])
+    )
     observer = whole_service(
         Source(cast(EventLog, Away()), "c", outbox), parts.store, parts.registry, Path("log.sqlite")
     )

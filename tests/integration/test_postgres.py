@@ -7,9 +7,11 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from postgres_server import PASSWORD, PostgresServer
+from recorded_batch import recorded_batch
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import IntegrityError
 
@@ -17,13 +19,22 @@ from thumbwheel.bus.port import FEEDBACK, REQUESTS
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import check
 from thumbwheel.database.postgres_setup import take_time
+from thumbwheel.database.rows import insert_rows
 from thumbwheel.database.schema import counters, orphans, responses
 from thumbwheel.database.transactions import reading, writing
 from thumbwheel.errors import InvalidConfig, Unavailable
-from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, VersionRef
+from thumbwheel.records import (
+    AuditAction,
+    AuditEntry,
+    Channel,
+    ClassifyAnswer,
+    Feedback,
+    FeedbackKind,
+    LoggedResponse,
+    VersionRef,
+)
 from thumbwheel.store import orphans as waiting
-from thumbwheel.store.arrivals import Arrival
-from thumbwheel.store.port import Batch
+from thumbwheel.store.port import Arrival
 from thumbwheel.store.sql import SqlStore, open_store
 
 Connect = Callable[[str], Engine]
@@ -188,12 +199,87 @@ def test_a_writer_that_stands_still_is_ended_and_written_off(connected: Connect)
     assert counted(other) == 1
 
 
+def test_a_writer_that_stands_still_half_way_through_its_rows_is_ended_by_who_waits_for_it(connected: Connect) -> None:
+    frozen = connected("")
+    other = connected(limits(idle_in_transaction_session_timeout=200, lock_timeout=300))
+    with pytest.raises(Unavailable), writing(frozen) as connection:
+        driver: Any = connection.connection.dbapi_connection
+        with driver.pipeline() as pipeline:
+            driver.execute("SELECT 1")
+            driver.wait(pipeline._communicate_gen())  # sent, but for its end: as far as a SIGSTOP let it
+            with pytest.raises(Unavailable, match="keeps it locked"), writing(other):
+                pass
+            with writing(other) as second:
+                count_up(second)
+    assert counted(other) == 1
+
+
+def test_a_writer_that_stands_still_within_a_copy_is_ended_by_who_waits_for_it(connected: Connect) -> None:
+    frozen = connected("")
+    other = connected(limits(idle_in_transaction_session_timeout=200, lock_timeout=300))
+
+    class Rows(list[tuple[object, ...]]):
+        def __iter__(self) -> Iterator[tuple[object, ...]]:
+            with pytest.raises(Unavailable, match="keeps it locked"), writing(other):
+                pass
+            with writing(other) as second:
+                count_up(second)
+            yield "r", "p", "v", "u", 1, b""
+
+    with pytest.raises(Unavailable), writing(frozen) as connection:
+        insert_rows(connection, responses, Rows([()]))
+    assert counted(other) == 1
+
+
+def test_a_writer_in_the_middle_of_its_rows_is_let_be(connected: Connect) -> None:
+    busy, hurried = connected(""), connected(limits(lock_timeout=50))
+    with writing(busy) as connection:
+        driver: Any = connection.connection.dbapi_connection
+        with driver.pipeline() as pipeline:
+            driver.execute("SELECT 1")
+            driver.wait(pipeline._communicate_gen())
+            for _ in range(3):
+                with pytest.raises(Unavailable, match="keeps it locked"), writing(hurried):
+                    pass
+        count_up(connection)
+    assert counted(hurried) == 1
+
+
 def test_a_defect_passes_without_what_users_wrote(connected: Connect) -> None:
     row = {"policy": "p", "version": "v", "user_hash": "u", "time_us": 1, "payload": b"secret words"}
     with pytest.raises(IntegrityError) as defect, writing(connected("")) as connection:
         for _ in range(2):
             connection.execute(responses.insert().values(response_id="r", **row))
     assert "secret" not in str(defect.value)
+
+
+def test_rows_that_are_refused_are_a_defect_without_what_users_wrote(connected: Connect) -> None:
+    rows = [(name, "p", "v", "u", 1, b"secret words") for name in ("r", "s", "r")]
+    engine = connected("")
+    with pytest.raises(IntegrityError) as defect, writing(engine) as connection:
+        insert_rows(connection, responses, rows)
+    assert "secret" not in str(defect.value)
+    with reading(engine) as connection:
+        assert connection.scalars(select(responses.c.response_id)).all() == []
+
+
+def test_a_server_that_crashes_while_it_takes_rows_is_unavailable(postgres: PostgresServer, connected: Connect) -> None:
+    engine = connected("")
+
+    class Rows(list[tuple[object, ...]]):
+        def __iter__(self) -> Iterator[tuple[object, ...]]:
+            postgres.stop("immediate")
+            try:
+                yield from ((f"r{number}", "p", "v", "u", 1, bytes(1_000)) for number in range(2_000))
+            finally:
+                postgres.start()
+
+    with pytest.raises(Unavailable, match="does not answer|stopping"), writing(engine) as connection:
+        insert_rows(connection, responses, Rows([()]))
+    with writing(engine) as connection:
+        insert_rows(connection, responses, [("r", "p", "v", "u", 1, b"")])
+    with reading(engine) as connection:
+        assert connection.scalars(select(responses.c.response_id)).all() == ["r"]
 
 
 # --- several at once ----------------------------------------------------------------------------------------
@@ -214,10 +300,10 @@ def test_a_vote_and_its_answer_that_are_stored_at_once_find_each_other(
         return found
 
     monkeypatch.setattr(waiting, "take", look_and_linger)
-    answered = threading.Thread(target=store.apply, args=(Batch("c", REQUESTS, 0, 0, 1, [answer("r")]),))
+    answered = threading.Thread(target=store.apply, args=(recorded_batch("c", REQUESTS, 0, 0, 1, [answer("r")]),))
     answered.start()
     looked.wait()
-    store.apply(Batch("c", FEEDBACK, 0, 0, 1, feedback=[vote("r")]))
+    store.apply(recorded_batch("c", FEEDBACK, 0, 0, 1, feedback=[vote("r")]))
     voted.set()
     answered.join()
     assert (store.count_orphans(), store.watermark()) == (0, 1)
@@ -250,9 +336,14 @@ def test_an_erasure_that_a_reader_hinders_says_so(
     hinder: Callable[[Engine], AbstractContextManager[None]],
 ) -> None:
     store = SqlStore(connected(limits(lock_timeout=200)))
-    store.apply(Batch("c", REQUESTS, 0, 0, 1, [answer("r", "forgotten words")]))
-    with hinder(connected("")), pytest.raises(Unavailable, match="erase again|keeps it locked"):
-        store.erase_user("u")
+    store.apply(recorded_batch("c", REQUESTS, 0, 0, 1, [answer("r", "forgotten words")]))
+    entry = AuditEntry(1, AuditAction.USER_ERASED, "ann", "asked for")
+    with hinder(connected("")), pytest.raises(Unavailable, match="1 answer, 0 votes.*(erase again|keeps it locked)"):
+        store.erase_user("u", entry)
+    # Who erases again finds nothing any more: what there was is in the trail.
+    assert [one.subject for one in store.audit_trail("", 9)] == [
+        "1 answer, 0 votes; versions that learned from them: none"
+    ]
     assert any(b"forgotten" in file.read_bytes() for file in postgres.files(postgres_url))
     store.erase_user("u")
     assert not any(b"forgotten" in file.read_bytes() for file in postgres.files(postgres_url))
@@ -263,7 +354,7 @@ def test_the_planners_statistics_forget_too(postgres: PostgresServer, postgres_u
     answers = [
         replace(answer(f"r{number}"), user_hash="forgotten" if number == 7 else f"u{number}") for number in range(50)
     ]
-    store.apply(Batch("c", REQUESTS, 0, 0, 1, answers))
+    store.apply(recorded_batch("c", REQUESTS, 0, 0, 1, answers))
     with postgres.admin(postgres_url.rpartition("/")[2]) as admin:
         admin.execute("ANALYZE")
     before = [file for file in postgres.files(postgres_url) if b"forgotten" in file.read_bytes()]

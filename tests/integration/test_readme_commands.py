@@ -95,6 +95,20 @@ def test_there_is_something_to_test() -> None:
     assert len(mentioned("make")) >= 5
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["ask", "vote", "status", "retrain", "runs", "versions", "promote", "rollback", "erase", "doctor", "config show"],
+)
+def test_readme_shows_how_to_use_it_and_operate_it(command: str) -> None:
+    assert re.search(rf"^ {{4}}thumbwheel {command}\b", PAGES[0].read_text(), re.MULTILINE)
+
+
+def test_what_readme_lets_a_shell_evaluate_parses() -> None:
+    [line] = re.findall(r'^ {4}eval "\$\((.+)\)"$', PAGES[0].read_text(), re.MULTILINE)
+    assert line == "thumbwheel completion bash"
+    parse(line)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that README speaks of."""
@@ -129,5 +143,12 @@ def test_the_story_of_readme_can_be_lived(service: Path) -> None:
     assert "counted" in run(service, *of_readme("vote"))
     shown = run(service, *of_readme("status"))
     assert "support" in shown and "reply" in shown
-    run(service, *of_readme("runs"))
+    refused = run(service, *of_readme("retrain", "support"), status=4)
+    assert re.search(r"support: . thumbs? to learn from, it takes 150; wait for more votes", refused)
+    assert run(service, *of_readme("runs")) == "no runs yet\n"
+    assert "v1" in run(service, *of_readme("versions", "support"))
+    assert "no version 'v2'" in run(service, *of_readme("promote"), status=3)
     assert "no champion before v1" in run(service, *of_readme("rollback"), status=4)
+    assert "erased: 1 answer, 1 vote" in run(service, *of_readme("erase"), "--yes")
+    assert "check the id" in run(service, *of_readme("erase"), "--yes")
+    assert "classify.mode" in run(service, *of_readme("config", "show"))

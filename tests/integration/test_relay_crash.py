@@ -30,23 +30,27 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket:Resource
 def live(folder: Path, life: int, settings: Kafka, broker: KafkaBroker, chance: random.Random) -> None:
     """Let a process append and ship until it is killed; in some lives the broker dies meanwhile."""
     command = [sys.executable, str(CHILD), str(folder), str(life), settings.model_dump_json()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
+    said = folder / f"said-{life}"
+    with (
+        said.open("wb") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
         try:
-            read_lines(process, chance.randrange(2, 12))
+            read_lines(process, chance.randrange(2, 12), said)
             if life in BROKER_DIES_IN:
                 broker.kill()
-                read_lines(process, 10)  # callers go on without the broker
+                read_lines(process, 10, said)  # callers go on without the broker
                 broker.start()
-                read_lines(process, chance.randrange(10, 40))
+                read_lines(process, chance.randrange(10, 40), said)
         finally:
             process.kill()
 
 
-def read_lines(process: subprocess.Popen[bytes], count: int) -> None:
+def read_lines(process: subprocess.Popen[bytes], count: int, said: Path) -> None:
     assert process.stdout is not None
     for _ in range(count):
-        assert process.stdout.readline() == b"acknowledged\n"
+        line = process.stdout.readline()
+        assert line == b"acknowledged\n", f"{process.wait(60)}: {said.read_text()[-4000:]}"
 
 
 def ship_the_rest(folder: Path, log: EventLog) -> None:

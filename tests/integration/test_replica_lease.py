@@ -95,6 +95,20 @@ async def test_it_serves_on_while_nobody_can_read_the_registry_and_stops_when_a_
         assert policies.choose("topics", "").ref.version == "v1"
 
 
+async def test_a_late_one_serves_no_earlier_version_for_a_damaged_champion(settings: Settings, tmp_path: Path) -> None:
+    registry = open_registry(settings)
+    new = NewVersion("topics", PolicyKind.CLASSIFY)
+    version = registry.publish(new, write_classifier(tmp_path / "made-2", 2)).version
+    registry.move("topics", Channel.CHAMPION, version, actor="test", reason="test")
+    weights = registry.fetch("topics", version) / "model.safetensors"
+    registry.close()
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    keys = tuple(key.key_id for key in load_or_make_keys(settings.keys_path, 1).token_keys)
+    async with replica(settings, Metrics(), Told(), keys, lambda inference: None) as running:
+        assert running.inference.policies.served("topics") == []
+        assert "v2" in running.inference.reconciler.explain("topics")
+
+
 async def test_with_other_keys_than_the_service_has_it_does_not_start(settings: Settings) -> None:
     load_or_make_keys(settings.keys_path, 1)
     with pytest.raises(InvalidConfig, match="another key file"):

@@ -7,6 +7,7 @@ import threading
 import pytest
 from answered import answer_and_vote
 from filled_store import response_id
+from recorded_batch import recorded_batch
 from sqlalchemy import text
 
 from thumbwheel.bus.port import FEEDBACK
@@ -14,7 +15,7 @@ from thumbwheel.database.engine import connect
 from thumbwheel.database.slices import DAY_MS
 from thumbwheel.database.transactions import reading
 from thumbwheel.errors import Unavailable
-from thumbwheel.store.port import Batch, FeedbackStore
+from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import open_store
 
 DAY_US = DAY_MS * 1_000
@@ -25,7 +26,7 @@ def put(store: FeedbackStore, day: int) -> str:
     name = response_id(day * DAY_MS, day)
     offset = store.offset("c", FEEDBACK, 0)
     answer, vote = answer_and_vote(day, name)
-    store.apply(Batch("c", FEEDBACK, 0, offset, offset + 1, [answer], [vote]))
+    store.apply(recorded_batch("c", FEEDBACK, 0, offset, offset + 1, [answer], [vote]))
     return name
 
 

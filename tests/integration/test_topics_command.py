@@ -36,7 +36,17 @@ def test_topics_are_made_and_shown(
     assert (status, json.loads(output)) == (0, [{"made": name} for name in names])
     assert run("create") == (0, "all topics were there\n")
     status, output = run("describe", "--json")
+    copies = {"replication": 1, "in_step": 1, "min_in_step": 1}
     assert (status, json.loads(output)) == (
         0,
-        [{"topic": name, "partitions": 1 if "userkeys" in name else 3, "replication": 1} for name in names],
+        [
+            {
+                "topic": name,
+                "partitions": 1 if "userkeys" in name else 3,
+                **copies,
+                "retention_hours": 168,
+                "cleanup": "compact" if "userkeys" in name else "delete",
+            }
+            for name in names
+        ],
     )

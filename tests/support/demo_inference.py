@@ -113,6 +113,7 @@ def _stamped(world: World, policy: str, user: str, answer: Answer) -> inf.Stamp:
         response_id=response_id,
         policy=policy,
         policy_version=version,
+        checkpoint_digest=ref.digest,
         feedback_token=token,
         channel="champion",
         logged=world.logged,

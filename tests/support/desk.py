@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from recorded_batch import recorded_batch
 
 from thumbwheel.policy.classify import load_classifier, sample_labels
 from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
 from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, VersionRef
-from thumbwheel.store.port import Batch, FeedbackStore
+from thumbwheel.store.port import FeedbackStore
 
 FLOOR = 0.02
 USERS = 40
@@ -64,4 +65,4 @@ def rate_desk(store: FeedbackStore, policy: Path, digest: str, rows: int) -> Non
         responses.append(LoggedResponse(*ids, ref, Channel.CHAMPION, "", user, "", 1_000 + n, "", answer))
         up = name == row.label
         votes.append(Feedback(f"f{n}", f"r{n:05}", user, "", "desk", "v1", FeedbackKind.THUMB, 2_000 + n, thumb_up=up))
-    store.apply(Batch("test", "all", 0, 0, rows, responses, votes, list(range(rows))))
+    store.apply(recorded_batch("test", "all", 0, 0, rows, responses, votes, list(range(rows))))

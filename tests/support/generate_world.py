@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import torch
+from recorded_batch import recorded_batch
 from training_world import TrainingWorld
 
 from thumbwheel.config.settings import Artifacts, Data, Generate, Learn, Settings
@@ -27,7 +28,7 @@ from thumbwheel.records import (
     VersionRef,
 )
 from thumbwheel.retrain.worth_keeping import WORTH_KEEPING_FILE
-from thumbwheel.store.port import Batch, FeedbackStore
+from thumbwheel.store.port import FeedbackStore
 
 ROWS = 500
 NEW_TOKENS = 8
@@ -74,7 +75,7 @@ def fill(store: FeedbackStore, folder: Path, digest: str) -> None:
         responses.append(LoggedResponse(*ids, ref, Channel.CHAMPION, "", user, "", n, "", answer))
         up = (liked[n] < middle) != (n % 10 == 0)
         votes.append(Feedback(f"f{n}", f"r{n:04}", user, "", "chat", "v1", FeedbackKind.THUMB, n, thumb_up=up))
-    store.apply(Batch("test", "all", 0, 0, ROWS, responses, votes, list(range(ROWS))))
+    store.apply(recorded_batch("test", "all", 0, 0, ROWS, responses, votes, list(range(ROWS))))
 
 
 class GenerateWorld(TrainingWorld):

@@ -126,8 +126,11 @@ class KafkaBroker:
         ends = time.monotonic() + _START_S
         while not answers(self._port):
             if not self.is_running() or time.monotonic() > ends:
-                raise RuntimeError(f"Kafka did not start:\n{(self._folder / 'output.txt').read_text()[-4000:]}")
+                raise RuntimeError(f"Kafka did not start ({self._process.poll()}):\n{self._said()}")
             time.sleep(_LOOK_S)
+
+    def _said(self) -> str:
+        return (self._folder / "output.txt").read_text()[-4000:]
 
     def kill(self) -> None:
         """End it by SIGKILL, in the middle of whatever it does."""

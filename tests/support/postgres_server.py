@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 from loopback import free_port
 
@@ -66,6 +67,20 @@ class PostgresServer:
     def stop(self, mode: str = "fast") -> None:
         """Stop it; `immediate` is a crash: nothing is finished, and it recovers at the next start."""
         self._run("pg_ctl", "-D", self.data, "-w", "-s", "-m", mode, "stop")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Freeze the server and all its sessions while the block runs: connections stay, and nothing answers."""
+        server = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
+        server.suspend()  # first, so that it begins no more sessions
+        frozen = [server, *server.children(recursive=True)]
+        for one in frozen[1:]:
+            one.suspend()
+        try:
+            yield
+        finally:
+            for one in frozen:
+                one.resume()
 
     def url(self, database: str, user: str = "thumbwheel") -> str:
         """Return the URL of a database."""

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from filled_store import END_MS, START_MS, response_id, user
+from recorded_batch import recorded_batch
 from sqlalchemy import Engine, event, text
 
 from thumbwheel.database.schema import SLICED
@@ -27,7 +28,6 @@ from thumbwheel.records import (
     RunStep,
     VersionRef,
 )
-from thumbwheel.store.port import Batch
 from thumbwheel.store.sql import SqlStore
 
 DAY_US = 86_400_000_000
@@ -123,10 +123,10 @@ def use_everything(store: SqlStore) -> None:
     made = [answer(response_id(END_MS + number, number)) for number in range(20)]
     votes = [vote(f"new-{number}", one.response_id) for number, one in enumerate(made[:10])]
     late = [vote(f"late-{number}", response_id(END_MS - 1, number)) for number in range(10)]
-    store.apply(Batch("c", "t", 0, 0, 1, (), [*votes[:5], *late], (), [DeadLetter("t", 0, 0, "r", b"", 1)]))
-    store.apply(Batch("c", "t", 0, 1, 2, made, votes))
+    store.apply(recorded_batch("c", "t", 0, 0, 1, (), [*votes[:5], *late], (), [DeadLetter("t", 0, 0, "r", b"", 1)]))
+    store.apply(recorded_batch("c", "t", 0, 1, 2, made, votes))
     taken = Retraction("taken", made[0].response_id, user(0), "", FeedbackKind.THUMB, END_MS * 1_000 + 1)
-    store.apply(Batch("c", "t", 0, 2, 3, (), [taken]))
+    store.apply(recorded_batch("c", "t", 0, 2, 3, (), [taken]))
     store.response(made[0].response_id)
     store.current_vote(made[1].response_id, user(0), FeedbackKind.THUMB)
     store.has_voted(made[1].response_id, user(0), FeedbackKind.THUMB)

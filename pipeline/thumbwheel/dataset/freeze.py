@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from thumbwheel.dataset.manifest import Counts, Request, SnapshotManifest
+from thumbwheel.dataset.manifest import LEARNED_FROM, Counts, Request, SnapshotManifest
 from thumbwheel.dataset.rater_cap import RaterCap
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.dataset.snapshot import Snapshot, exists, remove_rows, write_manifest, write_rows
@@ -58,6 +58,21 @@ def freeze(store: FeedbackStore, request: Request, folder: Path) -> Snapshot:
         raise NotEnoughData(_too_few(counts, request))
     write_manifest(folder, SnapshotManifest(request, digest, digest, rules.time_cut_us, counts))
     return Snapshot(folder)
+
+
+def demand_enough(store: FeedbackStore, request: Request) -> None:
+    """Refuse at once what `freeze` is bound to refuse: there are fewer thumbs in all than the request asks for.
+
+    All current thumbs of the policy are counted, on whatever version and of whomever. What is frozen is a part of
+    them, so votes that would be enough are never refused; those that pass may still be too few.
+
+    Raises:
+        NotEnoughData: there are too few.
+    """
+    current = store.new_votes(request.policy, since=0)
+    there = sum(current.get(kind, 0) for kind in LEARNED_FROM)
+    if there < request.min_votes:
+        raise NotEnoughData(f"{_of_how_many(there, request)}; {_cure(request)}")
 
 
 def _as_asked(snapshot: Snapshot, request: Request) -> Snapshot:
@@ -117,10 +132,17 @@ def _why_not(vote: Feedback, response: LoggedResponse, rules: _Rules) -> str:
 
 
 def _too_few(counts: Counts, request: Request) -> str:
-    thumbs = "thumb" if counts.teaching == 1 else "thumbs"
     left_out = ", ".join(f"{number} {why}" for why, number in sorted(counts.left_out.items())) or "none"
     return (
-        f"{request.policy}: {counts.teaching} {thumbs} to learn from, it takes {request.min_votes}"
-        f" (held out to judge: {counts.lessons[Split.HELD_OUT.value]}; left out: {left_out});"
-        f" wait for more votes, or lower data.min_votes_{request.kind}"
+        f"{_of_how_many(counts.teaching, request)}"
+        f" (held out to judge: {counts.lessons[Split.HELD_OUT.value]}; left out: {left_out}); {_cure(request)}"
     )
+
+
+def _of_how_many(count: int, request: Request) -> str:
+    thumbs = "thumb" if count == 1 else "thumbs"
+    return f"{request.policy}: {count} {thumbs} to learn from, it takes {request.min_votes}"
+
+
+def _cure(request: Request) -> str:
+    return f"wait for more votes, or lower data.min_votes_{request.kind}"

@@ -40,6 +40,11 @@ _SAMPLES_TEXT = (
     "Held-out texts for which the two versions find different labels likeliest. p is the probability of the label that"
     " was voted on, in the champion and in the candidate: it should rise after a vote up, and fall after a vote down."
 )
+_AGREEMENT_NOTE = (
+    "Tends to favour the champion, so it decides nothing: only labels that were served can count, and the champion, or"
+    " a version it came from, drew them. Where its likeliest label was wrong, most votes are thumbs down, which this"
+    " row leaves out. The “Earns more” gates weigh every vote, up and down, by how likely its label was to be served."
+)
 _CURVES = {
     "policy_loss": ("Policy loss", ""),
     "approx_kl": ("Ratio - 1 - ln(ratio) of voted labels, dropout on", ""),
@@ -160,7 +165,11 @@ def _latency(champion: Classifier, candidate: Classifier, texts: list[str]) -> L
 
 
 def comparisons(evidence: ClassifyEvidence) -> list[Comparison]:
-    """The table of the report. Drift is neither good nor bad as such: a candidate that learned has some."""
+    """The table of the report. Nothing in it is judged better or worse.
+
+    Drift is neither as such: a candidate that learned has some. Agreement counts votes up on labels that the champion
+    or an ancestor drew: a text whose right label was rarely drawn hardly counts, so it tends to favour the champion.
+    """
     up_N = evidence.rewards_N > 0.5
     if not len(up_N):
         return []
@@ -175,12 +184,16 @@ def comparisons(evidence: ClassifyEvidence) -> list[Comparison]:
 
     old_NK, new_NK = evidence.champion_NK, evidence.candidate_NK
     agrees = Comparison(
-        "Would give the label that got a thumb up", agreement(old_NK), agreement(new_NK), "share", "higher"
+        "Likeliest label is the one that got a thumb up",
+        agreement(old_NK),
+        agreement(new_NK),
+        "share",
+        note=_AGREEMENT_NOTE,
     )
     return [
-        agrees,
         Comparison("Mean probability of its likeliest label", certainty(old_NK), certainty(new_NK), "share"),
         Comparison("Drift, KL(candidate || champion)", 0.0, drift(new_NK, old_NK), "nats an answer"),
+        agrees,
     ]
 
 

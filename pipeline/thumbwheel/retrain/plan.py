@@ -44,8 +44,11 @@ class Plan:
 
     @property
     def draw_seed(self) -> str:
-        """Seeds what is drawn to judge by: the same for the same run, another for the next one."""
-        return f"{self.run_id} {self.watermark} {self.seed}"
+        """Seeds what is drawn to judge by: the same for the same votes on the same champion, another with new votes.
+
+        A run that is merely repeated gets the same verdict: who is refused can't go on trying until luck lets it pass.
+        """
+        return f"{self.policy} {self.parent} {self.watermark} {self.seed}"
 
     @property
     def votes(self) -> Request:

@@ -9,7 +9,7 @@ verdict.json         judge
 report.html          for people
 STEP.done.json       written last by each step, whole: a step that has it is not done again
 progress.jsonl       one line a step of work
-attempts.json        how often each step was begun
+attempts.json        how often each step was begun, and the checkpoint from which it was last
 worker.lock          held by the process that works here
 """
 
@@ -108,9 +108,14 @@ class RunFolder:
         write_whole(self.path / f"{step}.done.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
 
     def begin(self, step: RunStep) -> int:
-        """Count that a step is begun; return how often it was, this time included."""
+        """Count that a step is begun; return how often it was from the same checkpoint, this time included.
+
+        A long step that is killed often, and gets further each time, is not given up.
+        """
         attempts = _read(self._attempts) or {}
-        attempts[step] = attempts.get(step, 0) + 1
+        begun_from = self.checkpoint.stat().st_mtime_ns if self.checkpoint.exists() else 0
+        further = attempts.get("checkpoint", 0) != begun_from
+        attempts |= {step: 1 if further else attempts.get(step, 0) + 1, "checkpoint": begun_from}
         write_whole(self._attempts, json.dumps(attempts) + "\n")
         return int(attempts[step])
 

@@ -131,7 +131,8 @@ class Runner:
 
     def _demand_idle(self) -> None:
         if self._active:
-            raise RunInProgress(f"run {self._active.run_id} is under way; wait for it to end")
+            rule = "one run at a time goes on in a home, whatever its policy"
+            raise RunInProgress(f"run {self._active.run_id} is under way; wait for it to end: {rule}")
         if self._stopping.is_set():
             raise RunInProgress("the service is stopping; start the run after its next start")
 

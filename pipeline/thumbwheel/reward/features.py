@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from thumbwheel.policy.scoring import ReplyBatch, forward_replies, gather_logprobs, pack
+from thumbwheel.policy.scoring import ReplyBatch, forward_replies, gather_logprobs, pack, state_width
 
 SURPRISES = 3
 
 
 def feature_width(model: PreTrainedModel) -> int:
     """Return C for a policy."""
-    return 2 * int(model.config.hidden_size) + SURPRISES
+    return 2 * state_width(model) + SURPRISES
 
 
 @torch.no_grad()

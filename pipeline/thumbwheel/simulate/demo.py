@@ -94,9 +94,19 @@ class DemoOutcome:
     dead_letters: int
 
     @property
+    def lost(self) -> int:
+        """Votes that were acknowledged and are not in the store."""
+        return max(0, self.acknowledged - self.stored)
+
+    @property
+    def from_elsewhere(self) -> int:
+        """Votes in the store that no simulated user gave: the pages are open meanwhile."""
+        return max(0, self.stored - self.acknowledged)
+
+    @property
     def good(self) -> bool:
         """Whether every policy got better and nothing was dropped or lost."""
-        intact = not self.dropped and self.acknowledged == self.stored and not self.dead_letters
+        intact = not self.dropped and not self.lost and not self.dead_letters
         return intact and all(one.better for one in self.policies)
 
 

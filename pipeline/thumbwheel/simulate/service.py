@@ -49,6 +49,11 @@ class ServiceProcess:
         """The service's process id; 0 while there is none."""
         return self._process.pid if self._process else 0
 
+    @property
+    def status(self) -> int | None:
+        """The exit status; None while it runs, or before it was started."""
+        return self._process.poll() if self._process else None
+
     def __enter__(self) -> Self:
         """Start, and return once the service has announced its addresses. Raises Unavailable with its last words."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from thumbwheel.admin.ports import Copies, Progress, Pseudonyms
 from thumbwheel.bus.port import TOPICS
 from thumbwheel.bus.source import Source
-from thumbwheel.records import ErasureReport
+from thumbwheel.records import AuditAction, AuditEntry, ErasureReport
 from thumbwheel.store.port import FeedbackStore
 
 
@@ -24,19 +25,21 @@ class Eraser:
         self._store = store
         self._copies = copies
 
-    async def erase(self, user_id: str) -> ErasureReport:
-        """Remove a user's texts and votes for good, and report what there was.
+    async def erase(self, user_id: str, actor: str, reason: str) -> ErasureReport:
+        """Remove a user's texts and votes for good, and report what there was; the audit trail has it, too.
 
         Raises:
             Unavailable: nothing was promised (events still on their way, files being read); ask again.
-            Conflict: the log can forget no user; nothing was removed.
+            Conflict: the log can forget no user, or there are copies that can't; nothing was removed.
         """
+        await asyncio.to_thread(self._copies.demand_erasable)
         # What is still on its way to the store would come in after the user was erased there.
         await self._progress.caught_up(TOPICS)
-        return await asyncio.to_thread(self._erase, self._pseudonyms.user_hash(user_id))
+        entry = AuditEntry(time.time_ns() // 1000, AuditAction.USER_ERASED, actor, reason)
+        return await asyncio.to_thread(self._erase, self._pseudonyms.user_hash(user_id), entry)
 
-    def _erase(self, user_hash: str) -> ErasureReport:
+    def _erase(self, user_hash: str, entry: AuditEntry) -> ErasureReport:
         # A record's key is the answer's id, in both topics.
         self._log.erase_user(user_hash, self._store.answers_concerning(user_hash))
         self._copies.erase_user(user_hash)
-        return self._store.erase_user(user_hash)
+        return self._store.erase_user(user_hash, entry)

@@ -32,10 +32,12 @@ class Loop(Protocol):
     """Starts training runs."""
 
     def start_run(self, policy: str, actor: str) -> str:
-        """Start a run now, whatever the schedule says, and return its id. With too few votes it ends as rejected.
+        """Start a run now, whatever the schedule says, and return its id.
 
         Raises:
             RunInProgress: one is at work.
+            NotEnoughData: it would begin at once, and it is plain already that there are too few votes. A run that
+                turns out to have too few later, since not all of them teach, ends as rejected.
         """
 
     def schedule(self, policy: str) -> Schedule:
@@ -43,7 +45,10 @@ class Loop(Protocol):
 
 
 class Copies(Protocol):
-    """What learning keeps of users outside of log and store: the snapshots of runs."""
+    """What is kept of users outside of log and store: the snapshots of runs, and what was set aside."""
+
+    def demand_erasable(self) -> None:
+        """Raise Conflict, with the cure, if there are copies from which no user can be erased."""
 
     def erase_user(self, user_hash: str) -> None:
         """Remove a user's rows from every snapshot for good. Called again, it changes nothing."""
@@ -66,7 +71,7 @@ class Pseudonyms(Protocol):
 class Erasure(Protocol):
     """Removes what is kept of users."""
 
-    async def erase(self, user_id: str) -> ErasureReport:
+    async def erase(self, user_id: str, actor: str, reason: str) -> ErasureReport:
         """Remove a user's texts and votes for good, and report what there was.
 
         Raises:

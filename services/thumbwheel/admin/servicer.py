@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,7 +15,7 @@ from thumbwheel.admin.ports import Erasure, Loop, ServiceFacts
 from thumbwheel.admin.v1 import admin_pb2 as pb
 from thumbwheel.admin.v1.admin_pb2_grpc import AdminServiceServicer
 from thumbwheel.errors import LogUnavailable, UnknownPolicy, UnknownRun
-from thumbwheel.records import AuditAction, AuditEntry, Channel, PolicyKind, VoteCounts
+from thumbwheel.records import Channel, PolicyKind, VoteCounts
 from thumbwheel.registry.port import Registry
 from thumbwheel.store.port import FeedbackStore
 
@@ -110,10 +109,7 @@ class AdminServicer(AdminServiceServicer):
         """Remove a user's texts and votes for good."""
         user_id = validate.user_id(request.user_id)
         reason, actor = validate.reason(request.reason), validate.actor(request.actor)
-        report = await self._eraser.erase(user_id)
-        erased = f"{report.responses:,} answers, {report.feedback:,} votes"
-        entry = AuditEntry(time.time_ns() // 1000, AuditAction.USER_ERASED, actor, reason, subject=erased)
-        await _threaded(lambda: self._store.audit(entry))
+        report = await self._eraser.erase(user_id, actor, reason)
         _audit("user erased", actor, reason, responses=report.responses, feedback=report.feedback)
         return pb.EraseUserResponse(
             responses_erased=report.responses,
@@ -202,7 +198,7 @@ class AdminServicer(AdminServiceServicer):
         votes = self._store.vote_counts(policy).get(channels.get(Channel.CHAMPION, ""), _NO_VOTES)
         schedule, swap = self._loop.schedule(policy), self._facts.last_swap(policy)
         status = convert.policy_status(policy, kind, channels, votes, schedule, swap, self._facts.problem(policy))
-        status.earlier_champion = self._registry.earlier_champion(policy)
+        status.earlier_champion = next(iter(self._registry.earlier_champions(policy)), "")
         return status
 
     def _demand_policy(self, policy: str) -> None:

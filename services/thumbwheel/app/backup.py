@@ -83,6 +83,8 @@ def back_up(settings: Settings, folder: Path, config_file: Path | None = None) -
         sync(folder.parent)
     except OSError as error:
         raise Unavailable(f"{partial} can not be written ({error.strerror})", 5.0) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # of one that was interrupted nothing stays: it has users' texts
     return made
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from thumbwheel.app.storage import open_source
 from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Settings
-from thumbwheel.errors import Conflict, NotFound
+from thumbwheel.errors import Conflict, InvalidInput, NotFound
 from thumbwheel.ingest.retrying import record_again
 from thumbwheel.records import DeadLetter
 from thumbwheel.store.port import FeedbackStore
@@ -44,8 +44,9 @@ def find(store: FeedbackStore, number: int) -> DeadLetter:
 def retry(settings: Settings, numbers: Sequence[int]) -> Iterator[Retried]:
     """Append dead letters to the log again, and forget them; no `numbers` means all there are now.
 
-    What still can not be used stays. What can be read and yet is of no use comes back as a dead letter, with a new
-    number. A kill in between sends one a second time: the store takes each once.
+    What still can not be used stays, and so does what is larger than the log takes by now; what comes after it goes on.
+    What can be read and yet is of no use comes back as a dead letter, with a new number. A kill in between sends one a
+    second time: the store takes each once.
 
     Raises:
         NotFound: there is none of a number.
@@ -62,7 +63,7 @@ def _retry(store: FeedbackStore, source: Source, letter: DeadLetter) -> Retried:
     try:
         # Past an outbox: on this home there may be nobody to ship it.
         source.log.append([record_again(letter, source.log)])
-    except Conflict as error:
+    except (Conflict, InvalidInput) as error:  # the latter: larger than the log takes, in this one's case for good
         return Retried(letter.number, str(error))
     store.remove_dead_letter(letter.number)
     return Retried(letter.number)

@@ -14,17 +14,21 @@ from pathlib import Path
 from thumbwheel.app.clock_check import ahead_of_postgres_s, judge_clock
 from thumbwheel.app.finding import Finding, tried
 from thumbwheel.app.home import announced
+from thumbwheel.app.moving import set_aside_in
 from thumbwheel.app.ray_check import examine_ray
 from thumbwheel.app.sharing_check import examine_sharing
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
+from thumbwheel.database.migrate import EMPTY
 from thumbwheel.database.migrate import check as check_schema
+from thumbwheel.database.migrate import current as current_schema
 from thumbwheel.feedback.keys import load_keys
 from thumbwheel.records import Channel
 from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.port import Registry
 from thumbwheel.registry.sql import SqlRegistry
 
+_EMPTY = "is empty; `thumbwheel move` or the first start makes its tables"
 _LEAST_FREE_BYTES = 1 << 30
 _LEAST_SQLITE = (3, 35, 0)
 
@@ -37,6 +41,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_keys(settings),
         *_artifacts(settings),
         *_database(settings),
+        *_set_aside(settings),
         *_log(settings),
         *examine_ray(settings),
         *examine_sharing(settings),
@@ -107,12 +112,20 @@ def _home_mode(home: Path) -> Finding:
 
 
 def _free_space(home: Path, settings: Settings) -> Finding:
-    free = shutil.disk_usage(home).free
-    enough = free >= _LEAST_FREE_BYTES
-    cure = "" if enough else "free space: a full disk makes the service refuse votes"
+    """Whether the log, or the outbox, finds the room that it may take: what it has of that already is not needed."""
+    free, may_grow = shutil.disk_usage(home).free, max(0, settings.log.max_bytes - _size(settings.log_path))
+    enough = free >= max(_LEAST_FREE_BYTES, may_grow)
+    cure = "" if enough else "free space, or lower log.max_bytes: a full disk makes the service refuse votes"
     return Finding(
-        "disk", enough, f"{free / 2**30:.1f} GiB free, the log may take {settings.log.max_bytes / 2**30:.1f} GiB", cure
+        "disk", enough, f"{free / 2**30:.1f} GiB free, the log may take {may_grow / 2**30:.1f} GiB more", cure
     )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _artifacts(settings: Settings) -> Iterator[Finding]:
@@ -126,6 +139,12 @@ def _written_and_read(settings: Settings) -> str:
     return f"{settings.artifacts.url} can be written and read"
 
 
+def _set_aside(settings: Settings) -> Iterator[Finding]:
+    """What a move left behind: of interest to whoever believes that users were erased."""
+    if _seen((aside := set_aside_in(settings.home)).exists):
+        yield Finding("moved", True, f"{aside} has all texts of before the move; `erase` refuses until it is removed")
+
+
 def _database(settings: Settings) -> Iterator[Finding]:
     if not settings.database.url and not _seen((settings.home / "store.sqlite").exists):
         return  # the first start makes it
@@ -133,12 +152,15 @@ def _database(settings: Settings) -> Iterator[Finding]:
     yield schema
     if schema.ok:
         yield from _database_clock(settings)
+    if schema.ok and schema.found != _EMPTY:
         yield from _versions(settings)
 
 
 def _schema(settings: Settings) -> str:
     engine = connect(settings.database_url)
     try:
+        if settings.database.url and current_schema(engine) == EMPTY:
+            return _EMPTY
         check_schema(engine)
     finally:
         engine.dispose()

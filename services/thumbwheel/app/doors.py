@@ -17,7 +17,7 @@ from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.clock import ServerClock
 from thumbwheel.feedback.corrections import Corrections
 from thumbwheel.feedback.limits import RaterLimits
-from thumbwheel.feedback.progress import IngestProgress
+from thumbwheel.feedback.progress import IngestProgress, Others
 from thumbwheel.feedback.servicer import FeedbackServicer
 from thumbwheel.feedback.v1.feedback_pb2 import DESCRIPTOR as FEEDBACK
 from thumbwheel.feedback.v1.feedback_pb2_grpc import add_FeedbackServiceServicer_to_server
@@ -75,13 +75,17 @@ def admin_door(
     loop: Loop,
     facts: ServiceFacts,
     moved: Callable[[], None],
+    others: Others | None = None,
 ) -> Registration:
-    """Let operators look and decide; `moved` is called when a channel was moved."""
+    """Let operators look and decide; `moved` is called when a channel was moved.
+
+    Erasing waits for what `others` have in their outboxes, too.
+    """
     copies = RunCopies(settings.runs_dir, open_reports(settings))
-    eraser = Eraser(identity.raters, _progress(storage), storage.source, storage.store, copies)
+    eraser = Eraser(identity.raters, _progress(storage, others), storage.source, storage.store, copies)
     servicer = AdminServicer(storage.registry, storage.store, loop, eraser, facts, moved)
     return Registration(ADMIN_SERVICE, lambda server: add_AdminServiceServicer_to_server(servicer, server), ADMIN)
 
 
-def _progress(storage: Storage) -> IngestProgress:
-    return IngestProgress(storage.store, storage.source)
+def _progress(storage: Storage, others: Others | None = None) -> IngestProgress:
+    return IngestProgress(storage.store, storage.source, others=others)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import assert_never
 
 from thumbwheel.errors import AlreadyExists, InvalidInput
+from thumbwheel.pretrain.corpus import read_chats, read_labelled
 from thumbwheel.pretrain.step_done import StepDone
 from thumbwheel.records import Channel, Manifest, PolicyKind
 from thumbwheel.registry.port import NewVersion, Registry
@@ -45,19 +46,31 @@ class _Model:
     learned_from: int = 0
 
 
-def init_policy(registry: Registry, name: str, source: Source, actor: str, step_done: StepDone) -> FirstVersion:
-    """Make the first version of policy `name` and its champion; `step_done(step, steps, loss)` is told the way.
+def demand_source(registry: Registry, name: str, source: Source) -> None:
+    """Find out at once what can be: it takes long until a model is trained or loaded.
 
     Raises:
         InvalidInput: the source is not usable.
         AlreadyExists: there is a policy of that name.
-        InvalidData: the data file has bad lines; names them.
+        InvalidData: a data file has bad lines; names them.
     """
     demand_name(name)
     if any(policy == name for policy, _ in registry.policies()):
         raise AlreadyExists(f"name: policy {name!r} exists already; choose another name")
     if (source.data is None) == (not source.model):
-        raise InvalidInput("data", "give either a data file to train from, or an existing model")
+        raise InvalidInput("data", "give either a data file to train from (--data), or an existing model (--from)")
+    if source.data is not None and source.kind is not PolicyKind.TAG:
+        read = read_labelled if source.kind is PolicyKind.CLASSIFY else read_chats
+        read(source.data)
+    if source.worth_keeping:
+        read_chats(source.worth_keeping)
+
+
+def init_policy(registry: Registry, name: str, source: Source, actor: str, step_done: StepDone) -> FirstVersion:
+    """Make the first version of policy `name` and its champion; `step_done(step, steps, loss)` is told the way.
+
+    `demand_source` comes first: it says what is wrong with them before anything that takes long is begun.
+    """
     with tempfile.TemporaryDirectory(prefix="thumbwheel-init-") as scratch:
         folder = Path(scratch) / "version"
         model = _train(source, source.data, folder, step_done) if source.data else _take(source, folder)
@@ -69,8 +82,6 @@ def init_policy(registry: Registry, name: str, source: Source, actor: str, step_
 
 
 def _train(source: Source, data: Path, folder: Path, step_done: StepDone) -> _Model:
-    from thumbwheel.pretrain.corpus import read_chats, read_labelled
-
     match source.kind:
         case PolicyKind.CLASSIFY:
             from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
@@ -99,8 +110,6 @@ def _take(source: Source, folder: Path) -> _Model:
 
 
 def _add_worth_keeping(file: Path, folder: Path) -> None:
-    from thumbwheel.pretrain.corpus import read_chats
     from thumbwheel.retrain.worth_keeping import WORTH_KEEPING_FILE
 
-    read_chats(file)
     shutil.copyfile(file, folder / WORTH_KEEPING_FILE)

@@ -103,6 +103,12 @@ def trains_here(folder: Path) -> Iterator[None]:
         yield
 
 
+def demand_free(folder: Path) -> None:
+    """Raise HomeInUse when a process holds the home now; it may be taken a moment later, which `Home` finds out."""
+    if _held(folder):
+        raise HomeInUse(_who_holds(folder))
+
+
 def make_home(folder: Path) -> None:
     """Make the folder, for its owner only. Raises Unavailable when it can not be made."""
     try:

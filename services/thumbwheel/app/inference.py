@@ -28,10 +28,20 @@ class Inference:
         loader: Loader | None = None,
         lease: Lease | None = None,
     ) -> None:
-        """Make engines with `loader`, or with the real one; serve while `lease` holds, by default for ever."""
+        """Make engines with `loader`, or with the real one; serve while `lease` holds, by default for ever.
+
+        Under a lease nothing is served that is not a channel's: no earlier version stands in for a damaged one.
+        """
         self.policies = ServedPolicies(lease)
         self._loader = loader or EngineLoader(settings, metrics.queue)
-        self.reconciler = Reconciler(registry, self.policies, self._loader, metrics.version, settings.serve.reconcile_s)
+        self.reconciler = Reconciler(
+            registry,
+            self.policies,
+            self._loader,
+            metrics.version,
+            settings.serve.reconcile_s,
+            falls_back=lease is None,
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     def follow(self) -> None:

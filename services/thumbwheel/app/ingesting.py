@@ -39,6 +39,14 @@ def ingesting(
         paused.clear()
         metrics.rows.inc(step.records - step.dead_letters, kind=step.topic.rpartition(".")[2])
         metrics.batch_duration.observe(step.seconds)
+        if step.dropped:
+            metrics.dropped.inc(step.dropped, topic=step.topic)
+            logger.error(
+                "the log dropped records before they were read, and they are lost; raise the topic's retention.ms",
+                topic=step.topic,
+                partition=step.partition,
+                records=step.dropped,
+            )
 
     def got_over(error: ThumbwheelError) -> None:
         if isinstance(error, Fenced):

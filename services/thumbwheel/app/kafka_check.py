@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-
-import psutil
+from collections.abc import Iterator, Mapping
 
 from thumbwheel.app.clock_check import judge_clock
+from thumbwheel.app.durability import feedback_durability
 from thumbwheel.app.finding import Finding, tried
 from thumbwheel.app.storage import ingest_group
-from thumbwheel.bus.kafka_cluster import CLEANUP, LARGEST_BATCH, clock_ahead_s, group_members, topic_configs
+from thumbwheel.bus.kafka_cluster import (
+    CLEANUP,
+    IN_STEP_DEMANDED,
+    LARGEST_BATCH,
+    clock_ahead_s,
+    group_members,
+    topic_configs,
+)
 from thumbwheel.bus.kafka_topics import BATCH_OVERHEAD_BYTES, TopicState, describe_topics
 from thumbwheel.bus.port import USER_KEYS
 from thumbwheel.config.settings import Kafka, Settings
-
-_FLEETING = {"tmpfs", "ramfs", "overlay"}  # file systems that go with the machine or the container
 
 
 def examine_kafka(settings: Settings) -> Iterator[Finding]:
@@ -30,7 +33,8 @@ def _look(settings: Settings, seen: list[Finding]) -> str:
     """Add to `seen` what the cluster tells; return where it was reached. Raises LogUnavailable, InvalidConfig."""
     kafka = settings.kafka
     states, configs = describe_topics(kafka), topic_configs(kafka)
-    seen += [_topic(state, kafka, configs.get(state.topic, {})) for state in states]
+    at_broker = feedback_durability(settings).place == "broker"
+    seen += [_topic(state, kafka, configs.get(state.topic, {}), at_broker) for state in states]
     seen.append(judge_clock("kafka clock", clock_ahead_s(kafka)))
     seen.append(_workers(settings))
     return f"reached at {kafka.bootstrap_servers}"
@@ -45,9 +49,11 @@ def _workers(settings: Settings) -> Finding:
     return Finding("ingest", True, f"{members} in group {group}")
 
 
-def _topic(state: TopicState, settings: Kafka, config: Mapping[str, str]) -> Finding:
+def _topic(state: TopicState, settings: Kafka, config: Mapping[str, str], at_broker: bool) -> Finding:
     found = f"{state.partitions} partitions, {state.replication} copies"
     problem, cure = _problem(state, settings, config)
+    if not problem:
+        problem, cure = _too_few_copies(state, config, at_broker)
     return Finding(f"topic {state.topic}", not problem, problem or found, cure)
 
 
@@ -79,18 +85,30 @@ def _problem(state: TopicState, settings: Kafka, config: Mapping[str, str]) -> t
     return "", ""
 
 
+def _too_few_copies(state: TopicState, config: Mapping[str, str], at_broker: bool) -> tuple[str, str]:
+    """Return what is wrong where an acknowledgement is worth one broker's disk, or none is given; else empty."""
+    demanded = int(config.get(IN_STEP_DEMANDED, min(2, state.replication)))
+    if state.in_step < demanded:
+        return (
+            f"has {state.in_step} copies in step, min.insync.replicas demands {demanded}: nothing is acknowledged",
+            "bring its brokers back: thumbwheel topics describe shows which topics lack copies",
+        )
+    if at_broker and min(demanded, state.replication) < 2:
+        return (
+            f"acknowledges with {demanded} of {state.replication} copies in step: votes and what they are about can go "
+            "with one broker",
+            "use kafka.replication 3 with min.insync.replicas 2: kafka-reassign-partitions.sh, then kafka-configs.sh",
+        )
+    return "", ""
+
+
 def _durability(settings: Settings) -> Finding:
-    if settings.log.feedback_durability == "broker":
-        return Finding("votes", True, "acknowledged once the broker has them")
-    kind = _file_system(settings.home, [(one.mountpoint, one.fstype) for one in psutil.disk_partitions(all=True)])
-    if kind in _FLEETING:
-        found = f"acknowledged on this disk, and that ({kind}) goes with the machine or the container"
-        return Finding("votes", False, found, "set log.feedback_durability to broker, or put the home on a volume")
-    return Finding("votes", True, f"acknowledged on this disk ({kind}), which must outlive the process")
-
-
-def _file_system(folder: Path, mounts: Sequence[tuple[str, str]]) -> str:
-    """Return the kind of file system that a folder is on, or would be."""
-    above = [str(one) for one in (folder.absolute(), *folder.absolute().parents)]
-    found = [(len(point), kind) for point, kind in mounts if point in above]
-    return max(found)[1] if found else "of unknown kind"
+    held = feedback_durability(settings)
+    if held.place == "broker":
+        return Finding("votes", True, f"acknowledged once the broker has them: {held.why}")
+    if held.fleeting:
+        found = f"acknowledged on this disk, and that ({held.disk}) goes with the machine or the container"
+        return Finding(
+            "votes", False, found, "set log.feedback_durability to auto or broker, or put the home on a volume"
+        )
+    return Finding("votes", True, f"acknowledged on this disk ({held.disk}), which must outlive the process")

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thumbwheel.admin.ports import Schedule
+from thumbwheel.app.moving import set_aside_in
 from thumbwheel.config.settings import Settings
+from thumbwheel.dataset.freeze import demand_enough
+from thumbwheel.errors import Conflict
 from thumbwheel.records import RunState
 from thumbwheel.registry.artifacts.reports import KeptReports
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.erase import erase_from_runs
+from thumbwheel.retrain.plan import make_plan
 from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.retrain.runner import Runner
 from thumbwheel.retrain.schedule import Scheduler
@@ -27,7 +31,7 @@ def learning(settings: Settings, store: FeedbackStore, registry: Registry) -> It
     scheduler = Scheduler(runner, store, registry, settings.schedule)
     runner.resume()
     try:
-        yield TrainingLoop(runner, scheduler, store, settings)
+        yield TrainingLoop(runner, scheduler, store, registry, settings)
     finally:
         scheduler.stop()
         runner.stop()
@@ -40,6 +44,7 @@ class TrainingLoop:
     runner: Runner
     scheduler: Scheduler
     store: FeedbackStore
+    registry: Registry
     settings: Settings
 
     def follow_schedule(self) -> None:
@@ -47,7 +52,9 @@ class TrainingLoop:
         self.scheduler.start()
 
     def start_run(self, policy: str, actor: str) -> str:
-        """Start a run now, also with too few votes: it ends as rejected. Raises RunInProgress."""
+        """Start a run now. Raises RunInProgress, and NotEnoughData where not even all thumbs there are would do."""
+        if not self.runner.active():
+            demand_enough(self.store, make_plan(self.store, self.registry, self.settings, policy).votes)
         return self.runner.start(policy, actor, "asked for")
 
     def schedule(self, policy: str) -> Schedule:
@@ -83,6 +90,15 @@ class RunCopies:
 
     runs_dir: Path
     reports: KeptReports | None = None
+
+    def demand_erasable(self) -> None:
+        """Raise Conflict while the database that was moved elsewhere lies in the home: it has all texts of before."""
+        aside = set_aside_in(self.runs_dir.parent)
+        if aside.exists():
+            raise Conflict(
+                f"{aside} still has the texts of users, from before the move; remove it, if all is well, and erase "
+                "again: nothing was removed"
+            )
 
     def erase_user(self, user_hash: str) -> None:
         """Remove a user's rows from every snapshot, and the samples from the reports of their runs."""

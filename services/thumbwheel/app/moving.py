@@ -32,7 +32,7 @@ from thumbwheel.registry.artifacts.port import Artifacts, Upload
 from thumbwheel.registry.files import version_files
 from thumbwheel.store.room import Room
 
-SET_ASIDE = ".moved"
+_SET_ASIDE = ".moved"
 Stage = Callable[[str], Told]
 
 
@@ -125,5 +125,9 @@ def _set_aside(settings: Settings) -> Path | None:
     """Rename the old database's file, if it is one; its side files go when their last connection is closed."""
     if settings.database.url:
         return None
-    file = settings.home / "store.sqlite"
-    return file.rename(file.with_name(file.name + SET_ASIDE))
+    return (settings.home / "store.sqlite").rename(set_aside_in(settings.home))
+
+
+def set_aside_in(home: Path) -> Path:
+    """Return where `move` leaves the database's file of before."""
+    return home / f"store.sqlite{_SET_ASIDE}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from thumbwheel.app.home import Home
 from thumbwheel.app.storage import open_outbox
 from thumbwheel.bus.port import TOPICS, EventLog
 from thumbwheel.bus.relay import Relay
-from thumbwheel.bus.source import waiting
+from thumbwheel.bus.source import Place, ends, shipped, waiting
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import HomeInUse, InvalidInput, Unavailable
@@ -93,6 +93,26 @@ def unshipped(replicas_dir: Path) -> int:
             with closing(open_log(outbox_of(folder), max_bytes=_ANY_SIZE, read_only=True)) as outbox:
                 count += sum(waiting(outbox, topic).records for topic in TOPICS)
     return count
+
+
+def shipping(replicas_dir: Path) -> Callable[[], bool]:
+    """Note what waits in the outboxes of this machine's replicas; return what tells whether all of that was shipped.
+
+    What comes in later is not waited for. Both raise Unavailable.
+    """
+    marks = {}
+    for folder in _folders(replicas_dir):
+        if (path := outbox_of(folder)).exists():
+            with closing(open_log(path, max_bytes=_ANY_SIZE, read_only=True)) as outbox:
+                marks[path] = ends(outbox, TOPICS)
+    return lambda: all(_is_shipped(*mark) for mark in marks.items())
+
+
+def _is_shipped(path: Path, marks: Mapping[Place, int]) -> bool:
+    if not path.exists():
+        return True
+    with closing(open_log(path, max_bytes=_ANY_SIZE, read_only=True)) as outbox:
+        return shipped(outbox, marks)
 
 
 def _folders(replicas_dir: Path) -> list[Path]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 
 from thumbwheel.admin.ports import Swap
 from thumbwheel.web.deps import Health, HealthState
+
+FORGOTTEN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +23,21 @@ class Standing:
 
 
 class Replicas:
-    """What operators are told of all replicas together."""
+    """What operators are told of all replicas together. What was learned is forgotten after `FORGOTTEN_S`."""
 
-    def __init__(self) -> None:
-        """Nothing was told yet."""
-        self._standings: Mapping[str, Standing] = {}
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        """Nothing was told yet; `clock` tells seconds."""
+        self._clock = clock
+        self._learned: Mapping[str, Standing] = {}
+        self._learned_at = clock()
 
     def learn(self, standings: Mapping[str, Standing]) -> None:
         """Take what the replicas told lately, by name."""
-        self._standings = standings
+        self._learned, self._learned_at = standings, self._clock()
+
+    @property
+    def _standings(self) -> Mapping[str, Standing]:
+        return self._learned if self._clock() - self._learned_at < FORGOTTEN_S else {}
 
     def health(self) -> Health:
         """What `/healthz` says: serving where any replica serves, degraded where not all do, or not all policies."""

@@ -63,5 +63,4 @@ async def serving(
         for always_serving in (FEEDBACK_SERVICE, ADMIN_SERVICE):
             await host.set_serving(always_serving, True)
         inference.tell(host)
-        name, ports = settings.serve.host, host.ports
-        yield Serving(inference, host, f"{name}:{ports[PUBLIC]}", f"{name}:{ports[ADMIN]}")
+        yield Serving(inference, host, host.addresses[PUBLIC], host.addresses[ADMIN])

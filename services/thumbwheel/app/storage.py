@@ -6,13 +6,13 @@ A run's process (`retrain/worker.py`) and `doctor.py` open the store and the reg
 from __future__ import annotations
 
 import hmac
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from thumbwheel.app.durability import feedback_durability
 from thumbwheel.app.home import make_home
 from thumbwheel.bus.broker_votes import BrokerVotes
 from thumbwheel.bus.group import Group
@@ -25,13 +25,18 @@ from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
-from thumbwheel.feedback.keys import Keys, load_keys, load_or_make_keys
+from thumbwheel.feedback.keys import Keys, load_keys
 from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.port import Registry
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import open_store
 from thumbwheel.store.user_keys import SqlUserKeys
+from thumbwheel.telemetry.logging import get_logger
+
+_BALLAST_BYTES = 16 << 20
+
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def open_storage(
     The log, or the outbox, is the home's unless `log_path` names another file.
 
     Raises:
-        InvalidConfig: Kafka's password can not be read, or the key file.
+        InvalidConfig: Kafka's password can not be read, or, with Kafka, the key file, which is never made here.
         SchemaMismatch: a newer release wrote the database.
         Unavailable: a file can not be opened or written. A broker that is away is no reason: it may come.
     """
@@ -68,7 +73,9 @@ def open_storage(
             return stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch, on_write=on_write)))
 
         requests = votes = committing(source.outbox or source.log)
-        if source.outbox is not None and settings.log.feedback_durability == "broker":
+        held = feedback_durability(settings)
+        logger.info("where a vote is when its OK is given", place=held.place, why=held.why)
+        if source.outbox is not None and held.place == "broker":
             votes = committing(BrokerVotes(source.log, source.outbox, settings.kafka.ack_timeout_s))
         yield Storage(source, requests, votes, store, registry)
 
@@ -81,8 +88,7 @@ def open_source(settings: Settings, stack: ExitStack, log_path: Path | None = No
     if settings.log.kind != "kafka":
         return Source(stack.enter_context(closing(open_log(settings.log_path, max_bytes=settings.log.max_bytes))))
     outbox = stack.enter_context(closing(open_outbox(settings, log_path)))
-    keys = load_or_make_keys(settings.keys_path, time.time_ns() // 1_000)
-    return replace(_behind_outbox(settings, keys, stack), outbox=outbox)
+    return replace(_behind_outbox(settings, load_keys(settings.keys_path), stack), outbox=outbox)
 
 
 def open_outbox(settings: Settings, path: Path | None = None) -> EventLog:
@@ -91,12 +97,13 @@ def open_outbox(settings: Settings, path: Path | None = None) -> EventLog:
         path or settings.log_path,
         max_bytes=settings.log.max_bytes,
         max_record_bytes=settings.kafka.max_record_bytes - OVERHEAD_BYTES,
+        ballast_bytes=max(_BALLAST_BYTES, 4 * settings.kafka.max_record_bytes),
     )
 
 
 def _behind_outbox(settings: Settings, keys: Keys, stack: ExitStack) -> Source:
     """Open Kafka, where events of users lie sealed, without an outbox: all there is to read where nothing is taken."""
-    log = stack.enter_context(closing(_kafka(settings)))
+    log = stack.enter_context(closing(open_kafka(settings)))
     wrapping = Wrapping(hmac.digest(keys.user_key, b"thumbwheel data keys", "sha256"))
     consumer = kafka_consumer(settings)
     table = stack.enter_context(closing(SqlUserKeys(connect(settings.database_url), consumer, USER_KEYS)))
@@ -152,7 +159,8 @@ def open_registry(settings: Settings) -> SqlRegistry:
     return _registry(settings)
 
 
-def _kafka(settings: Settings) -> EventLog:
+def open_kafka(settings: Settings) -> EventLog:
+    """Open Kafka as it is, to be closed: users' events in it are sealed. Raises InvalidConfig."""
     # Imported where it is used: the embedded service does without the client.
     from thumbwheel.bus.kafka_log import open_kafka_log
 

@@ -1,8 +1,9 @@
 """Votes that are durable at the broker, with the answers they are about.
 
 Answers go through the outbox on this machine's disk. A vote alone at the broker would outlive that disk and still be
-worth nothing: without its answer it counts for no version. So it is acknowledged once the outbox has shipped, too, what
-it held of answers when the vote came. The relay does that all the time: it is milliseconds that are waited for.
+worth nothing: without its answer it counts for no version. So it goes to the broker once the outbox has shipped what it
+held of answers when the vote came: whenever the disk is lost, no vote is left without its answer. The relay ships
+all the time: it is milliseconds that are waited for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from thumbwheel.errors import LogUnavailable
 
 _LOOK_S = 0.005
 _RETRY_S = 1.0
+_WAITING = "answers from before are still on their way to Kafka, which may be unavailable"
 
 
 class BrokerVotes:
@@ -35,10 +37,15 @@ class BrokerVotes:
             LogUnavailable: not all of that was acknowledged in time. The votes may be in the log; sent again under
                 their ids they count once.
         """
-        answers = ends(self._outbox, [REQUESTS])
+        self._await_answers()
         self._log.append(records)
+
+    def _await_answers(self) -> None:
+        answers = ends(self._outbox, [REQUESTS])
         deadline = time.monotonic() + self._patience_s
         while not shipped(self._outbox, answers):
             if time.monotonic() >= deadline:
-                raise LogUnavailable("answers are still on their way from the outbox to the broker", _RETRY_S)
+                raise LogUnavailable(
+                    "answers from before are still on their way to Kafka, which may be unavailable", _RETRY_S
+                )
             time.sleep(_LOOK_S)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, NewRecord, StoredRecord
+from thumbwheel.bus.sealing import KEY_HEADER
 from thumbwheel.errors import PoisonRecord
 from thumbwheel.events.convert import EventRecord, decode, encode
+from thumbwheel.events.outline import AnswerOutline, Outline, outline
 from thumbwheel.records import LoggedResponse
 
 SCHEMA_HEADER = "thumbwheel-schema"
@@ -25,11 +27,31 @@ def from_log(stored: StoredRecord) -> EventRecord:
     """Return the record that was appended.
 
     Raises:
-        PoisonRecord: it is no event of a schema that this version knows, or lies in the wrong topic.
+        PoisonRecord: it is no event of a schema that this version knows, lies in the wrong topic, or is sealed still.
     """
+    _demand_schema(stored)
+    record = decode(stored.payload)
+    _demand_topic(stored, isinstance(record, LoggedResponse))
+    return record
+
+
+def outline_from_log(stored: StoredRecord) -> Outline:
+    """Return the outline of the record that was appended. Raises PoisonRecord, of the same records as `from_log`."""
+    _demand_schema(stored)
+    found = outline(stored.payload)
+    _demand_topic(stored, isinstance(found, AnswerOutline))
+    return found
+
+
+def _demand_schema(stored: StoredRecord) -> None:
+    if KEY_HEADER in stored.headers:
+        raise PoisonRecord(
+            KEY_HEADER, "is sealed and does not open: its key is wrapped under another keys.json, or it was altered"
+        )
     if stored.headers.get(SCHEMA_HEADER) != SCHEMA:
         raise PoisonRecord(SCHEMA_HEADER, f"must be {SCHEMA.decode()}")
-    record = decode(stored.payload)
-    if (stored.topic == REQUESTS) != isinstance(record, LoggedResponse):
+
+
+def _demand_topic(stored: StoredRecord, is_answer: bool) -> None:
+    if (stored.topic == REQUESTS) != is_answer:
         raise PoisonRecord("payload", f"does not belong into the topic {stored.topic}")
-    return record

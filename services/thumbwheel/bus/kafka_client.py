@@ -103,6 +103,7 @@ class Kept(Generic[_Thing]):
         self._end = end
         self._use: _Use[_Thing] | None = None
         self._not_before = 0.0
+        self._problem = ""
         self._lock = threading.Lock()
 
     @contextmanager
@@ -114,8 +115,8 @@ class Kept(Generic[_Thing]):
         use = self._enter()
         try:
             yield use.thing
-        except LogUnavailable:
-            self._retire(use)
+        except LogUnavailable as error:
+            self._retire(use, error)
             raise
         finally:
             self._leave(use)
@@ -132,20 +133,24 @@ class Kept(Generic[_Thing]):
         with self._lock:
             if self._use is None:
                 if time.monotonic() < self._not_before:
-                    raise LogUnavailable("Kafka is unavailable: it was so a moment ago", RETRY_S)
+                    raise LogUnavailable(f"{self._problem} (a moment ago)", RETRY_S)
                 try:
                     self._use = _Use(self._make())
-                except LogUnavailable:
-                    self._not_before = time.monotonic() + RETRY_S
+                except LogUnavailable as error:
+                    self._failed(error)
                     raise
             self._use.users += 1
             return self._use
 
-    def _retire(self, use: _Use[_Thing]) -> None:
+    def _retire(self, use: _Use[_Thing], error: LogUnavailable) -> None:
         with self._lock:
             if self._use is use:  # else another thread was quicker
                 self._use = None
-                self._not_before = time.monotonic() + RETRY_S
+                self._failed(error)
+
+    def _failed(self, error: LogUnavailable) -> None:
+        self._problem = str(error)
+        self._not_before = time.monotonic() + RETRY_S
 
     def _leave(self, use: _Use[_Thing]) -> None:
         with self._lock:

@@ -18,10 +18,12 @@ from thumbwheel.config.settings import Kafka
 
 LARGEST_BATCH = "max.message.bytes"
 CLEANUP = "cleanup.policy"
+IN_STEP_DEMANDED = "min.insync.replicas"
+RETENTION_MS = "retention.ms"
 
 
 def topic_configs(settings: Kafka) -> Mapping[str, Mapping[str, str]]:
-    """Return what `LARGEST_BATCH` and `CLEANUP` are for each topic, by the topic's name at the broker.
+    """Return what the settings named above are for each topic, by the topic's name at the broker.
 
     A topic that is missing, or that we may not look at, is left out. Raises LogUnavailable.
     """
@@ -31,7 +33,7 @@ def topic_configs(settings: Kafka) -> Mapping[str, Mapping[str, str]]:
             found = admin.describe_configs(wanted, config_filter="all").get("topic", {})
         except AuthorizationError:
             return {}
-    names = LARGEST_BATCH, CLEANUP
+    names = LARGEST_BATCH, CLEANUP, IN_STEP_DEMANDED, RETENTION_MS
     return {topic: {name: one[name]["value"] for name in names} for topic, one in found.items() if CLEANUP in one}
 
 

@@ -105,6 +105,11 @@ class KafkaLog:
             place = reader.place(topic, partition)
             return reader.ends([place])[place]
 
+    def begin_offset(self, topic: str, partition: int) -> int:
+        """Return the first offset that retention has left. Raises LogUnavailable."""
+        with self._reading() as reader:
+            return reader.begin(reader.place(topic, partition))
+
     def wait(self, timeout_s: float) -> None:
         """Return when something may have been appended since this thread's last call, or after `timeout_s`."""
         deadline = time.monotonic() + timeout_s

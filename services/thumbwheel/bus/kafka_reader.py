@@ -70,6 +70,13 @@ class KafkaReader:
         except KeyError as error:  # how the client says that some did not come in time
             raise LogUnavailable("Kafka is unavailable: it does not tell where all partitions end", RETRY_S) from error
 
+    def begin(self, place: TopicPartition) -> int:
+        """Return the first offset that is left. Raises LogUnavailable when that can not be had."""
+        found = self._consumer.beginning_offsets([place], timeout_ms=milliseconds(self._timeout_s))
+        if place not in found:
+            raise LogUnavailable("Kafka is unavailable: it does not tell where a partition begins", RETRY_S)
+        return int(found[place])
+
     def read(self, place: TopicPartition, offset: int, limit: int) -> list[Any]:
         """Return the records from `offset` on, at most `limit` and few more bytes than `_READ_BYTES`.
 
@@ -109,7 +116,7 @@ class KafkaReader:
             polled = self._consumer.poll(milliseconds(_POLL_S), max_records=_PAGE_RECORDS).get(place, [])
             following = self._consumer.position(place)
             if following is not None and following > offset:
-                # Where retention has dropped `offset`, reading goes on at what is left.
+                # Where retention has dropped `offset`, reading goes on at what is left; who reads asks for `begin`.
                 return _Page(offset, following, polled)
         raise LogUnavailable("Kafka is unavailable: it does not send the records that it has", RETRY_S)
 

@@ -18,11 +18,15 @@ _REMOVALS_KEPT_MS = 400 * 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as it is at the broker. Without partitions it does not exist."""
+    """A topic as it is at the broker. Without partitions it does not exist.
+
+    `replication` is of the partition that has fewest copies, `in_step` of the one that has fewest of them in step.
+    """
 
     topic: str
     partitions: int
     replication: int
+    in_step: int
     wanted_partitions: int
 
 
@@ -58,7 +62,8 @@ def _compacted(settings: Kafka) -> dict[str, str]:
 
 def _state(name: str, partitions: list[dict[str, list[int]]], wanted: int) -> TopicState:
     replication = min((len(one["replica_nodes"]) for one in partitions), default=0)
-    return TopicState(name, len(partitions), replication, wanted)
+    in_step = min((len(one["isr_nodes"]) for one in partitions), default=0)
+    return TopicState(name, len(partitions), replication, in_step, wanted)
 
 
 def _partitions(topic: str, settings: Kafka) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 REQUESTS = "thumbwheel.requests"
 FEEDBACK = "thumbwheel.feedback"
@@ -30,8 +30,7 @@ class NewRecord:
     headers: Mapping[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(NamedTuple):
     """A record as read back. Offsets start at 0 and grow; there may be gaps. Some logs know `time_us` to 1 ms only."""
 
     topic: str
@@ -89,6 +88,12 @@ class EventLog(Protocol):
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset that the next appended record will have, at least."""
+
+    def begin_offset(self, topic: str, partition: int) -> int:
+        """Return the offset below which the log by itself has dropped records, whoever may still have wanted them.
+
+        0 for a log that drops nothing by itself: what is trimmed or erased somebody has asked for.
+        """
 
     def wait(self, timeout_s: float) -> None:
         """Return when something may have been appended since the last call, or after `timeout_s` seconds."""

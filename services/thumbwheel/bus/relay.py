@@ -3,6 +3,8 @@
 It reads the oldest records, appends them downstream, and only after the acknowledgement trims them from the outbox. A
 kill between the two ships them again, with the same ids in them: nothing is lost, and the store takes each once. The
 outbox is bounded by its own `max_bytes`; while downstream is away it fills, then refuses.
+
+What was acknowledged and could not be trimmed, as on a full disk, is remembered: trimmed later, and not sent again.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from thumbwheel.bus.port import TOPICS, EventLog, NewRecord, StoredRecord
-from thumbwheel.bus.source import Waiting, waiting
+from thumbwheel.bus.source import Place, Waiting, waiting
 from thumbwheel.errors import InvalidInput, ThumbwheelError, Unavailable
 
 _IDLE_S = 1.0
+_SCRUB_S = 60.0
 _LEAST_BACKOFF_S = 0.5
 _MOST_BACKOFF_S = 8.0
 _MOST_RECORDS = 500
@@ -58,6 +61,9 @@ class Relay:
         self._on_ship = on_ship
         self._on_trouble = on_trouble
         self._limit = _MOST_RECORDS
+        self._acknowledged: dict[Place, int] = {}  # offsets that the outbox has yet to be trimmed up to
+        self._left_copies = True  # of a process before this one, too
+        self._scrub_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, finishing the shipment in hand. Waits out whatever is away, for ever.
@@ -69,6 +75,8 @@ class Relay:
         while not stop.is_set():
             try:
                 shipped = self.run_once()
+                if not shipped:
+                    self._scrub()
             except (Unavailable, InvalidInput) as error:
                 self._on_trouble(error)
                 backoff_s = min(_MOST_BACKOFF_S, max(2 * backoff_s, _hint_s(error)))
@@ -82,35 +90,61 @@ class Relay:
         """Ship one batch of every partition at most; return how many records were shipped.
 
         Raises:
-            Unavailable: the outbox or downstream is away; what was not acknowledged is still in the outbox.
+            Unavailable: the outbox or downstream is away, or nothing could be shipped and what was shipped before not
+                be trimmed; what was not acknowledged is still in the outbox.
             InvalidInput: downstream refuses a record; it is still in the outbox, and so is what its partition holds
                 after it. Other partitions were shipped.
         """
-        shipped, refusal = 0, None
+        shipped = 0
+        refusal: InvalidInput | None = None
+        untrimmed: Unavailable | None = None
         for topic in TOPICS:
             for partition in self._outbox.partitions(topic):
+                started, count = time.monotonic(), 0
                 try:
-                    shipped += self._ship(topic, partition)
+                    count = self._ship(topic, partition)
                 except InvalidInput as error:
                     refusal = error
+                untrimmed = self._trim(topic, partition) or untrimmed
+                if count:
+                    self._on_ship(Shipment(topic, count, time.monotonic() - started))
+                    shipped += count
         if refusal is not None:
             raise refusal
+        if untrimmed is not None and not shipped:
+            raise untrimmed
         return shipped
+
+    def _scrub(self) -> None:
+        """Let no copy of what was shipped stay in the outbox's files: nobody erases users there any more."""
+        if self._left_copies and time.monotonic() >= self._scrub_at:
+            self._scrub_at = time.monotonic() + _SCRUB_S
+            self._outbox.erase([])
+            self._left_copies = False
 
     def waiting(self) -> Mapping[str, Waiting]:
         """Return what is still to be shipped, by topic. Safe from any thread. Raises Unavailable."""
         return {topic: waiting(self._outbox, topic) for topic in TOPICS}
 
     def _ship(self, topic: str, partition: int) -> int:
-        started = time.monotonic()
-        records = self._outbox.read(topic, partition, 0, self._limit)
+        records = self._outbox.read(topic, partition, self._acknowledged.get((topic, partition), 0), self._limit)
         if not records:
             return 0
         self._downstream.append([NewRecord(topic, one.key, one.payload, one.headers) for one in records])
-        self._outbox.trim(topic, partition, records[-1].offset + 1)
+        self._acknowledged[topic, partition] = records[-1].offset + 1
         self._limit = _next_limit(records)
-        self._on_ship(Shipment(topic, len(records), time.monotonic() - started))
         return len(records)
+
+    def _trim(self, topic: str, partition: int) -> Unavailable | None:
+        """Trim a partition of the outbox up to what was acknowledged; return why that can not be done yet."""
+        if (topic, partition) in self._acknowledged:
+            try:
+                self._outbox.trim(topic, partition, self._acknowledged[topic, partition])
+            except Unavailable as error:
+                return error
+            del self._acknowledged[topic, partition]
+            self._left_copies = True
+        return None
 
 
 def _next_limit(records: list[StoredRecord]) -> int:

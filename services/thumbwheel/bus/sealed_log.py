@@ -13,6 +13,11 @@ Appending needs the log alone: no database, so answers are shipped and votes ack
    under a new one: it is later than the erasure, and not part of it.
 
 Reading looks keys up in a table, the store's, which is brought up to date from the topic as often as a key is missing.
+
+One service's keys are wrapped under one secret. The oldest key in the topic says under which: who has another secret
+appends no key, and nothing of a user, and reads nothing of users either, for it would take every user for erased. Where
+keys under another secret came in all the same (an earlier release let them), who has the right one goes on: what is
+sealed under those is handed out as it lies, which is poison.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from thumbwheel.bus.key_topic import oldest_key
 from thumbwheel.bus.port import USER_KEYS, EventLog, NewRecord, StoredRecord
 from thumbwheel.bus.sealing import KEY_HEADER, UserKey, Wrapping, new_key, seal, unseal
 from thumbwheel.bus.user_keys import KeyTable
@@ -35,6 +41,7 @@ _MOST_USERS = 50_000  # whose keys a process remembers; others get another one w
 _PAGE = 1_000
 _RETRY_S = 10.0
 _LOOKS = 3
+_NOBODY = ""  # whose a key is that is wrapped under another secret: that can't be read
 
 logger = get_logger(__name__)
 
@@ -48,9 +55,13 @@ class SealedLog:
         self._wrapping = wrapping
         self._table = table
         self._mine = _OwnKeys(log)
+        self._topic_is_ours = False
 
     def append(self, records: Sequence[NewRecord]) -> None:
-        """Append all, those of users sealed. Raises as the log below does; some may be in the log then."""
+        """Append all, those of users sealed. Raises as the log below does; some may be in the log then.
+
+        Raises LogUnavailable, too, where the topic of keys is of a service with another secret; no event is appended.
+        """
         pending = [(record, user_of(record.payload)) for record in records]
         while pending:
             keys = self._keys_for({user for _, user in pending if user})
@@ -59,7 +70,11 @@ class SealedLog:
             pending = [(record, user) for record, user in pending if user and keys[user].key_id in removed]
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[StoredRecord]:
-        """Read records from `offset` on, opened; those whose key is gone are left out. Empty at the end."""
+        """Read records from `offset` on, opened; those whose key is gone are left out. Empty at the end.
+
+        What does not open for another reason has its `KEY_HEADER` still. Raises LogUnavailable where the topic of keys
+        is of a service with another secret.
+        """
         while found := self._log.read(topic, partition, offset, limit):
             if opened := self._opened(found):
                 return opened
@@ -91,9 +106,8 @@ class SealedLog:
             owners.update((one.key, self._wrapped(one).user_hash) for one in found if one.payload)
             gone.update(one.key for one in found if not one.payload)
             position = found[-1].offset + 1 if found else end
-        known = self._table.find(gone)
-        owners.update((key_id, self._unwrapped(key_id, wrapped).user_hash) for key_id, wrapped in known.items())
-        return {owners[key_id] for key_id in gone if key_id in owners}
+        owners.update((key_id, self._user_of(key_id, wrapped)) for key_id, wrapped in self._table.find(gone).items())
+        return {owners[key_id] for key_id in gone if key_id in owners} - {_NOBODY}
 
     def sync(self) -> set[str]:
         """Bring the table up to what the topic of keys has now; return whose keys are gone by that.
@@ -111,7 +125,7 @@ class SealedLog:
                 gone_users |= self._table.advance(position, following, new, gone)
             except Fenced:
                 continue  # another process does the same
-        return gone_users
+        return gone_users - {_NOBODY}
 
     # --- as below -------------------------------------------------------------------------------
     def partitions(self, topic: str) -> Sequence[int]:
@@ -121,6 +135,10 @@ class SealedLog:
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset that the next appended record will have, at least."""
         return self._log.end_offset(topic, partition)
+
+    def begin_offset(self, topic: str, partition: int) -> int:
+        """Return the offset below which the log has dropped records by itself."""
+        return self._log.begin_offset(topic, partition)
 
     def wait(self, timeout_s: float) -> None:
         """Return when something may have been appended since the last call, or after `timeout_s` seconds."""
@@ -156,8 +174,10 @@ class SealedLog:
         """Return a key for each user; those made now are in the log when this returns."""
         known, new = self._mine.of(users)
         if new:
+            self._demand_our_topic()
             records = [NewRecord(USER_KEYS, key.key_id, self._wrapping.wrap(key)) for key in new]
             self._log.append(records)
+            self._demand_our_topic()  # of two that begin at once with different secrets the first one's holds
             self._mine.remember(new)
         return {key.user_hash: key for key in (*known, *new)}
 
@@ -170,7 +190,8 @@ class SealedLog:
             logger.info("records of erased users are passed over", records=len(found) - len(left))
         return left
 
-    def _lookup(self, key_ids: set[str]) -> Mapping[str, UserKey]:
+    def _lookup(self, key_ids: set[str]) -> Mapping[str, UserKey | None]:
+        """Return the keys that are there; None for one that is wrapped under another secret."""
         wrapped = dict(self._table.find(key_ids))
         if wrapped.keys() < key_ids:
             # A key is in the log before what is sealed under it: what is not there by now was removed.
@@ -179,16 +200,33 @@ class SealedLog:
         return {key_id: self._unwrapped(key_id, one) for key_id, one in wrapped.items()}
 
     def _wrapped(self, record: StoredRecord) -> WrappedKey:
-        return WrappedKey(record.key, self._unwrapped(record.key, record.payload).user_hash, record.payload)
+        return WrappedKey(record.key, self._user_of(record.key, record.payload), record.payload)
 
-    def _unwrapped(self, key_id: str, wrapped: bytes) -> UserKey:
+    def _user_of(self, key_id: str, wrapped: bytes) -> str:
+        key = self._unwrapped(key_id, wrapped)
+        return key.user_hash if key is not None else _NOBODY
+
+    def _unwrapped(self, key_id: str, wrapped: bytes) -> UserKey | None:
         try:
             return self._wrapping.unwrap(key_id, wrapped)
-        except PoisonRecord as error:  # to go on would be to take every user for erased
-            cure = "restore the keys.json that the service had, or choose another kafka.topic_prefix"
+        except PoisonRecord:
+            self._demand_our_topic()
+            logger.warning("a process with another keys.json has appended; what it sealed is poison", key_id=key_id)
+            return None
+
+    def _demand_our_topic(self) -> None:
+        """Raise LogUnavailable where the keys in the topic are wrapped under another secret. Without any it is free."""
+        if self._topic_is_ours or (oldest := oldest_key(self._log)) is None:
+            return
+        try:
+            self._wrapping.unwrap(oldest.key, oldest.payload)
+        except PoisonRecord as error:
             raise LogUnavailable(
-                f"users' events are sealed under another home's keys.json; {cure}", _RETRY_S
+                "feedback.keys_file: users' events in Kafka are sealed under another keys.json than this process has; "
+                "restore the keys.json that the service had, or choose another kafka.topic_prefix",
+                _RETRY_S,
             ) from error
+        self._topic_is_ours = True
 
 
 class _OwnKeys:
@@ -240,14 +278,20 @@ def _sealed(record: NewRecord, key: UserKey) -> NewRecord:
     return replace(record, payload=payload, headers={**record.headers, KEY_HEADER: key.key_id.encode()})
 
 
-def _opened(record: StoredRecord, keys: Mapping[str, UserKey]) -> StoredRecord | None:
-    """Return a sealed record as it was appended; None if its key is gone. What was altered stays as it is: poison."""
-    key = keys.get(record.headers[KEY_HEADER].decode("latin-1"))
-    if key is None:
+def _opened(record: StoredRecord, keys: Mapping[str, UserKey | None]) -> StoredRecord | None:
+    """Return a sealed record as it was appended; None if its key is gone.
+
+    What was altered, or sealed under a key that does not unwrap, stays as it is: poison.
+    """
+    key_id = record.headers[KEY_HEADER].decode("latin-1")
+    if key_id not in keys:
         return None
+    key = keys[key_id]
+    if key is None:
+        return record
     try:
         payload = unseal(record.payload, key, record.topic, record.key)
     except PoisonRecord:
         return record
     headers = {name: value for name, value in record.headers.items() if name != KEY_HEADER}
-    return replace(record, payload=payload, headers=headers)
+    return record._replace(payload=payload, headers=headers)

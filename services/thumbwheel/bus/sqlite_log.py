@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from thumbwheel.bus.ballast import Ballast
 from thumbwheel.bus.port import TOPICS, EventLog, NewRecord, StoredRecord, partition_of
 from thumbwheel.bus.record_size import demand_size
 from thumbwheel.database.sqlite_faults import fault
@@ -26,6 +27,7 @@ from thumbwheel.errors import InvalidInput, LogUnavailable
 _OFFSET_BITS = 40
 _BUSY_TIMEOUT_S = 10.0
 _DELETE_CHUNK = 5_000  # rows a transaction, so that appends get in between
+_TIGHT_CHUNK = 50  # rows a transaction on a full disk: what one writes has to fit into the ballast
 _LOOK_S = 0.2  # how often `wait` looks for what other processes appended
 _WAL_PAGES = 1_000  # pages between two checkpoints: bounds the -wal file to about 4 MB
 
@@ -45,6 +47,7 @@ def open_log(
     partitions: int = 1,
     topics: Sequence[str] = TOPICS,
     max_record_bytes: int | None = None,
+    ballast_bytes: int = 0,
     read_only: bool = False,
 ) -> EventLog:
     """Open the log in the file `path`, made if it is not there.
@@ -56,6 +59,8 @@ def open_log(
         topics: the topics.
         max_record_bytes: size of the largest record that the log behind this one takes; larger ones are refused here,
             where their caller hears of it.
+        ballast_bytes: room that is held beside the file, and let go for the removal of records on a full disk: several
+            times the largest record, and more than the `-wal` file's 4 MB, which may have to be moved into the file.
         read_only: for a second process that only looks on; its appends are refused.
 
     Raises:
@@ -67,6 +72,7 @@ def open_log(
         partitions=partitions,
         topics=topics,
         max_record_bytes=max_record_bytes,
+        ballast_bytes=ballast_bytes,
         read_only=read_only,
     )
 
@@ -82,11 +88,14 @@ class SqliteLog:
         partitions: int,
         topics: Sequence[str],
         max_record_bytes: int | None,
+        ballast_bytes: int,
         read_only: bool,
     ) -> None:
         """See `open_log`."""
         self._max_record_bytes = max_record_bytes
         self._max_bytes = max_bytes
+        self._ballast = Ballast(path.with_name(f"{path.name}-ballast"), 0 if read_only else ballast_bytes)
+        self._may_grow = True
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._appended = threading.Condition()
@@ -98,6 +107,7 @@ class SqliteLog:
                 if not read_only:
                     _prepare(self._writer, max_bytes, partitions, topics)
                 self._reader = _connect(path, read_only)
+                self._most_pages = int(self._writer.execute("PRAGMA max_page_count").fetchone()[0])
             except sqlite3.Error:
                 self._writer.close()
                 raise
@@ -112,13 +122,9 @@ class SqliteLog:
         placed = [(self._stream(record.topic, record.key), record) for record in records]
         if not placed:
             return
-        with self._writing() as connection:
-            offsets = dict(connection.execute("SELECT id, next_offset FROM streams").fetchall())
-            connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", _rows(placed, offsets))
-            touched = {stream for stream, _ in placed}
-            connection.executemany(
-                "UPDATE streams SET next_offset = ? WHERE id = ?", [(offsets[stream], stream) for stream in touched]
-            )
+        with self._write_lock:
+            self._bound()
+            _insert(self._writer, placed)
         with self._appended:
             self._appends += 1
             self._appended.notify_all()
@@ -143,6 +149,10 @@ class SqliteLog:
         """Return the offset that the next appended record will have, at least."""
         stream = self._stream_id(topic, partition)
         return int(self._query("SELECT next_offset FROM streams WHERE id = ?", (stream,))[0][0])
+
+    def begin_offset(self, topic: str, partition: int) -> int:
+        """Return 0: nothing is dropped that was not trimmed or erased."""
+        return 0
 
     def wait(self, timeout_s: float) -> None:
         """Return when something may have been appended since this thread's last call, or after `timeout_s`."""
@@ -201,10 +211,17 @@ class SqliteLog:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._write_lock, _translated(), _transaction(self._writer):
-            yield self._writer
+    def _bound(self) -> None:
+        """Let the file grow to its bound only while the ballast is there. The write lock is held.
+
+        Without it on a full disk the `-wal` file would take pages that have no place in the file, and could never be
+        emptied into it. Pages that trimming frees are used again either way.
+        """
+        may_grow = self._ballast.make()
+        if may_grow != self._may_grow:
+            with _translated():  # SQLite takes a bound below the present size for that size
+                self._writer.execute(f"PRAGMA max_page_count = {self._most_pages if may_grow else 1}").close()
+            self._may_grow = may_grow
 
     def _query(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         with self._read_lock, _translated():
@@ -237,9 +254,15 @@ class SqliteLog:
 
     def _delete(self, rows: Sequence[int]) -> int:
         for start in range(0, len(rows), _DELETE_CHUNK):
-            with self._writing() as connection:
-                chunk = rows[start : start + _DELETE_CHUNK]
-                connection.executemany("DELETE FROM records WHERE id = ?", [(row,) for row in chunk])
+            chunk = rows[start : start + _DELETE_CHUNK]
+            # The lock is held throughout: no append of this process takes the room that is let go.
+            with self._write_lock:
+                try:
+                    _remove(self._writer, chunk)
+                except LogUnavailable:
+                    self._ballast.free()
+                    self._bound()
+                    _remove_tightly(self._writer, chunk)
         return len(rows)
 
     def _news(self) -> bool:
@@ -295,8 +318,40 @@ def _rows(
         yield stream << _OFFSET_BITS | offset, now_us, record.key, headers, record.payload
 
 
+def _insert(writer: sqlite3.Connection, placed: Sequence[tuple[int, NewRecord]]) -> None:
+    with _writing(writer) as connection:
+        offsets = dict(connection.execute("SELECT id, next_offset FROM streams").fetchall())
+        connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", _rows(placed, offsets))
+        touched = {stream for stream, _ in placed}
+        connection.executemany(
+            "UPDATE streams SET next_offset = ? WHERE id = ?", [(offsets[stream], stream) for stream in touched]
+        )
+
+
+def _remove(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
+    with _writing(connection):
+        connection.executemany("DELETE FROM records WHERE id = ?", [(row,) for row in rows])
+
+
+def _remove_tightly(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
+    """Remove rows with little room left: each time the `-wal` file is emptied into the file, to be written anew.
+
+    Raises LogUnavailable: some may be left.
+    """
+    for start in range(0, len(rows), _TIGHT_CHUNK):
+        with _translated():
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+        _remove(connection, rows[start : start + _TIGHT_CHUNK])
+
+
 def _headers(text: str) -> Mapping[str, bytes]:
     return {name: value.encode("latin-1") for name, value in json.loads(text).items()}
+
+
+@contextmanager
+def _writing(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    with _translated(), _transaction(connection):
+        yield connection
 
 
 @contextmanager

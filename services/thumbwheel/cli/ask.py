@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, assert_never
 
@@ -18,6 +18,10 @@ from thumbwheel.records import PolicyKind
 if TYPE_CHECKING:
     from thumbwheel.client import Client
     from thumbwheel.client.answers import Candidate, Classification, PolicyDescription
+
+_LIKELIEST = 5
+# Said where a likelier label was passed over: only a draw does that, so it is certain, and only that asks for a word.
+_DRAWN = "drawn at random by these probabilities, so that it can learn (classify.mode=argmax: always the likeliest)"
 
 
 @click.command(name="ask")
@@ -107,9 +111,19 @@ def _show_label(context: Context, answer: Classification[str], unratable: str) -
         _show_json(said, answer, unratable)
         return
     click.secho(printable(answer.label), bold=True)
-    for label, probability in list(answer.probabilities.items())[:5]:
-        click.echo(f"  {probability:6.1%}  {printable(label)}")
+    for line in _likely(answer):
+        click.echo(line)
+    if answer.probabilities.get(answer.label, 1.0) < max(answer.probabilities.values(), default=0.0):
+        click.secho(_DRAWN, dim=True, err=True)
     _hint(answer.version, unratable)
+
+
+def _likely(answer: Classification[str]) -> Iterator[str]:
+    """Yield a line for each of the likeliest labels, and for the one that was served, which is marked."""
+    for place, (label, probability) in enumerate(answer.probabilities.items()):
+        served = label == answer.label
+        if served or place < _LIKELIEST:
+            yield f"{'>' if served else ' '} {probability:6.1%}  {printable(label)}"
 
 
 def _stream(
@@ -136,8 +150,11 @@ def _stream(
 
 
 def _show_json(said: Mapping[str, object], answer: Classification[str] | Candidate[str], unratable: str) -> None:
-    stamp = {"response_id": answer.response_id, "version": answer.version, "logged": answer.receipt.logged}
-    emit_json({**said, **stamp})
+    receipt = answer.receipt
+    stamp = {"response_id": answer.response_id, "version": answer.version, "logged": receipt.logged}
+    # The token is the right to rate this one answer: a script that asks often rates with it, `vote --token`.
+    right = {"policy": receipt.policy, "checkpoint_digest": receipt.digest, "feedback_token": receipt.token}
+    emit_json({**said, **stamp, **right})
     if unratable:
         click.echo(unratable, err=True)
 

@@ -48,7 +48,7 @@ def show(context: Context, section: str) -> None:
         [
             {
                 "field": row.field,
-                "value": row.value,
+                "value": _value(context, row.field, row.value),
                 "unit": row.unit,
                 "range": row.range,
                 "from": row.origin,
@@ -58,3 +58,12 @@ def show(context: Context, section: str) -> None:
         ],
         prose="meaning",
     )
+
+
+def _value(context: Context, field: str, value: str) -> str:
+    """A field's value; where that is left to the disk under the home, what it comes to there, too."""
+    from thumbwheel.app.durability import feedback_durability
+
+    if (field, value) != ("log.feedback_durability", "auto"):
+        return value
+    return f"auto: here {feedback_durability(context.settings).place}"

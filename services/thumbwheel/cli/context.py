@@ -46,7 +46,7 @@ class Context:
     @property
     def grpc_address(self) -> str:
         """Where the running service answers clients."""
-        return self.address or self._announced("grpc", self.settings.serve.port)
+        return self.address or self._announced("grpc", self.settings.serve.host, self.settings.serve.port)
 
     def client(self) -> Client:
         """Return a client of the running service."""
@@ -64,9 +64,10 @@ class Context:
 
         if self.address and not self.admin_address:
             raise click.UsageError("this command goes to the operators' door: with --address, say --admin-address, too")
-        return AdminClient(self.admin_address or self._announced("admin", self.settings.serve.admin_port))
+        serve = self.settings.serve
+        return AdminClient(self.admin_address or self._announced("admin", serve.admin_host, serve.admin_port))
 
-    def _announced(self, door: str, port: int) -> str:
+    def _announced(self, door: str, host: str, port: int) -> str:
         """Return where the home's service answers. Raises Unreachable when it doesn't run, and the home was chosen.
 
         Another home's service may answer at the usual ports, and would be the wrong one to ask, or to erase from.
@@ -81,7 +82,7 @@ class Context:
             return str(getattr(addresses, door))
         if self.loaded.origins["home"] != DEFAULT:
             raise Unreachable(f"home: no service runs on {home}", retry_after_s=1.0)
-        return f"{self.settings.serve.host}:{port}"
+        return f"{host}:{port}"
 
 
 pass_context = click.make_pass_decorator(Context, ensure=True)

@@ -48,6 +48,7 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
     home = _home(context)
     with _told_at_the_end(context, home), Bars(stderr=context.json) as bars:
         bars.say(f"home: {home}")
+        bars.say("about five minutes on two idle cores, longer where others compute beside it")
         with first_policies(home, write_first_data(plan, home / "data"), bars) as trained:
             trained[INTENT].result()
             service = ServiceProcess(home, {**_free_ports(context), **plan.settings})
@@ -90,7 +91,7 @@ def faults(outcome: DemoOutcome) -> Iterator[str]:
             yield f"{one.policy} did not get better; {why}"
     if outcome.dropped:
         yield f"{len(outcome.dropped):,} of the requests and votes were dropped"
-    if outcome.acknowledged != outcome.stored:
+    if outcome.lost:
         yield f"{outcome.acknowledged:,} votes were acknowledged, but {outcome.stored:,} are in the store"
     if outcome.dead_letters:
         yield f"{counted(outcome.dead_letters, 'dead letter')} in the store"
@@ -108,8 +109,12 @@ def _home(context: Context) -> Path:
 def _free_ports(context: Context) -> dict[str, object]:
     """The usual ports where they are free, others where they are not."""
     serve = context.settings.serve
-    ports = {"serve.port": serve.port, "serve.admin_port": serve.admin_port, "serve.web_port": serve.web_port}
-    return {name: port if _is_free(serve.host, port) else 0 for name, port in ports.items()}
+    places = {
+        "serve.port": (serve.host, serve.port),
+        "serve.admin_port": (serve.admin_host, serve.admin_port),
+        "serve.web_port": (serve.host, serve.web_port),
+    }
+    return {name: place[1] if _is_free(*place) else 0 for name, place in places.items()}
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -131,6 +136,8 @@ def report(context: Context, outcome: DemoOutcome) -> None:
         f"\n{outcome.asked:,} requests, {len(outcome.dropped)} dropped; {outcome.acknowledged:,} votes acknowledged, "
         f"{outcome.stored:,} in the store, {outcome.dead_letters} dead letters"
     )
+    if outcome.from_elsewhere:
+        click.echo(f"{counted(outcome.from_elsewhere, 'vote')} in the store came from elsewhere, such as the page")
     for problem in sorted(set(outcome.dropped))[:5]:
         click.secho(f"  {problem}", fg="red")
     for one in outcome.policies:
@@ -161,6 +168,7 @@ def _stay(context: Context, addresses: Mapping[str, Any], example: str) -> None:
     click.echo(f"  ask and vote   {addresses['web']}/", err=context.json)
     click.echo(f"                 the help desk knows only its own world; try: {example}", err=context.json)
     click.echo(f"  operate        {addresses['web']}/operate", err=context.json)
+    click.echo("It goes on learning by itself from the votes that come in.", err=context.json)
     click.echo("Ctrl-C stops it.", err=context.json)
     with suppress(KeyboardInterrupt):
         threading.Event().wait()

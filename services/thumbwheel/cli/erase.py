@@ -31,6 +31,8 @@ def command(context: Context, user: str, reason: str, yes: bool) -> None:
         report = admin.erase_user(user, reason=reason, actor=actor())
     _forget(context, user)
     versions = list(report.versions_trained_on_it)
+    if not (report.responses or report.feedback or versions):
+        click.echo("nothing of such a user is here: check the id", err=True)
     if context.json:
         emit_json({"responses": report.responses, "feedback": report.feedback, "versions": versions})
         return

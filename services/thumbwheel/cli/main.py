@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import click
 
 from thumbwheel import errors
 from thumbwheel.cli.context import Context
+from thumbwheel.cli.wording import worded
 
 # command -> (module, one line for the list); a module is imported only when its command is used
 COMMANDS = {
@@ -55,6 +58,9 @@ EXIT_CODES: dict[type[errors.ThumbwheelError], int] = {
     errors.TokenMissing: 77,
     errors.TokenRefused: 77,
 }
+
+# how writing to a full disk, or to who has gone, fails
+_OUTPUT_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 _EXIT_STATUS = """\b
 Exit status:
@@ -151,8 +157,13 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in _OUTPUT_LOST or error.filename is not None:
+            raise
+        click.echo(f"error: standard output can not be written: {error.strerror}", err=True)
+        os._exit(1)  # an ordinary exit would try to write the rest once more, and fail with a traceback
     except errors.ThumbwheelError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {worded(error)}", err=True)
         if isinstance(error, errors.Unreachable):
             click.echo(
                 "Is the service running? Start it with `thumbwheel up`, or name another with --address.", err=True

@@ -84,16 +84,26 @@ def _show(context: Context, first: FirstVersion, labels_per_class: int) -> None:
 
 
 def _init(context: Context, name: str, source: Source) -> FirstVersion:
-    from transformers.utils import logging as transformers_logging
-
-    from thumbwheel.app.first_policy import init_policy
+    from thumbwheel.app.first_policy import demand_source, init_policy
     from thumbwheel.app.storage import open_registry
 
-    transformers_logging.disable_progress_bar()
+    with closing(open_registry(context.settings)) as registry:
+        demand_source(registry, name, source)
+        what = f"training {name}" if source.data else f"taking {name}"
+        with _told_as_json() if context.json else _shown_as_bar(what) as step_done:
+            _prepare_transformers()
+            return init_policy(registry, name, source, actor(), step_done)
+
+
+def _prepare_transformers() -> None:
+    """Import the libraries that train, which takes seconds, with one core left to whoever else computes."""
+    from thumbwheel.inference.torch_runtime import prepare_torch
+
+    # Threads that spin while they wait for each other made a training ten times as long on a machine with other work.
+    prepare_torch(0)
+    from transformers.utils import logging as transformers_logging
+
     transformers_logging.set_verbosity_error()  # what concerns the user is said as one error
-    shown = _told_as_json() if context.json else _shown_as_bar(f"training {name}" if source.data else f"taking {name}")
-    with closing(open_registry(context.settings)) as registry, shown as step_done:
-        return init_policy(registry, name, source, actor(), step_done)
 
 
 @contextmanager
@@ -108,12 +118,13 @@ def _shown_as_bar(what: str) -> Iterator[StepDone]:
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    from thumbwheel.cli.show import draws_bars
+    from thumbwheel.cli.show import at_times, draws_bars
 
     console = Console(stderr=True)
     if not draws_bars(console):
         click.echo(what, err=True)
-        yield lambda step, steps, loss: None
+        say = at_times(lambda sentence: click.echo(sentence, err=True))
+        yield lambda step, steps, loss: say(f"{what}: {step / steps:.0%}, loss {loss:.3f}")
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("loss {task.fields[loss]}"))
     with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:

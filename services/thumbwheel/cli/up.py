@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -25,16 +26,29 @@ def command(context: Context) -> None:
     """
     import uvloop
 
-    from thumbwheel.app.processes import up
+    from thumbwheel.app.home import demand_free
+    from thumbwheel.hosts.local import demand_ports
     from thumbwheel.telemetry.logging import configure_logging
+
+    serve = context.settings.serve
+    demand_free(context.settings.home)
+    demand_ports("serve.host", serve.host, {"serve.port": serve.port, "serve.web_port": serve.web_port})
+    demand_ports("serve.admin_host", serve.admin_host, {"serve.admin_port": serve.admin_port})
+    # Only now: it brings torch with it, which takes seconds.
+    from thumbwheel.app.processes import up
 
     configure_logging(context.settings.telemetry)
     # A call crosses the loop a dozen times; the standard loop's own Python would be a fifth of what a call costs.
-    uvloop.run(up.run(context.settings, _show))
+    uvloop.run(up.run(context.settings, lambda addresses: _show(context, addresses)))
 
 
-def _show(addresses: Addresses) -> None:
+def _show(context: Context, addresses: Addresses) -> None:
+    from thumbwheel.app.storage import open_registry
+
     click.echo(f"gRPC for clients     {addresses.grpc}")
     click.echo(f"gRPC for operators   {addresses.admin}")
     click.echo(f"pages                {addresses.web}/  and  {addresses.web}/operate")
     click.echo("Ctrl-C stops it; requests in flight are finished first.")
+    with closing(open_registry(context.settings)) as registry:
+        if not registry.policies():
+            click.echo("It serves no policy yet: make one with  thumbwheel policy init  (see its --help).")

@@ -11,7 +11,7 @@ from thumbwheel.cli.output import emit_json
 
 _VOTES = ("up", "down", "1", "2", "3", "4", "5")
 _SHOWN_CHARS = 40
-_RETRACTABLE = click.Choice(["thumb", "rating", "edit"])
+_RETRACTABLE = click.Choice(["thumb", "rating", "ranking", "edit"])
 
 
 @click.command(name="vote")
@@ -22,6 +22,7 @@ _RETRACTABLE = click.Choice(["thumb", "rating", "edit"])
 @click.option("--reason", "reasons", multiple=True, help="A tag such as `too-long`; may be given several times.")
 @click.option("--response-id", default="", help="Which answer; the last one if left out.")
 @click.option("--token", default="", help="Its feedback token, needed with --response-id.", envvar="THUMBWHEEL_TOKEN")
+@click.option("--policy", default="", help="Which policy gave it, for --correct with --response-id.")
 @click.option("--user", default="", help="Who votes: the user who asked, needed with --response-id.")
 @json_option
 @pass_context
@@ -34,6 +35,7 @@ def command(
     reasons: tuple[str, ...],
     response_id: str,
     token: str,
+    policy: str,
     user: str,
 ) -> None:
     """Rate the last answer: `up`, `down`, or 1 to 5 stars. The last vote of a kind counts.
@@ -43,20 +45,23 @@ def command(
     thumbwheel vote 4 --comment "right, but slow"
     thumbwheel vote --correct "It left our warehouse today."
     thumbwheel vote --retract thumb
+    Any answer, by what `thumbwheel ask TEXT --json` printed of it:
+      thumbwheel vote up --response-id ID --token TOKEN
     """
     if sum(bool(given) for given in (vote, edit, retract)) != 1:
         raise click.UsageError("give exactly one of: up, down, 1..5, --correct TEXT, --retract KIND")
     if vote and vote not in _VOTES:
         raise click.UsageError(f"{vote[:_SHOWN_CHARS]!r} is no vote: use up, down, or 1 to 5")
-    _demand_fitting(edit, retract, comment, reasons, response_id)
-    last = LastAnswer(response_id, token, user, "", "") if response_id else recall(context.settings.home)
+    _demand_fitting(retract, comment, reasons, response_id)
+    last = LastAnswer(response_id, token, user, policy, "") if response_id else recall(context.settings.home)
     with context.client() as client:
         ballot = client.ballot(last.response_id, last.token, last.user)
         if retract:
             feedback_id = ballot.retract(retract)
         elif edit:
             label = _serves_labels(context, last.policy)
-            feedback_id = ballot.correct_label(edit, comment) if label else ballot.correct_text(edit, comment)
+            correct = ballot.correct_label if label else ballot.correct_text
+            feedback_id = correct(edit, comment, reasons)
         elif vote in ("up", "down"):
             give = ballot.thumbs_up if vote == "up" else ballot.thumbs_down
             feedback_id = give(comment, reasons)
@@ -69,14 +74,12 @@ def command(
         click.echo(f"taken back: {retract} on {last}" if retract else f"counted: {_said(vote)} for {last}")
 
 
-def _demand_fitting(edit: str, retract: str | None, comment: str, reasons: tuple[str, ...], response_id: str) -> None:
+def _demand_fitting(retract: str | None, comment: str, reasons: tuple[str, ...], response_id: str) -> None:
     """Refuse what would be ignored. A token of the environment is no option: it waits for a --response-id."""
     if retract and (comment or reasons):
         raise click.UsageError("--retract takes a vote back, without --comment or --reason: leave them out")
-    if edit and reasons:
-        raise click.UsageError("--reason is for up, down, and 1 to 5; say it of a correction with --comment")
     source = click.get_current_context().get_parameter_source
-    named = [option for option in ("token", "user") if source(option) is ParameterSource.COMMANDLINE]
+    named = [option for option in ("token", "policy", "user") if source(option) is ParameterSource.COMMANDLINE]
     if named and not response_id:
         raise click.UsageError(f"--{named[0]} is for an answer named by --response-id: give that too, or leave it out")
 

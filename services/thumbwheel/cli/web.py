@@ -18,7 +18,7 @@ def command(context: Context) -> None:
     """Serve the pages, for users and operators, before the gRPC doors of a `thumbwheel serve`.
 
     Which doors: web.address and web.admin_address, or --address and --admin-address; without them those of this
-    configuration's serve.host.
+    configuration's serve.host and serve.admin_host.
 
     \b
     thumbwheel --config service.toml web
@@ -31,9 +31,9 @@ def command(context: Context) -> None:
 
     settings = context.settings
     configure_logging(settings.telemetry)
-    host = settings.serve.host
-    address = context.address or settings.web.address or f"{host}:{settings.serve.port}"
-    admin = context.admin_address or settings.web.admin_address or f"{host}:{settings.serve.admin_port}"
+    serve = settings.serve
+    address = context.address or settings.web.address or f"{serve.host}:{serve.port}"
+    admin = context.admin_address or settings.web.admin_address or f"{serve.admin_host}:{serve.admin_port}"
     uvloop.run(web.run(settings, address, admin, _show))
 
 

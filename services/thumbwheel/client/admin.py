@@ -14,6 +14,7 @@ from thumbwheel.client.channel import DEFAULT_TIMEOUT_S
 from thumbwheel.client.requests import request_of
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
 from thumbwheel.client.sync import call, open_channel
+from thumbwheel.client.values import seconds
 from thumbwheel.records import (
     AuditAction,
     AuditEntry,
@@ -125,10 +126,10 @@ class AdminClient:
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         """Reach the admin port at `target`; a call, retries included, lasts at most `timeout_s` seconds."""
+        self._timeout_s = seconds("timeout_s", timeout_s)
         self._channel = open_channel(target, credentials)
         self._stub = AdminServiceStub(self._channel)
         self._retry = retry or RetryPolicy()
-        self._timeout_s = timeout_s
 
     def policies(self) -> tuple[PolicySummary, ...]:
         """Return every policy, by name."""
@@ -175,9 +176,10 @@ class AdminClient:
         return _run(response.summary, tuple(_gate(gate) for gate in response.gates), response.error)
 
     def start_run(self, policy: str, *, actor: str) -> str:
-        """Start a training run now and return its id. Raises RunInProgress, UnknownPolicy.
+        """Start a training run now and return its id. Raises RunInProgress, UnknownPolicy, NotEnoughData.
 
-        With too few votes it starts all the same, and soon ends as rejected; its summary says what is missing.
+        The last where all thumbs together are too few. Where only those that teach are, or it begins later, it soon
+        ends as rejected; its summary says what is missing.
         """
         request = request_of(adm.StartRunRequest, policy=policy, actor=actor)
         return call(self._stub.StartRun, request, self._once()).run_id

@@ -12,15 +12,15 @@ import grpc
 from thumbwheel.client import answers
 from thumbwheel.client.answers import Ballot, Classification, Generation, PolicyDescription, Receipt
 from thumbwheel.client.channel import DEFAULT_STREAM_TIMEOUT_S, DEFAULT_TIMEOUT_S, OPTIONS
-from thumbwheel.client.errors import read_failure
-from thumbwheel.client.requests import Sampling, classify_request, generate_request
+from thumbwheel.client.errors import client_closed, read_failure, stream_closed
+from thumbwheel.client.requests import Prompt, Sampling, classify_request, generate_request, request_of
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
 from thumbwheel.client.stream import Assembly, Delta
+from thumbwheel.client.values import seconds
 from thumbwheel.feedback.v1 import feedback_pb2 as fb
 from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceStub
 from thumbwheel.inference.v1 import inference_pb2 as inf
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
-from thumbwheel.records import Message
 
 if TYPE_CHECKING:  # the stubs' asyncio variants exist for type checkers only
     from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceAsyncStub
@@ -38,6 +38,18 @@ async def call(method: Callable[..., Awaitable[Answer]], request: object, attemp
             return await method(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             await asyncio.sleep(attempts.pause_after(error))
+        except grpc.aio.UsageError as error:
+            raise client_closed() from error
+        except asyncio.CancelledError:
+            if _is_task_cancelled():
+                raise
+            raise client_closed() from None
+
+
+def _is_task_cancelled() -> bool:
+    """Whether this task is to end; else gRPC raised CancelledError, because the call or its channel was closed."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 class AsyncClient:
@@ -56,11 +68,11 @@ class AsyncClient:
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         """Reach the service at `target` (host:port); a call, retries included, lasts at most `timeout_s` seconds."""
+        self._timeout_s = seconds("timeout_s", timeout_s)
         self._channel = _open_channel(target, credentials)
-        self._timeout_s = timeout_s
         self._retry = retry or RetryPolicy()
         self._inference: InferenceServiceAsyncStub = InferenceServiceStub(self._channel)
-        self._sender = _Sender(FeedbackServiceStub(self._channel), self._retry, timeout_s)
+        self._sender = _Sender(FeedbackServiceStub(self._channel), self._retry, self._timeout_s)
 
     async def classify(
         self,
@@ -79,7 +91,7 @@ class AsyncClient:
 
     async def generate(
         self,
-        prompt: str | Sequence[Message],
+        prompt: Prompt,
         policy: str = "",
         *,
         n: int = 1,
@@ -88,14 +100,14 @@ class AsyncClient:
         timeout_s: float | None = None,
         **sampling: Unpack[Sampling],
     ) -> Generation[FeedbackId]:
-        """Return `n` candidates (1 to 8) for a prompt or a conversation."""
+        """Return `n` candidates (1 to 8) for a prompt or a conversation, of `Message`s or of dicts."""
         request = generate_request(prompt, policy, n, user, request_id, sampling)
         response = await call(self._inference.Generate, request, self._attempts(Safety.UNANSWERED, timeout_s))
         return answers.read_generation(response, user, self._sender)
 
     def stream(
         self,
-        prompt: str | Sequence[Message],
+        prompt: Prompt,
         policy: str = "",
         *,
         n: int = 1,
@@ -111,7 +123,7 @@ class AsyncClient:
 
     async def describe(self, policy: str = "", *, timeout_s: float | None = None) -> tuple[PolicyDescription, ...]:
         """Return what is served: one policy, or all of them."""
-        request = inf.DescribePolicyRequest(policy=policy)
+        request = request_of(inf.DescribePolicyRequest, policy=policy)
         response = await call(self._inference.DescribePolicy, request, self._attempts(Safety.IDEMPOTENT, timeout_s))
         return answers.read_descriptions(response)
 
@@ -119,9 +131,11 @@ class AsyncClient:
         """Return the right to rate an answer that was received elsewhere, by its id and token."""
         return Ballot(Receipt(response_id, token), user, self._sender)
 
-    async def rank(self, best_first: Sequence[Ballot[FeedbackId]], comment: str = "") -> str:
+    async def rank(
+        self, best_first: Sequence[Ballot[FeedbackId]], comment: str = "", reasons: Sequence[str] = ()
+    ) -> str:
         """Order 2 to 8 candidates of one request, the best first. Returns the feedback id."""
-        return await answers.rank(best_first, comment)
+        return await answers.rank(best_first, comment, reasons)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -191,6 +205,10 @@ class AsyncStream(AsyncIterator[Delta]):
             except grpc.aio.AioRpcError as error:
                 await self._try_again(error)
                 continue
+            except asyncio.CancelledError:
+                if _is_task_cancelled():
+                    raise
+                raise stream_closed() from None
             if message is grpc.aio.EOF:
                 raise StopAsyncIteration
             delta = self._assembly.add(message)
@@ -210,7 +228,11 @@ class AsyncStream(AsyncIterator[Delta]):
         self.close()
 
     def _begin(self) -> object:
-        return self._open(self._request, timeout=self._attempts.begin())
+        timeout_s = self._attempts.begin()
+        try:
+            return self._open(self._request, timeout=timeout_s)
+        except grpc.aio.UsageError as error:
+            raise client_closed() from error
 
     async def _try_again(self, error: grpc.aio.AioRpcError) -> None:
         if self._assembly.started:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from thumbwheel.client.requests import int32, new_feedback_id, retract_request, utf8
+from thumbwheel.client.requests import new_feedback_id, retract_request
+from thumbwheel.client.values import int32, items, strings, utf8
 from thumbwheel.errors import Conflict, InvalidInput
 from thumbwheel.feedback.v1 import feedback_pb2 as fb
 from thumbwheel.inference.v1 import inference_pb2 as inf
@@ -100,13 +101,13 @@ class Ballot(Generic[R]):
         """Give 1 (worst) to 5 stars. Returns the feedback id."""
         return self._submit(fb.SubmitFeedbackRequest(rating=int32("rating", rating)), comment, reasons)
 
-    def correct_label(self, label: str, comment: str = "") -> R:
+    def correct_label(self, label: str, comment: str = "", reasons: Sequence[str] = ()) -> R:
         """Say which label would have been right. Returns the feedback id."""
-        return self._submit(fb.SubmitFeedbackRequest(edit=fb.Edit(label=utf8("label", label))), comment)
+        return self._submit(fb.SubmitFeedbackRequest(edit=fb.Edit(label=utf8("label", label))), comment, reasons)
 
-    def correct_text(self, text: str, comment: str = "") -> R:
+    def correct_text(self, text: str, comment: str = "", reasons: Sequence[str] = ()) -> R:
         """Say what the answer should have been. Returns the feedback id."""
-        return self._submit(fb.SubmitFeedbackRequest(edit=fb.Edit(text=utf8("text", text))), comment)
+        return self._submit(fb.SubmitFeedbackRequest(edit=fb.Edit(text=utf8("text", text))), comment, reasons)
 
     def retract(self, kind: FeedbackKind | str) -> R:
         """Take back the current "thumb", "rating", "ranking" or "edit". Returns the retraction's id.
@@ -116,14 +117,14 @@ class Ballot(Generic[R]):
         request = retract_request(self.response_id, self.receipt.token, self.user, _kind(kind))
         return self._sender.retract(request)
 
-    def _submit(self, request: fb.SubmitFeedbackRequest, comment: str = "", reasons: Sequence[str] = ()) -> R:
+    def _submit(self, request: fb.SubmitFeedbackRequest, comment: str, reasons: Sequence[str]) -> R:
         self._demand_logged()
         request.feedback_id = new_feedback_id()
         request.response_id = utf8("response_id", self.response_id)
         request.feedback_token = utf8("feedback_token", self.receipt.token)
         request.user_id = utf8("user_id", self.user)
         request.comment = utf8("comment", comment)
-        request.reasons.extend(reasons)
+        request.reasons.extend(strings("reasons", reasons))
         return self._sender.submit(request)
 
     def _demand_logged(self) -> None:
@@ -138,9 +139,9 @@ class Classification(Ballot[R]):
     label: str
     probabilities: Mapping[str, float]
 
-    def correct(self, label: str, comment: str = "") -> R:
+    def correct(self, label: str, comment: str = "", reasons: Sequence[str] = ()) -> R:
         """Say which label would have been right. Returns the feedback id."""
-        return self.correct_label(label, comment)
+        return self.correct_label(label, comment, reasons)
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,9 @@ class Candidate(Ballot[R]):
     prompt_tokens: int
     completion_tokens: int
 
-    def correct(self, text: str, comment: str = "") -> R:
+    def correct(self, text: str, comment: str = "", reasons: Sequence[str] = ()) -> R:
         """Say what the answer should have been. Returns the feedback id."""
-        return self.correct_text(text, comment)
+        return self.correct_text(text, comment, reasons)
 
 
 @dataclass(frozen=True)
@@ -190,13 +191,13 @@ class Generation(Generic[R]):
         """Give the first candidate 1 to 5 stars. Returns the feedback id."""
         return self.first.rate(rating, comment, reasons)
 
-    def correct(self, text: str, comment: str = "") -> R:
+    def correct(self, text: str, comment: str = "", reasons: Sequence[str] = ()) -> R:
         """Say what the answer should have been. Returns the feedback id."""
-        return self.first.correct(text, comment)
+        return self.first.correct(text, comment, reasons)
 
-    def rank(self, best_first: Sequence[Ballot[R]], comment: str = "") -> R:
+    def rank(self, best_first: Sequence[Ballot[R]], comment: str = "", reasons: Sequence[str] = ()) -> R:
         """Order candidates, the best first. Returns the feedback id."""
-        return rank(best_first, comment)
+        return rank(best_first, comment, reasons)
 
     def retract(self, kind: FeedbackKind | str) -> R:
         """Take back the first candidate's vote of a kind, or the ranking of the candidates."""
@@ -205,16 +206,26 @@ class Generation(Generic[R]):
         return self.first.retract(kind)
 
 
-def rank(best_first: Sequence[Ballot[R]], comment: str = "") -> R:
+def rank(best_first: Sequence[Ballot[R]], comment: str = "", reasons: Sequence[str] = ()) -> R:
     """Order 2 to 8 candidates of one request, the best first. Returns the feedback id.
 
-    Raises InvalidInput for an empty order.
+    Raises InvalidInput for an empty order, or one of anything but candidates.
     """
-    if not best_first:
+    ballots: list[Ballot[R]] = items("ranking", best_first, "a list of candidates, best first")
+    if not ballots:
         raise InvalidInput("ranking", "needs 2 to 8 candidates, best first")
-    ranked = [fb.RankedCandidate(response_id=one.response_id, feedback_token=one.receipt.token) for one in best_first]
+    ranked = [_ranked(f"ranking[{index}]", one) for index, one in enumerate(ballots)]
     request = fb.SubmitFeedbackRequest(ranking=fb.Ranking(best_first=ranked))
-    return best_first[0]._submit(request, comment)
+    return ballots[0]._submit(request, comment, reasons)
+
+
+def _ranked(field: str, one: Ballot[R]) -> fb.RankedCandidate:
+    if not isinstance(one, Ballot):
+        raise InvalidInput(field, f"must be a candidate or a ballot, got {type(one).__name__}")
+    return fb.RankedCandidate(
+        response_id=utf8(f"{field}.response_id", one.response_id),
+        feedback_token=utf8(f"{field}.feedback_token", one.receipt.token),
+    )
 
 
 def ranking_holder(candidates: Sequence[Ballot[R]]) -> Ballot[R]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -22,6 +23,8 @@ _DEFAULT_RETRY_S = 1.0
 
 # How gRPC itself, at the service's end, refuses a request: before any of our code sees it, hence without a reason.
 _REQUEST_TOO_LARGE = re.compile(r"(?:SERVER: )?Received message larger than max \((\d+) vs\. (\d+)\)")
+# How gRPC, at our end, tells that nothing has the port; any other cause of its is told in its own words.
+_CONNECTION_REFUSED = re.compile(r"\bipv[46]:(\S+): Failed to connect to remote host: Connection refused$")
 
 _Maker = Callable[[str, "Failure"], errors.ThumbwheelError]
 
@@ -54,6 +57,16 @@ def read_failure(error: grpc.RpcError) -> Failure:
         # Not by us: a server that stops cancels calls that it had not taken up, or that outlasted its drain.
         return Failure(grpc.StatusCode.UNAVAILABLE, "it stopped while the call was under way", "", "", retry_after_s)
     return Failure(code, error.details() or "", reason, field, retry_after_s)
+
+
+def client_closed() -> errors.Conflict:
+    """Return the error of a call through a client that was closed."""
+    return errors.Conflict("the client was closed; make a new one")
+
+
+def stream_closed() -> errors.Conflict:
+    """Return the error of reading on in a stream that was closed, by itself or with its client."""
+    return errors.Conflict("the stream or its client was closed; ask again")
 
 
 def _read_details(packed: str | bytes) -> tuple[str, str, float | None]:
@@ -118,7 +131,9 @@ def _unavailable(message: str, failure: Failure) -> errors.ThumbwheelError:
     if failure.reason:
         return _retryable(errors.Unavailable)(message, failure)
     # Our services give every refusal a reason; without one it is the transport that speaks.
-    return errors.Unreachable(f"the service can't be reached: {message}", failure.retry_after_s or _DEFAULT_RETRY_S)
+    refused = _CONNECTION_REFUSED.search(message)
+    cause = f"nothing listens at {unquote(refused[1])}" if refused else message
+    return errors.Unreachable(f"the service can't be reached: {cause}", failure.retry_after_s or _DEFAULT_RETRY_S)
 
 
 def _of(base: type[errors.ThumbwheelError], *narrower: type[errors.ThumbwheelError]) -> _Maker:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
-from typing import Final, TypedDict, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, TypedDict, TypeVar
 
+from thumbwheel.client.values import LIMITS, flag, int32, items, real, strings, utf8
 from thumbwheel.errors import InvalidInput
 from thumbwheel.feedback.v1 import feedback_pb2 as fb
 from thumbwheel.inference.v1 import inference_pb2 as inf
@@ -20,14 +21,8 @@ _KINDS = {
 
 M = TypeVar("M")
 
-# What the service allows at most, whatever its settings; told where the contract can not even carry a number.
-_LIMITS: Final = {
-    "n": "1 to 8",
-    "rating": "1 to 5",
-    "limit": "1 to 1,000",
-    "sampling.top_k": "0 to 1,000,000",
-    "sampling.max_new_tokens": "1 to 4,096",
-}
+# A turn of a conversation may be written as a mapping of "role" and "content" too.
+Prompt: TypeAlias = str | Sequence[Message | Mapping[str, object]]
 
 
 class Sampling(TypedDict, total=False):
@@ -44,8 +39,18 @@ class Sampling(TypedDict, total=False):
     greedy: bool
 
 
+_SAMPLING: Final[Mapping[str, Callable[[str, Any], Any]]] = {
+    "temperature": real,
+    "top_p": real,
+    "top_k": int32,
+    "max_new_tokens": int32,
+    "stop": strings,
+    "greedy": flag,
+}
+
+
 def generate_request(
-    prompt: str | Sequence[Message], policy: str, n: int, user: str, request_id: str, sampling: Sampling
+    prompt: Prompt, policy: str, n: int, user: str, request_id: str, sampling: Sampling
 ) -> inf.GenerateRequest:
     """Return the request for `n` candidates. Raises InvalidInput for what the contract can't carry."""
     request = _with_input(prompt)
@@ -57,22 +62,25 @@ def generate_request(
 
 
 def _sampling_message(sampling: Sampling) -> inf.Sampling:
-    for name in ("top_k", "max_new_tokens"):
-        if name in sampling:
-            int32(f"sampling.{name}", sampling[name])
-    for index, stop in enumerate(sampling.get("stop", ())):
-        utf8(f"sampling.stop[{index}]", stop)
-    return inf.Sampling(**sampling)
+    _only(sampling, "sampling", _SAMPLING)
+    given = {name: value for name, value in sampling.items() if value is not None}
+    return inf.Sampling(**{name: _SAMPLING[name](f"sampling.{name}", value) for name, value in given.items()})
+
+
+def _only(given: Mapping[str, object], field: str, known: Mapping[str, object] | Sequence[str]) -> None:
+    unknown = next((name for name in given if name not in known), None)
+    if unknown is not None:
+        raise InvalidInput(field, f"has no {ascii(unknown)[:60]}; known are {', '.join(known)}")
 
 
 def classify_request(text: str, policy: str, user: str, request_id: str, greedy: bool) -> inf.ClassifyRequest:
-    """Return the request for one label. Raises InvalidInput for text that UTF-8 can't carry."""
+    """Return the request for one label. Raises InvalidInput for what the contract can't carry."""
     return inf.ClassifyRequest(
         policy=utf8("policy", policy),
         text=utf8("text", text),
         user=user_message(user),
         request_id=utf8("request_id", request_id),
-        greedy=greedy or None,
+        greedy=flag("greedy", greedy) or None,
     )
 
 
@@ -81,39 +89,38 @@ def user_message(user: str) -> inf.User | None:
     return inf.User(id=utf8("user", user)) if user else None
 
 
-def _with_input(prompt: str | Sequence[Message]) -> inf.GenerateRequest:
+def _with_input(prompt: Prompt) -> inf.GenerateRequest:
     if isinstance(prompt, str):
         return inf.GenerateRequest(prompt=utf8("prompt", prompt))
-    messages = [
-        inf.ChatMessage(role=message.role, content=utf8(f"messages[{index}].content", message.content))
-        for index, message in enumerate(prompt)
-    ]
+    turns = items("prompt", prompt, "a string or a list of messages")
+    messages = [_chat_message(f"messages[{index}]", turn) for index, turn in enumerate(turns)]
     return inf.GenerateRequest(conversation=inf.Conversation(messages=messages))
 
 
-def request_of(message: Callable[..., M], **fields: str | int) -> M:
+def _chat_message(field: str, turn: Message | Mapping[str, object]) -> inf.ChatMessage:
+    message = _message(field, turn)
+    return inf.ChatMessage(role=utf8(f"{field}.role", message.role), content=utf8(f"{field}.content", message.content))
+
+
+def _message(field: str, turn: Message | Mapping[str, Any]) -> Message:
+    if isinstance(turn, Message):
+        return turn
+    if not isinstance(turn, Mapping):
+        raise InvalidInput(field, f"must be a Message or a mapping of role and content, got {type(turn).__name__}")
+    _only(turn, field, ("role", "content"))
+    for name in ("role", "content"):
+        if name not in turn:
+            raise InvalidInput(f"{field}.{name}", "is missing; a message has role and content")
+    return Message(turn["role"], turn["content"])
+
+
+def request_of(message: Callable[..., M], **fields: Any) -> M:
     """Return the message with these fields. Raises InvalidInput, naming the field, for what it can't carry."""
     return message(**{name: _carried(name, value) for name, value in fields.items()})
 
 
-def _carried(field: str, value: str | int) -> str | int:
-    return utf8(field, value) if isinstance(value, str) else int32(field, value)
-
-
-def int32(field: str, value: int) -> int:
-    """Return `value`. Raises InvalidInput when the contract's whole numbers, of 32 bits, can't carry it."""
-    if not -(2**31) <= value < 2**31:
-        raise InvalidInput(field, f"must be {_LIMITS[field]}: choose a number in that range")
-    return value
-
-
-def utf8(field: str, text: str) -> str:
-    """Return `text`. Raises InvalidInput when it holds half a surrogate pair, which UTF-8 can't carry."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInput(field, f"character {error.start} is not valid Unicode; remove it") from error
-    return text
+def _carried(field: str, value: Any) -> str | int:
+    return int32(field, value) if field in LIMITS else utf8(field, value)
 
 
 def new_feedback_id() -> str:

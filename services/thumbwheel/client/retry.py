@@ -11,6 +11,7 @@ from enum import Enum
 import grpc
 
 from thumbwheel.client.errors import Failure, read_failure
+from thumbwheel.client.values import seconds
 from thumbwheel.errors import DeadlineMissed
 
 
@@ -42,12 +43,13 @@ class Attempts:
     def __init__(
         self, policy: RetryPolicy, safety: Safety, timeout_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Start the clock: all tries and pauses together last at most `timeout_s` seconds."""
+        """Start the clock: all tries and pauses together last at most `timeout_s` seconds. Raises InvalidInput."""
         self._policy = policy
         self._safety = safety
         self._clock = clock
-        self._ends = clock() + timeout_s
+        self._ends = clock() + seconds("timeout_s", timeout_s)
         self._tried = 0
+        self._refusal: Failure | None = None
 
     def begin(self) -> float:
         """Count a try and return the seconds that it may take. Raises DeadlineMissed when there are none."""
@@ -58,12 +60,18 @@ class Attempts:
         return left_s
 
     def pause_after(self, error: grpc.RpcError) -> float:
-        """Return the seconds to wait before the next try. Raises the fitting ThumbwheelError if there is none."""
+        """Return the seconds to wait before the next try. Raises the fitting ThumbwheelError if there is none.
+
+        A last try that only ran out of time says less than the refusal before it, which is raised then.
+        """
         failure = read_failure(error)
+        if self._refusal is not None and failure.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise self._refusal.to_error() from error
         pause_s = self._policy.pause_s(self._tried, failure.retry_after_s)
         too_late = self._clock() + pause_s >= self._ends
         if self._tried >= self._policy.attempts or too_late or not self._may_retry(failure):
             raise failure.to_error() from error
+        self._refusal = failure
         return pause_s
 
     def _may_retry(self, failure: Failure) -> bool:

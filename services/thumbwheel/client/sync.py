@@ -12,15 +12,15 @@ import grpc
 from thumbwheel.client import answers
 from thumbwheel.client.answers import Ballot, Classification, Generation, PolicyDescription, Receipt
 from thumbwheel.client.channel import DEFAULT_STREAM_TIMEOUT_S, DEFAULT_TIMEOUT_S, OPTIONS
-from thumbwheel.client.errors import read_failure
-from thumbwheel.client.requests import Sampling, classify_request, generate_request
+from thumbwheel.client.errors import client_closed, read_failure
+from thumbwheel.client.requests import Prompt, Sampling, classify_request, generate_request, request_of
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
 from thumbwheel.client.stream import Assembly, Delta
+from thumbwheel.client.values import seconds
 from thumbwheel.feedback.v1 import feedback_pb2 as fb
 from thumbwheel.feedback.v1.feedback_pb2_grpc import FeedbackServiceStub
 from thumbwheel.inference.v1 import inference_pb2 as inf
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
-from thumbwheel.records import Message
 
 Answer = TypeVar("Answer")
 
@@ -37,9 +37,16 @@ def call(method: Callable[..., Answer], request: object, attempts: Attempts) -> 
     while True:
         timeout_s = attempts.begin()
         try:
-            return method(request, timeout=timeout_s)
+            return _begin(method, request, timeout_s)
         except grpc.RpcError as error:
             time.sleep(attempts.pause_after(error))
+
+
+def _begin(method: Callable[..., Answer], request: object, timeout_s: float) -> Answer:
+    try:
+        return method(request, timeout=timeout_s)
+    except ValueError as error:  # what gRPC raises for a closed channel, and for nothing else here
+        raise client_closed() from error
 
 
 class Client:
@@ -58,11 +65,11 @@ class Client:
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         """Reach the service at `target` (host:port); a call, retries included, lasts at most `timeout_s` seconds."""
+        self._timeout_s = seconds("timeout_s", timeout_s)
         self._channel = open_channel(target, credentials)
-        self._timeout_s = timeout_s
         self._retry = retry or RetryPolicy()
         self._inference = InferenceServiceStub(self._channel)
-        self._sender = _Sender(FeedbackServiceStub(self._channel), self._retry, timeout_s)
+        self._sender = _Sender(FeedbackServiceStub(self._channel), self._retry, self._timeout_s)
 
     def classify(
         self,
@@ -81,7 +88,7 @@ class Client:
 
     def generate(
         self,
-        prompt: str | Sequence[Message],
+        prompt: Prompt,
         policy: str = "",
         *,
         n: int = 1,
@@ -90,14 +97,14 @@ class Client:
         timeout_s: float | None = None,
         **sampling: Unpack[Sampling],
     ) -> Generation[str]:
-        """Return `n` candidates (1 to 8) for a prompt or a conversation."""
+        """Return `n` candidates (1 to 8) for a prompt or a conversation, of `Message`s or of dicts."""
         request = generate_request(prompt, policy, n, user, request_id, sampling)
         response = call(self._inference.Generate, request, self._attempts(Safety.UNANSWERED, timeout_s))
         return answers.read_generation(response, user, self._sender)
 
     def stream(
         self,
-        prompt: str | Sequence[Message],
+        prompt: Prompt,
         policy: str = "",
         *,
         n: int = 1,
@@ -113,7 +120,7 @@ class Client:
 
     def describe(self, policy: str = "", *, timeout_s: float | None = None) -> tuple[PolicyDescription, ...]:
         """Return what is served: one policy, or all of them."""
-        request = inf.DescribePolicyRequest(policy=policy)
+        request = request_of(inf.DescribePolicyRequest, policy=policy)
         response = call(self._inference.DescribePolicy, request, self._attempts(Safety.IDEMPOTENT, timeout_s))
         return answers.read_descriptions(response)
 
@@ -121,9 +128,9 @@ class Client:
         """Return the right to rate an answer that was received elsewhere, by its id and token."""
         return Ballot(Receipt(response_id, token), user, self._sender)
 
-    def rank(self, best_first: Sequence[Ballot[str]], comment: str = "") -> str:
+    def rank(self, best_first: Sequence[Ballot[str]], comment: str = "", reasons: Sequence[str] = ()) -> str:
         """Order 2 to 8 candidates of one request, the best first. Returns the feedback id."""
-        return answers.rank(best_first, comment)
+        return answers.rank(best_first, comment, reasons)
 
     def close(self) -> None:
         """Close the connection."""
@@ -202,7 +209,7 @@ class Stream(Iterator[Delta]):
         self.close()
 
     def _begin(self) -> object:
-        return self._open(self._request, timeout=self._attempts.begin())
+        return _begin(self._open, self._request, self._attempts.begin())
 
     def _try_again(self, error: grpc.RpcError) -> None:
         if self._assembly.started:

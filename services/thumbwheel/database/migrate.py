@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from thumbwheel.errors import SchemaMismatch
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+# The standard library's: a command that set up no logs is not to print this.
+logger = logging.getLogger(__name__)
 
 # The newest revision. A test holds it equal to what `migrations/versions` ends with.
 HEAD = "0004"
@@ -31,7 +35,8 @@ def check(engine: Engine) -> None:
     _refuse_newer(found)
     if found != HEAD:
         raise SchemaMismatch(
-            f"the database has schema {found or 'none'}, this version needs {HEAD}; run its migrations first"
+            f"the database has schema {found or 'none'}, this version needs {HEAD}; the next start of `up` or "
+            "`serve` brings it up to date (take a backup first, if there is something in it)"
         )
 
 
@@ -65,6 +70,8 @@ def _run(engine: Engine, target: str) -> None:
             command.downgrade(config, target or "base")
         else:
             command.upgrade(config, target)
+    if found != target:
+        logger.info("the database's schema is %s now, it was %s", target or "none", found or "none")
 
 
 def _refuse_newer(found: str) -> None:

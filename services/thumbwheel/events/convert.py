@@ -1,6 +1,6 @@
 """Records of the domain to encoded `events.v1.Event` and back: the one place that knows both.
 
-A new event field needs a line in `_..._message` and one in `_..._record`.
+A new event field needs a line in `_..._message` and one in `_..._record`. What makes it poison is in `checks.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import assert_never
 
 from google.protobuf.message import DecodeError
 
-from thumbwheel.errors import PoisonRecord
+from thumbwheel.events.checks import KIND_OF, checked
 from thumbwheel.events.v1 import events_pb2 as pb
 from thumbwheel.records import (
     Answer,
@@ -55,18 +55,12 @@ def decode(payload: bytes) -> EventRecord:
     Raises:
         PoisonRecord: the bytes are no event, or one that this version does not know or that contradicts itself.
     """
-    try:
-        event = pb.Event.FromString(payload)
-    except DecodeError:
-        raise PoisonRecord("payload", "not an encoded events.v1.Event") from None
-    which = event.WhichOneof("payload")
-    if which == "inference_logged":
-        return _response_record(event.inference_logged, event.time_unix_us)
-    if which == "feedback_received":
-        return _feedback_record(event.feedback_received, event.time_unix_us)
-    if which == "feedback_retracted":
-        return _retraction_record(event.feedback_retracted, event.time_unix_us)
-    raise PoisonRecord("payload", "an event of a kind that this version does not know")
+    message, time_us = checked(payload)
+    if isinstance(message, pb.InferenceLogged):
+        return _response_record(message, time_us)
+    if isinstance(message, pb.FeedbackReceived):
+        return _feedback_record(message, time_us)
+    return _retraction_record(message, time_us)
 
 
 def user_of(payload: bytes) -> str:
@@ -140,16 +134,11 @@ def _classify_message(answer: ClassifyAnswer) -> pb.ClassifyAnswer:
 
 
 def _response_record(message: pb.InferenceLogged, time_us: int) -> LoggedResponse:
-    _need_id("response_id", message.response_id)
-    _need_id("policy", message.policy)
-    _need_id("policy_version", message.policy_version)
-    if "\0" in message.user_hash:
-        raise PoisonRecord("user_hash", "must be without zero characters")
     return LoggedResponse(
         response_id=message.response_id,
         request_id=message.request_id,
         ref=VersionRef(message.policy, message.policy_version, message.checkpoint_digest),
-        channel=_channel(message.channel),
+        channel=Channel(message.channel),
         tenant=message.tenant,
         user_hash=message.user_hash,
         client_request_id=message.client_request_id,
@@ -159,25 +148,13 @@ def _response_record(message: pb.InferenceLogged, time_us: int) -> LoggedRespons
     )
 
 
-def _channel(name: str) -> Channel:
-    try:
-        return Channel(name)
-    except ValueError:
-        raise PoisonRecord("channel", f"must be one of {', '.join(Channel)}") from None
-
-
 def _answer_record(message: pb.InferenceLogged) -> Answer:
-    which = message.WhichOneof("answer")
-    if which == "generate":
+    if message.WhichOneof("answer") == "generate":
         return _generate_record(message.generate)
-    if which == "classify":
-        return _classify_record(message.classify)
-    raise PoisonRecord("answer", "missing, or of a kind that this version does not know")
+    return _classify_record(message.classify)
 
 
 def _generate_record(answer: pb.GenerateAnswer) -> GenerateAnswer:
-    if len(answer.token_ids) != len(answer.logprobs):
-        raise PoisonRecord("generate.logprobs", "must have one number for each of token_ids")
     return GenerateAnswer(
         messages=tuple(Message(turn.role, turn.content) for turn in answer.messages),
         text=answer.text,
@@ -195,10 +172,6 @@ def _generate_record(answer: pb.GenerateAnswer) -> GenerateAnswer:
 
 
 def _classify_record(answer: pb.ClassifyAnswer) -> ClassifyAnswer:
-    if len(answer.labels) != len(answer.probabilities):
-        raise PoisonRecord("classify.probabilities", "must have one number for each of labels")
-    if not 0 <= answer.label_index < len(answer.labels):
-        raise PoisonRecord("classify.label_index", "must be the place of a label in labels")
     return ClassifyAnswer(
         text=answer.text,
         label_index=answer.label_index,
@@ -236,14 +209,7 @@ def _feedback_message(record: Feedback) -> pb.FeedbackReceived:
 
 
 def _feedback_record(message: pb.FeedbackReceived, time_us: int) -> Feedback:
-    for name in ("feedback_id", "response_id", "rater"):
-        _need_id(name, getattr(message, name))
-    which = message.WhichOneof("feedback")
-    kind = _KIND_OF.get(which or "")
-    if kind is None:
-        raise PoisonRecord("feedback", "missing, or of a kind that this version does not know")
-    if kind is FeedbackKind.RATING and not 1 <= message.rating <= 5:
-        raise PoisonRecord("rating", "must be 1, 2, 3, 4 or 5")
+    kind = FeedbackKind(KIND_OF[message.WhichOneof("feedback") or ""])
     return Feedback(
         feedback_id=message.feedback_id,
         response_id=message.response_id,
@@ -262,14 +228,6 @@ def _feedback_record(message: pb.FeedbackReceived, time_us: int) -> Feedback:
     )
 
 
-_KIND_OF = {
-    "thumb_up": FeedbackKind.THUMB,
-    "rating": FeedbackKind.RATING,
-    "ranking": FeedbackKind.RANKING,
-    "edit": FeedbackKind.EDIT,
-}
-
-
 def _edit_record(message: pb.EditGiven) -> Edit:
     return Edit(text=message.text, label=message.label, tags=tuple(message.tags))
 
@@ -285,16 +243,5 @@ def _retraction_message(record: Retraction) -> pb.FeedbackRetracted:
 
 
 def _retraction_record(message: pb.FeedbackRetracted, time_us: int) -> Retraction:
-    for name in ("feedback_id", "response_id", "rater"):
-        _need_id(name, getattr(message, name))
-    try:
-        kind = FeedbackKind(message.kind)
-    except ValueError:
-        raise PoisonRecord("kind", f"must be one of {', '.join(FeedbackKind)}") from None
+    kind = FeedbackKind(message.kind)
     return Retraction(message.feedback_id, message.response_id, message.rater, message.tenant, kind, time_us)
-
-
-def _need_id(name: str, value: str) -> None:
-    """Refuse what no column can hold: nothing at all, or a zero character."""
-    if not value or "\0" in value:
-        raise PoisonRecord(name, "must be there, without zero characters")

@@ -65,7 +65,11 @@ def load_keys(path: Path) -> Keys:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        cure = "`thumbwheel keys create` makes it once, and every process of the service gets the same"
+        cure = (
+            "restore it, or copy the service's there (`up` made keys.json in its home): every process has the same. "
+            "Only for a new service `thumbwheel keys create` makes one: with other keys no token given before is good "
+            "for a vote"
+        )
         raise InvalidConfig(str(path), f"there is no key file; {cure}") from error
     except OSError as error:
         raise InvalidConfig(str(path), f"the key file can't be read ({error.strerror})") from error

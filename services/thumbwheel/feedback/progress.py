@@ -13,15 +13,24 @@ from thumbwheel.store.port import FeedbackStore
 _LOOK_S = 0.02
 _RETRY_S = 1.0
 
+Others = Callable[[], Callable[[], bool]]
+"""Notes what waits in outboxes, and returns what tells whether all of that was shipped. Both may raise Unavailable."""
+
 
 class IngestProgress:
     """How far ingest has come, seen through its offsets in the store, and before it the relay through the outbox."""
 
-    def __init__(self, store: FeedbackStore, source: Source, patience_s: float = 2.0) -> None:
-        """Follow ingest from `source` into `store`; be patient for at most `patience_s` seconds."""
+    def __init__(
+        self, store: FeedbackStore, source: Source, patience_s: float = 2.0, others: Others | None = None
+    ) -> None:
+        """Follow ingest from `source` into `store`; be patient for at most `patience_s` seconds.
+
+        `others` looks at the outboxes of other processes that take events for the same log.
+        """
         self._store = store
         self._source = source
         self._patience_s = patience_s
+        self._others = others
 
     async def caught_up(self, topics: Sequence[str]) -> None:
         """Return when everything that was acknowledged for `topics` before the call is in the store.
@@ -34,6 +43,9 @@ class IngestProgress:
             # Shipping moves records on: only behind it do the log's ends cover all that was acknowledged.
             waiting = await asyncio.to_thread(ends, outbox, topics)
             await _until(lambda: shipped(outbox, waiting), deadline)
+        if self._others is not None:
+            all_shipped = await asyncio.to_thread(self._others)
+            await _until(all_shipped, deadline)
         readable = await asyncio.to_thread(ends, log, topics)
         await _until(lambda: self._passed(readable), deadline)
 

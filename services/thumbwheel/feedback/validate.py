@@ -17,7 +17,8 @@ MAX_TAGS = 4_096
 MAX_REASONS = 8
 MAX_USER_ID_CHARS = 256
 MIN_RANKED, MAX_RANKED = 2, 8
-_NAMED_LABELS = 20
+_NAMED_LABELS = 50
+_NAMED_BYTES = 1_200  # of 8 KiB of headers that carry a status, where they stand three times, once as escapes
 _LABEL_CHARS = 40
 
 _REASON = re.compile(r"[a-z0-9-]{1,40}")
@@ -159,10 +160,23 @@ def label_exists(label: str, labels: Sequence[str]) -> None:
     """Refuse a label that is not among `labels`, if there are any. Raises InvalidInput, which names some of them."""
     if label in labels or not labels:
         return
-    named = ", ".join(_shortened(one) for one in labels[:_NAMED_LABELS])
-    more = len(labels) - _NAMED_LABELS
-    rest = f" and {more} more, which DescribePolicy lists" if more > 0 else ""
-    raise InvalidInput("edit.label", f"is not a label of the version that answered; set one of: {named}{rest}")
+    named = _first_of(labels)
+    more = len(labels) - len(named)
+    rest = f" and {more} more, which DescribePolicy lists" if more else ""
+    problem = f"is not a label of the version that answered; set one of: {', '.join(named)}{rest}"
+    raise InvalidInput("edit.label", problem)
+
+
+def _first_of(labels: Sequence[str]) -> list[str]:
+    """As many labels as a message has room for."""
+    named: list[str] = []
+    room = _NAMED_BYTES
+    for label in map(_shortened, labels[:_NAMED_LABELS]):
+        room -= len(f"{label}, ".encode())
+        if room < 0:
+            break
+        named.append(label)
+    return named
 
 
 def _shortened(label: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Protocol
 
 from thumbwheel.bus.port import TOPICS
 from thumbwheel.errors import Unavailable
+from thumbwheel.feedback.bounded_calls import BoundedCalls
 from thumbwheel.feedback.progress import IngestProgress
 from thumbwheel.records import Feedback, FeedbackKind, Retraction
 from thumbwheel.store.port import FeedbackStore
@@ -35,10 +35,11 @@ class VoteLookup(Protocol):
 class IngestedVotes:
     """Looks in the store, and where a denial would follow waits for ingest to pass what was acknowledged before."""
 
-    def __init__(self, store: FeedbackStore, progress: IngestProgress) -> None:
-        """Look in `store`, to which `progress` leads."""
+    def __init__(self, store: FeedbackStore, progress: IngestProgress, calls: BoundedCalls | None = None) -> None:
+        """Look in `store`, to which `progress` leads; a store that hangs is given up, see `BoundedCalls`."""
         self._store = store
         self._progress = progress
+        self._calls = calls or BoundedCalls("the database")
 
     async def has_voted(self, response_id: str, rater: str, kind: FeedbackKind) -> bool:
         """See the protocol."""
@@ -49,11 +50,14 @@ class IngestedVotes:
         return await self._find(response_id, rater, kind)
 
     async def is_known(self, record: Feedback | Retraction) -> bool:
-        """See the protocol. With the store away nothing is known: the log takes votes all the same."""
+        """See the protocol. With the store away, or hanging, nothing is known: the log takes votes all the same.
+
+        What was sent before is then in the log twice. Ingest drops the second, and keeps the first where they differ.
+        """
         try:
-            return await asyncio.to_thread(self._store.has_feedback, record)
+            return await self._calls.ask(lambda: self._store.has_feedback(record))
         except Unavailable:
             return False
 
     async def _find(self, response_id: str, rater: str, kind: FeedbackKind) -> bool:
-        return await asyncio.to_thread(self._store.has_voted, response_id, rater, kind)
+        return await self._calls.ask(lambda: self._store.has_voted(response_id, rater, kind))

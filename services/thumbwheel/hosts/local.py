@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc.aio
@@ -39,9 +39,11 @@ class Registration:
 class _Door:
     """One port and what stands behind it."""
 
-    def __init__(self, name: str, setting: str, port: int, services: Sequence[Registration]) -> None:
+    def __init__(self, name: str, prefix: str, host: str, port: int, services: Sequence[Registration]) -> None:
         self.name = name
-        self.setting = setting
+        self.host_setting = f"{prefix}host"
+        self.port_setting = f"{prefix}port"
+        self.host = host
         self.port = port
         self.services = services
         self.health = health_aio.HealthServicer()
@@ -55,10 +57,12 @@ class LocalHost:
         """Offer `registrations` on the addresses of `settings`."""
         self._settings = settings
         self._metrics = metrics
-        ports = {PUBLIC: ("serve.port", settings.port), ADMIN: ("serve.admin_port", settings.admin_port)}
+        places = {
+            PUBLIC: ("serve.", settings.host, settings.port),
+            ADMIN: ("serve.admin_", settings.admin_host, settings.admin_port),
+        }
         self._doors = [
-            _Door(name, setting, port, [one for one in registrations if one.door == name])
-            for name, (setting, port) in ports.items()
+            _Door(name, *place, [one for one in registrations if one.door == name]) for name, place in places.items()
         ]
         self._doors = [door for door in self._doors if door.services]
         self._serving = {one.service: False for one in registrations}
@@ -70,6 +74,11 @@ class LocalHost:
         return {door.name: door.port for door in self._doors}
 
     @property
+    def addresses(self) -> dict[str, str]:
+        """Where each door is, `host:port`."""
+        return {door.name: f"{door.host}:{door.port}" for door in self._doors}
+
+    @property
     def draining(self) -> bool:
         """Whether the doors are closing, or closed."""
         return self._draining
@@ -77,17 +86,18 @@ class LocalHost:
     async def start(self) -> None:
         """Open the doors.
 
-        Raises InvalidConfig, naming the setting, when the host is none of this machine's addresses, or a port is in
+        Raises InvalidConfig, naming the setting, when a host is none of this machine's addresses, or a port is in
         use or may not be used.
         """
-        _demand_own(self._settings.host)
+        for door in self._doors:
+            _demand_own(door.host_setting, door.host)
         try:
             for door in self._doors:
                 await self._open(door)
         except BaseException:
             await self._stop_servers(grace_s=0)
             raise
-        logger.info("listening", host=self._settings.host, **self.ports)
+        logger.info("listening", **self.addresses)
 
     async def set_serving(self, service: str, serving: bool) -> None:
         """Tell health checks whether a service can answer; a door as a whole ("") can when all behind it can."""
@@ -130,28 +140,41 @@ class LocalHost:
         await server.start()
 
     def _bind(self, server: grpc.aio.Server, door: _Door) -> int:
-        address = f"{self._settings.host}:{door.port}"
+        address = f"{door.host}:{door.port}"
         try:
-            _try_port(self._settings.host, door.port)
+            _try_port(door.host, door.port)
             port = server.add_insecure_port(address)
         except (OSError, RuntimeError) as error:
-            raise _unusable(door, address) from error
+            raise _unusable(door.port_setting, address) from error
         if port == 0:
-            raise _unusable(door, address)
+            raise _unusable(door.port_setting, address)
         return port
 
     async def _stop_servers(self, grace_s: float) -> None:
         await asyncio.gather(*(door.server.stop(grace_s) for door in self._doors if door.server))
 
 
-def _demand_own(host: str) -> None:
+def demand_ports(setting: str, host: str, ports: Mapping[str, int]) -> None:
+    """Raise InvalidConfig unless each of `ports`, by its setting, can be had now at `host`, which is from `setting`.
+
+    Opening the doors finds out too; this is for whoever wants to know before anything that takes long.
+    """
+    _demand_own(setting, host)
+    for port_setting, port in ports.items():
+        try:
+            _try_port(host, port)
+        except OSError as error:
+            raise _unusable(port_setting, f"{host}:{port}") from error
+
+
+def _demand_own(setting: str, host: str) -> None:
     """Raise InvalidConfig unless some port can be had at `host`: then a port that can't is the port's fault."""
     try:
         _try_port(host, 0)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "not a name"
         raise InvalidConfig(
-            "serve.host",
+            setting,
             f"{host!r} is no address of this machine ({reason}): use 127.0.0.1 for this machine only, 0.0.0.0 for all",
         ) from error
 
@@ -172,9 +195,9 @@ def _options(settings: Serve) -> list[tuple[str, int]]:
     ]
 
 
-def _unusable(door: _Door, address: str) -> InvalidConfig:
+def _unusable(setting: str, address: str) -> InvalidConfig:
     return InvalidConfig(
-        door.setting,
+        setting,
         f"{address} is in use or may not be used: stop the other process, or choose another port (0 takes a free one)",
     )
 

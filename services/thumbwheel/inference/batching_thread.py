@@ -18,7 +18,7 @@ from transformers.generation.configuration_utils import ContinuousBatchingConfig
 from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessorList
 
 from thumbwheel.config.settings import Generate
-from thumbwheel.errors import Unavailable
+from thumbwheel.errors import Unavailable, UnservableVersion
 from thumbwheel.inference.loop_router import LoopRouter
 from thumbwheel.inference.token_sampler import PlanProcessor, SequencePlan
 from thumbwheel.policy.loading import CausalPolicy
@@ -29,6 +29,8 @@ TOKENS_PER_BLOCK = 32
 # Prompt tokens and decoded tokens of one step, at most; it also sizes the attention mask.
 _STEP_TOKENS = 512
 _STOP_TIMEOUT_S = 30.0
+# How the loop is told that no token ends a sequence.
+_NO_END = -1
 
 
 class BatchingThread:
@@ -37,7 +39,8 @@ class BatchingThread:
     def __init__(self, policy: CausalPolicy, settings: Generate, loop: asyncio.AbstractEventLoop) -> None:
         """Start the thread over the model of `policy`; what it draws is told on `loop`.
 
-        Blocks for the allocation of the cache's bookkeeping; call it off the event loop.
+        Blocks for the allocation of the cache's bookkeeping; call it off the event loop. Raises UnservableVersion for a
+        model that has layers without attention.
         """
         self._end_id = end_token_id(policy.tokenizer)
         self._router = LoopRouter(loop)
@@ -58,9 +61,16 @@ class BatchingThread:
         return len(processor.scheduler.active_requests) + len(processor.scheduler.waiting_requests)
 
     def submit(
-        self, prompt_ids: Sequence[int], plan: SequencePlan, streaming: bool, sink: Callable[[Any], None]
+        self,
+        prompt_ids: Sequence[int],
+        plan: SequencePlan,
+        streaming: bool,
+        sink: Callable[[Any], None],
+        to_the_end: bool = False,
     ) -> str:
         """Draw one sequence and return its id; with `streaming` `sink` hears of every token, else of the end only.
+
+        With `to_the_end` the end token is one like any other: all `max_new_tokens` are drawn.
 
         Raises Unavailable when the thread has stopped.
         """
@@ -70,7 +80,7 @@ class BatchingThread:
             request_id=request_id,
             max_new_tokens=plan.sampling.max_new_tokens,
             streaming=streaming,
-            eos_token_id=self._end_id,
+            eos_token_id=_NO_END if to_the_end else self._end_id,
             plan=plan,
         )
         if not accepted:
@@ -114,7 +124,13 @@ def _start(policy: CausalPolicy, settings: Generate, router: LoopRouter) -> Any:
         # Without a seed of its own every process would draw the same answers.
         seed=secrets.randbits(31),
     )
-    manager = policy.model.init_continuous_batching(generation, batching)
+    try:
+        manager = policy.model.init_continuous_batching(generation, batching)
+    except (AttributeError, ValueError) as error:
+        raise UnservableVersion(
+            f"a {type(policy.model).__name__} can't be served: it has layers that can't be decoded in batches; "
+            "begin with a model of another type, for example Llama, Qwen or GPT-2"
+        ) from error
     processors = ContinuousBatchingLogitsProcessorList(LogitsProcessorList([PlanProcessor()]))
     processors.tensors_required = 1
     manager.logit_processor = processors

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
+from typing import Any
+
+from transformers.generation.continuous_batching.requests import RequestStatus
 
 from thumbwheel.config.settings import Generate
 from thumbwheel.errors import DamagedArtifact, Overloaded, Unavailable
@@ -13,6 +16,8 @@ from thumbwheel.inference.batching_thread import TOKENS_PER_BLOCK, BatchingThrea
 from thumbwheel.inference.engine import EngineLimits, Progress
 from thumbwheel.inference.generated_request import GeneratedRequest
 from thumbwheel.inference.sampling import Finish, Sampling
+from thumbwheel.inference.self_check import NEW_TOKENS, Foretold, SelfCheck
+from thumbwheel.inference.token_sampler import SequencePlan
 from thumbwheel.policy.loading import CausalPolicy
 from thumbwheel.policy.prompt import decode_reply, encode_prompt, end_token_id
 from thumbwheel.records import Message, PolicyKind
@@ -23,12 +28,16 @@ class BatchedGenerateEngine:
 
     kind = PolicyKind.GENERATE
 
-    def __init__(self, policy: CausalPolicy, settings: Generate, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, policy: CausalPolicy, check: SelfCheck, settings: Generate, loop: asyncio.AbstractEventLoop
+    ) -> None:
         """Start the batching thread over `policy`, which nobody else may use from here on.
 
-        Blocks for the allocation of the cache's bookkeeping; call it off the event loop `loop`.
+        Blocks for the allocation of the cache's bookkeeping; call it off the event loop `loop`. Raises
+        UnservableVersion for a model that can't be decoded in batches.
         """
         self._policy: CausalPolicy | None = policy
+        self._check = check
         self._settings = settings
         self._end_id = end_token_id(policy.tokenizer)
         self._in_flight = 0
@@ -57,16 +66,25 @@ class BatchedGenerateEngine:
         return encode_prompt(self._loaded.tokenizer, messages, self.limits.max_input_tokens)
 
     async def warm(self) -> None:
-        """Draw a few tokens, so that the first user doesn't wait for lazy initialisation.
+        """Draw a few tokens: the first user doesn't wait for lazy initialisation, and they are compared.
 
-        Raises DamagedArtifact when the policy can't generate.
+        Raises DamagedArtifact when the policy can't generate, UnservableVersion when it draws by other probabilities
+        than a plain forward pass gives.
         """
-        try:
-            async with self.generate([self._end_id], Sampling(max_new_tokens=2), 1, stream=False) as progress:
-                async for _ in progress:
-                    pass
-        except Unavailable as error:
-            raise DamagedArtifact("the policy loads but can't generate: see the log, then roll back") from error
+        drawn = await asyncio.gather(*map(self._draw_greedily, self._check.prompts))
+        for prompt, (output, plan) in zip(self._check.prompts, drawn, strict=True):
+            if output.status == RequestStatus.FAILED:
+                raise DamagedArtifact(
+                    f"this {self._check.model_type} loads but can't generate: see the log, then roll back, or begin "
+                    "with a model of another type"
+                )
+            self._check.demand_same(prompt, output.generated_tokens, plan.full_logprobs(output.logprobs))
+
+    async def _draw_greedily(self, prompt: Foretold) -> tuple[Any, SequencePlan]:
+        told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        plan = SequencePlan(Sampling(greedy=True, max_new_tokens=NEW_TOKENS))
+        self._thread.submit(prompt.prompt_ids, plan, False, told.set_result, to_the_end=True)
+        return await told, plan
 
     @asynccontextmanager
     async def generate(

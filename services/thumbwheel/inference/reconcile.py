@@ -2,18 +2,20 @@
 
 A version that can't be served never takes the service down: what served before goes on serving (after a start, the
 latest earlier version that can be loaded), the failure is logged and counted, and the version is tried again, less and
-less often, in case its files are restored or their store is back.
+less often, in case its files are restored or their store is back. One that this service can never serve is not tried
+again, since each try costs those who are answered meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
-from thumbwheel.errors import DamagedArtifact, Unavailable
+from thumbwheel.errors import DamagedArtifact, Unavailable, UnservableVersion
 from thumbwheel.inference.engine import Engine
 from thumbwheel.inference.swap import Served, ServedPolicies
 from thumbwheel.records import Channel, PolicyKind, VersionRef
@@ -50,6 +52,14 @@ class SwapInfo:
     duration_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Why a version can't be served; `final` when it never will be by this service."""
+
+    text: str
+    final: bool = False
+
+
 @dataclass(slots=True)
 class _Failure:
     """A version that could not be served, and when it is tried again."""
@@ -73,14 +83,24 @@ class Reconciler:
     """Follows the registry until it is stopped."""
 
     def __init__(
-        self, registry: Registry, policies: ServedPolicies, loader: Loader, metrics: VersionMetrics, interval_s: float
+        self,
+        registry: Registry,
+        policies: ServedPolicies,
+        loader: Loader,
+        metrics: VersionMetrics,
+        interval_s: float,
+        falls_back: bool = True,
     ) -> None:
-        """Look at `registry` every `interval_s` seconds and make `policies` serve what it says."""
+        """Look at `registry` every `interval_s` seconds and make `policies` serve what it says.
+
+        With `falls_back` an earlier champion stands in for one that can't be loaded when nothing was served before.
+        """
         self._registry = registry
         self._policies = policies
         self._loader = loader
         self._metrics = metrics
         self._interval_s = interval_s
+        self._falls_back = falls_back
         self._nudged = asyncio.Event()
         self._looking = asyncio.Lock()
         self._seen: _Look | None = None
@@ -168,46 +188,45 @@ class Reconciler:
     async def _follow(self, policy: str, channel: Channel, version: str, kind: PolicyKind) -> None:
         """Load a version and move the pointer to it, or go on as before; with nothing before, with an earlier one."""
         problem = await self._serve(policy, channel, version, kind)
-        if not problem:
+        if problem is None:
             self._failures.pop((policy, channel), None)
             return
         self._failed(policy, channel, version, problem)
-        if self._policies.current(policy, channel) is None:
-            await self._fall_back(policy, channel, version, kind)
+        if self._falls_back and channel is Channel.CHAMPION and self._policies.current(policy, channel) is None:
+            await self._fall_back(policy, version, kind)
 
-    async def _fall_back(self, policy: str, channel: Channel, broken: str, kind: PolicyKind) -> None:
-        """Serve the latest earlier version of the channel that can be loaded: an older answer is better than none."""
-        for version in await asyncio.to_thread(self._earlier, policy, channel, broken):
-            if not await self._serve(policy, channel, version, kind):
+    async def _fall_back(self, policy: str, broken: str, kind: PolicyKind) -> None:
+        """Serve the latest earlier champion that can be loaded: an older answer is better than none.
+
+        One that was rolled back is worse than none.
+        """
+        for version in await asyncio.to_thread(self._registry.earlier_champions, policy):
+            if await self._serve(policy, Channel.CHAMPION, version, kind) is None:
                 logger.warning("serving an earlier version", policy=policy, policy_version=version, instead_of=broken)
                 return
 
-    def _earlier(self, policy: str, channel: Channel, broken: str) -> list[str]:
-        """What the channel pointed at before, newest first."""
-        moves = [change for change in self._registry.history(policy) if change.channel is channel]
-        versions = dict.fromkeys(version for change in moves for version in (change.version, change.previous))
-        return [version for version in versions if version not in ("", broken)]
-
-    async def _serve(self, policy: str, channel: Channel, version: str, kind: PolicyKind) -> str:
+    async def _serve(self, policy: str, channel: Channel, version: str, kind: PolicyKind) -> _Problem | None:
         """Load a version and move the pointer to it; return what is wrong with it, or nothing."""
         started = monotonic()
         try:
             served = await self._load(policy, channel, version, kind)
+        except UnservableVersion as error:
+            return _Problem(f"{version}: {error}", final=True)
         except DamagedArtifact as error:
             self._metrics.damaged.inc(policy=policy)
-            return str(error)
+            return _Problem(str(error))
         except Unavailable as error:
-            return str(error)
+            return _Problem(str(error))
         except Exception as error:
             # A version is data from outside: whatever it breaks while loading must not take the service down.
             logger.exception("loading a version failed", policy=policy, policy_version=version)
-            return f"{version} can't be loaded ({type(error).__name__}, see the service's log); roll back"
+            return _Problem(f"{version} can't be loaded ({type(error).__name__}, see the service's log); roll back")
         previous = self._policies.current(policy, channel)
         self._policies.install(served)
         self._swapped(
             SwapInfo(policy, channel, previous.ref.version if previous else "", version, monotonic() - started)
         )
-        return ""
+        return None
 
     async def _load(self, policy: str, channel: Channel, version: str, kind: PolicyKind) -> Served:
         manifest = await asyncio.to_thread(self._registry.manifest, policy, version)
@@ -229,12 +248,14 @@ class Reconciler:
             duration_s=round(swap.duration_s, 3),
         )
 
-    def _failed(self, policy: str, channel: Channel, version: str, problem: str) -> None:
+    def _failed(self, policy: str, channel: Channel, version: str, problem: _Problem) -> None:
         before = self._failures.get((policy, channel))
         again = before is not None and before.version == version
         delay_s = min(_LAST_RETRY_S, before.delay_s * 2) if before is not None and again else _FIRST_RETRY_S
-        self._failures[policy, channel] = _Failure(version, delay_s, monotonic() + delay_s, problem)
-        self._policies.blame(policy, problem)
+        if problem.final:
+            delay_s = inf
+        self._failures[policy, channel] = _Failure(version, delay_s, monotonic() + delay_s, problem.text)
+        self._policies.blame(policy, problem.text)
         self._metrics.swaps.inc(policy=policy, outcome="failed")
         current = self._policies.current(policy, channel)
         logger.error(
@@ -243,8 +264,8 @@ class Reconciler:
             channel=channel.value,
             policy_version=version,
             still_serving=current.ref.version if current else "",
-            retry_in_s=delay_s,
-            problem=problem,
+            retry_in_s=None if problem.final else delay_s,
+            problem=problem.text,
         )
 
     def _withdraw_unwanted(self, look: _Look) -> None:

@@ -5,37 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from thumbwheel.bus.codec import from_log
+from thumbwheel.bus.codec import outline_from_log
 from thumbwheel.bus.port import StoredRecord
 from thumbwheel.errors import PoisonRecord
-from thumbwheel.records import DeadLetter, Feedback, LoggedResponse, Retraction
-from thumbwheel.store.port import Batch
+from thumbwheel.events.outline import AnswerOutline
+from thumbwheel.records import DeadLetter
+from thumbwheel.store.port import Arrival, Batch
 
 
 @dataclass(slots=True)
 class Decoded:
     """What a run of log records holds: each is in exactly one of the lists."""
 
-    responses: list[LoggedResponse] = field(default_factory=list)
-    feedback: list[Feedback | Retraction] = field(default_factory=list)
-    feedback_offsets: list[int] = field(default_factory=list)
+    answers: list[AnswerOutline] = field(default_factory=list)
+    feedback: list[Arrival] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
 
 def decode(records: Sequence[StoredRecord]) -> Decoded:
-    """Decode records of the log. Poison becomes a dead letter and leaves its neighbours alone."""
+    """Decode records of the log, as far as the store has to. Poison becomes a dead letter, its neighbours don't."""
     decoded = Decoded()
     for stored in records:
         try:
-            record = from_log(stored)
+            event = outline_from_log(stored)
         except PoisonRecord as error:
             decoded.dead_letters.append(_dead(stored, str(error)))
             continue
-        if isinstance(record, LoggedResponse):
-            decoded.responses.append(record)
+        if isinstance(event, AnswerOutline):
+            decoded.answers.append(event)
         else:
-            decoded.feedback.append(record)
-            decoded.feedback_offsets.append(stored.offset)
+            decoded.feedback.append(Arrival(event, stored.topic, stored.partition, stored.offset))
     return decoded
 
 
@@ -48,9 +47,8 @@ def batch_of(consumer: str, expected_offset: int, records: Sequence[StoredRecord
         partition=records[0].partition,
         expected_offset=expected_offset,
         next_offset=records[-1].offset + 1,
-        responses=decoded.responses,
+        answers=decoded.answers,
         feedback=decoded.feedback,
-        feedback_offsets=decoded.feedback_offsets,
         dead_letters=decoded.dead_letters,
     )
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from thumbwheel.bus.port import StoredRecord
 from thumbwheel.bus.source import Place, Source, places
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import Fenced, ThumbwheelError, Unavailable
@@ -25,13 +27,27 @@ _TRIM_ABOVE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one transaction moved, for metrics. `seconds` is from the read to the commit."""
+    """What one transaction moved, for metrics. `seconds` is from the read to the commit.
+
+    `dropped` records before these the log no longer had: its retention ended before they were read.
+    """
 
     topic: str
     partition: int
     records: int
     dead_letters: int
     seconds: float
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A batch to write, of how many records after how many dropped ones, and when its reading began."""
+
+    batch: Batch
+    records: int
+    started: float
+    dropped: int = 0
 
 
 def _no_step(_step: Step) -> None: ...
@@ -102,7 +118,16 @@ class IngestWorker:
         ours = list(self._assigned())
         # Where another worker has been meanwhile the store's offset counts.
         self._offsets = {place: offset for place, offset in self._offsets.items() if place in ours}
-        return sum(self._move(*place) for place in ours)
+        moved = 0
+        # While one batch is written the next is read: the log, the decoding and the database wait less for each other.
+        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as ahead:
+            reading = [ahead.submit(self._read, *place) for place in ours[:1]]
+            for following in [*ours[1:], None]:
+                read = reading.pop().result() if reading else None
+                if following is not None:
+                    reading.append(ahead.submit(self._read, *following))
+                moved += self._write(read) if read is not None else 0
+        return moved
 
     def drain(self) -> int:
         """Move records until the log has no more; return how many this worker moved. Raises Unavailable."""
@@ -129,23 +154,35 @@ class IngestWorker:
             return 0
         return self._store.expire_orphans(self._clock() - int(self._settings.orphan_max_age_s * 1_000_000))
 
-    def _move(self, topic: str, partition: int) -> int:
+    def _read(self, topic: str, partition: int) -> _Read | None:
+        """Read and decode the next batch of a partition; None when there is nothing new. Raises Unavailable."""
         started = time.monotonic()
-        offset = self._offset(topic, partition)
+        consumer, offset = self._source.consumer, self._offset(topic, partition)
         end = self._log.end_offset(topic, partition)
         if end == offset:
-            return 0
+            return None
         if end < offset:  # another log than was read before: reading it all adds nothing twice, skipping would lose
-            self._apply(Batch(self._source.consumer, topic, partition, offset, 0))
-            return 0
+            return _Read(Batch(consumer, topic, partition, offset, 0), 0, started)
         records = self._log.read(topic, partition, offset, self._settings.batch)
         # Nothing to read before `end`: all of it was erased.
-        consumer = self._source.consumer
         batch = batch_of(consumer, offset, records) if records else Batch(consumer, topic, partition, offset, end)
-        if not self._apply(batch):
+        return _Read(batch, len(records), started, self._dropped(topic, partition, offset, records))
+
+    def _dropped(self, topic: str, partition: int, offset: int, records: Sequence[StoredRecord]) -> int:
+        """Return how many records from `offset` on the log has dropped by itself. A gap may be erased records, too."""
+        if records and records[0].offset == offset:
             return 0
-        self._on_step(Step(topic, partition, len(records), len(batch.dead_letters), time.monotonic() - started))
-        return len(records)
+        return max(0, self._log.begin_offset(topic, partition) - offset)
+
+    def _write(self, read: _Read) -> int:
+        """Write a batch that was read; return how many records it had, 0 if another worker was there before."""
+        if not self._apply(read.batch):
+            return 0
+        if read.records or read.dropped:
+            batch, seconds = read.batch, time.monotonic() - read.started
+            dead = len(batch.dead_letters)
+            self._on_step(Step(batch.topic, batch.partition, read.records, dead, seconds, read.dropped))
+        return read.records
 
     def _apply(self, batch: Batch) -> bool:
         """Write a batch; if another worker has been there, forget the offset, to be read again."""

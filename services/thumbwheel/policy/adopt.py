@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any, Final, assert_never
 
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.records import PolicyKind
@@ -23,9 +29,10 @@ def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
     network. Code that comes with a model is never run.
 
     Raises:
-        InvalidInput: there is no such model, it is of another kind, or its weights are incomplete or pickled only.
+        InvalidInput: there is no such model, it is of another kind, its weights are incomplete or pickled only, or
+            the tokenizer of a causal one has no end token.
     """
-    local, (loader, needs_padding) = Path(source).is_dir(), _needed(kind)
+    local, loader = Path(source).is_dir(), _loader(kind)
     try:
         model, loading = loader.from_pretrained(
             source,
@@ -43,8 +50,8 @@ def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
         ) from error
     _demand_trained_as(kind, source, model)
     _demand_complete(source, loading["missing_keys"])
-    if needs_padding and tokenizer.pad_token_id is None:
-        raise InvalidInput("from", f"the tokenizer of {source} has no padding token; add one that is not the end token")
+    if kind is PolicyKind.GENERATE:
+        _demand_end(source, tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -68,13 +75,21 @@ def _demand_complete(source: str, missing: Iterable[str]) -> None:
         raise InvalidInput("from", f"{source} lacks weights ({told}); save the whole trained model there")
 
 
-def _needed(kind: PolicyKind) -> tuple[Any, bool]:
-    """The class that loads a model of the kind, and whether its tokenizer needs a padding token."""
+def _demand_end(source: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer that has no token to end a reply with. One for padding is not needed: lengths tell what is."""
+    if not isinstance(tokenizer.eos_token_id, int):
+        raise InvalidInput(
+            "from", f"the tokenizer of {source} has no end token; name one as eos_token in its tokenizer_config.json"
+        )
+
+
+def _loader(kind: PolicyKind) -> Any:
+    """The class that loads a model of the kind."""
     match kind:
         case PolicyKind.GENERATE:
-            return AutoModelForCausalLM, True
+            return AutoModelForCausalLM
         case PolicyKind.CLASSIFY:
-            return AutoModelForSequenceClassification, False
+            return AutoModelForSequenceClassification
         case PolicyKind.TAG:
             raise InvalidInput("kind", "models of kind tag can not be taken yet; use classify or generate")
         case _:

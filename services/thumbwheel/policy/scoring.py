@@ -50,6 +50,14 @@ def pack(prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], pad
     return ReplyBatch(ids_BT, mask_BT, P)
 
 
+def state_width(model: PreTrainedModel) -> int:
+    """Return D, the width of the last hidden states: what the head over the vocabulary reads.
+
+    Mostly `hidden_size`, but OPT-350m projects its states down before that head.
+    """
+    return int(model.get_output_embeddings().weight.shape[-1])
+
+
 def position_ids(mask_BT: Tensor) -> Tensor:
     """Return positions that count real tokens only, 0 under left padding. (B, T) -> (B, T)."""
     return (mask_BT.long().cumsum(-1) - 1).clamp(min=0)

@@ -54,15 +54,15 @@ def move(connection: Connection, move: Move, expected_previous: str | None, now_
     return change
 
 
-def earlier_champion(connection: Connection, policy: str) -> tuple[str, str]:
-    """The version that was champion before the present one (empty: there was none), and the present one.
+def earlier_champions(connection: Connection, policy: str) -> tuple[list[str], str]:
+    """The versions that were champion before the present one, newest first, and the present one.
 
     The trail is read as a stack: a promotion pushes, a rollback takes off what it left, so that a second rollback
-    goes one step further back.
+    goes one step further back. What was rolled back is not among them.
     """
     present = pointers(connection, policy).get(Channel.CHAMPION, "")
-    below = [version for version in _stack(connection, policy)[:-1] if version and version != present]
-    return (below[-1] if below else ""), present
+    below = _stack(connection, policy)[-2::-1]
+    return list(dict.fromkeys(version for version in below if version and version != present)), present
 
 
 def history(connection: Connection, policy: str, limit: int) -> list[ChannelChange]:

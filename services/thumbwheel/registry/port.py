@@ -91,8 +91,8 @@ class Registry(Protocol):
             Conflict: there is no earlier champion.
         """
 
-    def earlier_champion(self, policy: str) -> str:
-        """Return the version that `rollback` would return to; empty when there is none."""
+    def earlier_champions(self, policy: str) -> list[str]:
+        """Return what rollbacks would return to, one after the other; a version that was rolled back is not there."""
 
     def history(self, policy: str, limit: int = 50) -> list[ChannelChange]:
         """Return the audit trail, newest first."""

@@ -109,18 +109,18 @@ class SqlRegistry:
         """See the port."""
         with reading(self._engine) as connection:
             self._demand_policy(connection, policy)
-            earlier, present = channels.earlier_champion(connection, policy)
+            earlier, present = channels.earlier_champions(connection, policy)
         if not earlier:
             raise Conflict(f"policy {policy} had no champion before {present or 'now'}; promote a version by name")
-        self._demand_usable(policy, earlier)
-        move = Move(policy, Channel.CHAMPION, earlier, actor, reason, is_rollback=True)
+        self._demand_usable(policy, earlier[0])
+        move = Move(policy, Channel.CHAMPION, earlier[0], actor, reason, is_rollback=True)
         with writing(self._engine) as connection:
             return channels.move(connection, move, present, self._clock())
 
-    def earlier_champion(self, policy: str) -> str:
+    def earlier_champions(self, policy: str) -> list[str]:
         """See the port."""
         with reading(self._engine) as connection:
-            earlier, _ = channels.earlier_champion(connection, policy)
+            earlier, _ = channels.earlier_champions(connection, policy)
         return earlier
 
     def history(self, policy: str, limit: int = 50) -> list[ChannelChange]:

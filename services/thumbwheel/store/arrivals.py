@@ -1,11 +1,8 @@
-"""Feedback on its way in: which of it counts, which waits for its answer, which is a dead letter.
-
-The idempotency key is (rater, feedback_id): ids are chosen by clients, and nobody can take another's.
-"""
+"""Feedback on its way in: which of it counts, which waits for its answer, which is a dead letter."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, bindparam, select, union_all
@@ -13,12 +10,13 @@ from sqlalchemy import Connection, bindparam, select, union_all
 from thumbwheel.database.lists import among
 from thumbwheel.database.schema import feedback_events, orphans
 from thumbwheel.errors import AlreadyExists
-from thumbwheel.events.convert import decode, encode
+from thumbwheel.events.convert import decode
+from thumbwheel.events.outline import FeedbackOutline
 from thumbwheel.records import DeadLetter, Feedback, Retraction
 from thumbwheel.store import responses
+from thumbwheel.store.port import Arrival
 
 FeedbackRecord = Feedback | Retraction
-NO_PLACE = -1  # offset of a dead letter whose place in the log is not known
 
 CONFLICT = "another content under a feedback_id that this rater has used before"
 WRONG_VERSION = "names another policy or version than the answer it is about"
@@ -36,30 +34,11 @@ _OF_KEY = union_all(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One piece of feedback and its place in the log."""
-
-    record: FeedbackRecord
-    topic: str
-    partition: int
-    offset: int
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """The idempotency key."""
-        return self.record.rater, self.record.feedback_id
-
-    def dead(self, reason: str) -> DeadLetter:
-        """Return the dead letter this becomes."""
-        return DeadLetter(self.topic, self.partition, self.offset, reason, encode(self.record), self.record.time_us)
-
-
 @dataclass(slots=True)
 class Sorted:
     """Arrivals by what becomes of them. `accepted` go with the policy and version of their answer."""
 
-    accepted: list[tuple[Arrival, tuple[str, str]]] = field(default_factory=list)
+    accepted: list[tuple[FeedbackOutline, tuple[str, str]]] = field(default_factory=list)
     waiting: list[Arrival] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
 
@@ -68,15 +47,16 @@ def sort(connection: Connection, fresh: Sequence[Arrival], joined: Sequence[Arri
     """Sort new feedback, and orphans whose answer is here now. What was stored before is left out."""
     result = Sorted()
     candidates = [*joined, *_unseen(connection, fresh, joined, result)]
-    refs = responses.refs(connection, {arrival.record.response_id for arrival in candidates})
+    refs = responses.refs(connection, {arrival.event.response_id for arrival in candidates})
     for arrival in candidates:
-        ref = refs.get(arrival.record.response_id)
+        event = arrival.event
+        ref = refs.get(event.response_id)
         if ref is None:
             result.waiting.append(arrival)
-        elif _names_another(arrival.record, ref):
+        elif not event.retracted and ref != (event.policy, event.version):
             result.dead.append(arrival.dead(WRONG_VERSION))
         else:
-            result.accepted.append((arrival, ref))
+            result.accepted.append((event, ref))
     return result
 
 
@@ -92,29 +72,28 @@ def _unseen(
     connection: Connection, fresh: Sequence[Arrival], joined: Sequence[Arrival], result: Sorted
 ) -> list[Arrival]:
     """Return what has a new key; the same again is dropped, other content under a used key is a dead letter."""
-    known = _stored(connection, {arrival.record.feedback_id for arrival in fresh})
-    known.update((arrival.key, arrival.record) for arrival in joined)
+    known = _stored(connection, {arrival.event.feedback_id for arrival in fresh})
+    known.update((arrival.key, arrival.event.payload) for arrival in joined)
     unseen = []
     for arrival in fresh:
-        earlier = known.get(arrival.key)
+        key, payload = arrival.key, arrival.event.payload
+        earlier = known.get(key)
         if earlier is None:
-            known[arrival.key] = arrival.record
+            known[key] = payload
             unseen.append(arrival)
-        elif _content(earlier) != _content(arrival.record):
+        elif earlier != payload and _content(decoded(earlier)) != _content(decoded(payload)):
             result.dead.append(arrival.dead(CONFLICT))
     return unseen
 
 
-def _stored(connection: Connection, feedback_ids: Iterable[str]) -> dict[tuple[str, str], FeedbackRecord]:
-    """Return what is stored under these ids, of all raters, orphans too."""
-    wanted = list(feedback_ids)
-    found: dict[tuple[str, str], FeedbackRecord] = {}
-    for table in (feedback_events, orphans) if wanted else ():
+def _stored(connection: Connection, feedback_ids: Collection[str]) -> dict[tuple[str, str], bytes]:
+    """Return the events that are stored under these ids, of all raters, orphans too."""
+    found: dict[tuple[str, str], bytes] = {}
+    for table in (feedback_events, orphans) if feedback_ids else ():
         query = select(table.c.rater, table.c.feedback_id, table.c.payload).where(
-            among(connection, table.c.feedback_id, wanted)
+            among(connection, table.c.feedback_id, feedback_ids)
         )
-        for row in connection.execute(query):
-            found[row.rater, row.feedback_id] = decoded(row.payload)
+        found.update(((rater, feedback_id), payload) for rater, feedback_id, payload in connection.execute(query))
     return found
 
 
@@ -130,7 +109,3 @@ def _content(record: FeedbackRecord) -> FeedbackRecord:
     if isinstance(record, Feedback):
         return replace(record, time_us=0, sequence=0)
     return replace(record, time_us=0)
-
-
-def _names_another(record: FeedbackRecord, ref: tuple[str, str]) -> bool:
-    return isinstance(record, Feedback) and (record.policy, record.policy_version) != ref

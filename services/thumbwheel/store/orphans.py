@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
 
 from thumbwheel.database.lists import among
+from thumbwheel.database.rows import insert_rows
 from thumbwheel.database.schema import orphans as table
-from thumbwheel.events.convert import encode
-from thumbwheel.store.arrivals import Arrival, decoded
+from thumbwheel.events.outline import FeedbackOutline, outline
+from thumbwheel.store.port import Arrival
 
 
 def add(connection: Connection, arrivals: Sequence[Arrival]) -> None:
     """Let feedback wait."""
-    if arrivals:
-        connection.execute(insert(table), [_row(arrival) for arrival in arrivals])
+    insert_rows(connection, table, [_row(arrival) for arrival in arrivals])
 
 
 def take(connection: Connection, response_ids: Sequence[str]) -> list[Arrival]:
@@ -35,20 +36,18 @@ def count(connection: Connection) -> int:
 
 def _take(connection: Connection, which: ColumnElement[bool]) -> list[Arrival]:
     query = select(table).where(which).order_by(table.c.time_us, table.c.feedback_id, table.c.rater)
-    found = [Arrival(decoded(row.payload), row.topic, row.partition, row.offset) for row in connection.execute(query)]
+    found = [_arrival(row) for row in connection.execute(query)]
     if found:
         connection.execute(delete(table).where(which))
     return found
 
 
-def _row(arrival: Arrival) -> dict[str, object]:
-    return {
-        "rater": arrival.record.rater,
-        "feedback_id": arrival.record.feedback_id,
-        "response_id": arrival.record.response_id,
-        "time_us": arrival.record.time_us,
-        "topic": arrival.topic,
-        "partition": arrival.partition,
-        "offset": arrival.offset,
-        "payload": encode(arrival.record),
-    }
+def _arrival(row: Row[Any]) -> Arrival:
+    event = outline(row.payload)
+    assert isinstance(event, FeedbackOutline)
+    return Arrival(event, row.topic, row.partition, row.offset)
+
+
+def _row(arrival: Arrival) -> tuple[object, ...]:
+    event, topic, partition, offset = arrival
+    return event.rater, event.feedback_id, event.response_id, event.time_us, topic, partition, offset, event.payload

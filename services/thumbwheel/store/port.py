@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from thumbwheel.events.outline import AnswerOutline, FeedbackOutline
 from thumbwheel.records import (
     AuditEntry,
     DeadLetter,
@@ -23,12 +24,32 @@ from thumbwheel.records import (
     VoteCounts,
 )
 
+NO_PLACE = -1  # the log offset of feedback whose place in the log is not known
+
+
+class Arrival(NamedTuple):
+    """Feedback with its place in the log, for the dead letter that the store itself may make of it."""
+
+    event: FeedbackOutline
+    topic: str
+    partition: int
+    offset: int = NO_PLACE
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The idempotency key: ids are chosen by clients, and nobody can take another's."""
+        return self.event.rater, self.event.feedback_id
+
+    def dead(self, reason: str) -> DeadLetter:
+        """Return the dead letter this becomes."""
+        return DeadLetter(self.topic, self.partition, self.offset, reason, self.event.payload, self.event.time_us)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What one ingest transaction writes: rows, dead letters, and the consumer's next offset.
 
-    `feedback_offsets` has the log offset of each of `feedback`, for the dead letters the store itself makes of them.
+    Events are stored as the log has them, with whatever fields a newer writer gave them.
     """
 
     consumer: str
@@ -36,9 +57,8 @@ class Batch:
     partition: int
     expected_offset: int
     next_offset: int
-    responses: Sequence[LoggedResponse] = ()
-    feedback: Sequence[Feedback | Retraction] = ()
-    feedback_offsets: Sequence[int] = ()
+    answers: Sequence[AnswerOutline] = ()
+    feedback: Sequence[Arrival] = ()
     dead_letters: Sequence[DeadLetter] = ()
 
 
@@ -167,8 +187,15 @@ class FeedbackStore(Protocol):
     def erased_answers(self, response_ids: Sequence[str]) -> set[str]:
         """Return those of the ids, all of answers that were stored once, that were erased; what is past was not."""
 
-    def erase_user(self, user_hash: str) -> ErasureReport:
-        """Remove a user's answers and votes for good (no copy stays in the database's files)."""
+    def erase_user(self, user_hash: str, audited: AuditEntry | None = None) -> ErasureReport:
+        """Remove a user's answers and votes for good (no copy stays in the database's files).
+
+        `audited` is kept with them gone, its `subject` being the report: who has to call this again gets to see only
+        what was left.
+
+        Raises:
+            Unavailable: copies may be left in the files; to be called again. The message has the report, if any.
+        """
 
     # --- retention ------------------------------------------------------------------------------
     def forget_before(self, time_us: int, slice_days: int) -> Forgotten:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, select
 
-from thumbwheel.database.lists import among
+from thumbwheel.database.lists import among, listed
+from thumbwheel.database.rows import insert_rows
 from thumbwheel.database.schema import responses as table
 from thumbwheel.errors import DamagedArtifact, PoisonRecord
-from thumbwheel.events.convert import decode, encode
+from thumbwheel.events.convert import decode
+from thumbwheel.events.outline import AnswerOutline
 from thumbwheel.records import LoggedResponse
 
 
-def add(connection: Connection, batch: Sequence[LoggedResponse]) -> list[str]:
-    """Insert those that are not there yet; return their ids."""
-    fresh = {response.response_id: response for response in reversed(batch)}
+def add(connection: Connection, answers: Sequence[AnswerOutline]) -> list[str]:
+    """Insert those that are not there yet, of several with one id the first; return their ids."""
+    fresh = {one.response_id: one for one in reversed(answers)}
     for response_id in refs(connection, fresh):
         del fresh[response_id]
-    if fresh:
-        connection.execute(insert(table), [_row(response) for response in fresh.values()])
+    insert_rows(connection, table, list(fresh.values()))
     return list(fresh)
 
 
@@ -28,10 +29,13 @@ def refs(connection: Connection, response_ids: Iterable[str]) -> dict[str, tuple
     wanted = list(response_ids)
     if not wanted:
         return {}
-    query = select(table.c.response_id, table.c.policy, table.c.version).where(
+    query = select(table.c.policy, table.c.version, listed(connection, table.c.response_id)).where(
         among(connection, table.c.response_id, wanted)
     )
-    return {row.response_id: (row.policy, row.version) for row in connection.execute(query)}
+    found: dict[str, tuple[str, str]] = {}
+    for policy, version, ids in connection.execute(query.group_by(table.c.policy, table.c.version)):
+        found.update(dict.fromkeys(ids, (policy, version)))
+    return found
 
 
 def get(connection: Connection, response_ids: Iterable[str]) -> dict[str, LoggedResponse]:
@@ -53,17 +57,6 @@ def ids_of(connection: Connection, user_hash: str) -> list[str]:
     """Return the ids of a user's answers, in order."""
     query = select(table.c.response_id).where(table.c.user_hash == user_hash).order_by(table.c.response_id)
     return list(connection.scalars(query))
-
-
-def _row(response: LoggedResponse) -> dict[str, object]:
-    return {
-        "response_id": response.response_id,
-        "policy": response.ref.policy,
-        "version": response.ref.version,
-        "user_hash": response.user_hash,
-        "time_us": response.time_us,
-        "payload": encode(response),
-    }
 
 
 def _decoded(payload: bytes) -> LoggedResponse:

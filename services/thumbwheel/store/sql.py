@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
 
@@ -11,6 +12,7 @@ from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
 from thumbwheel.database.scrub import scrub
 from thumbwheel.database.transactions import reading, writing
+from thumbwheel.errors import Unavailable
 from thumbwheel.records import (
     AuditEntry,
     DeadLetter,
@@ -37,8 +39,7 @@ from thumbwheel.store import (
     runs,
     votes,
 )
-from thumbwheel.store.arrivals import Arrival
-from thumbwheel.store.port import Batch, FeedbackStore, Lease
+from thumbwheel.store.port import Arrival, Batch, FeedbackStore, Lease
 from thumbwheel.store.room import Room
 
 
@@ -89,11 +90,11 @@ class SqlStore:
         with writing(self._engine) as connection:
             offsets.advance(connection, batch)
             batch = retention.without_past(connection, batch)
-            self._room.make(connection, [one.response_id for one in batch.responses])
+            self._room.make(connection, [one.response_id for one in batch.answers])
             dead_letters.add(connection, batch.dead_letters)
-            added = responses.add(connection, batch.responses) if batch.responses else []
+            added = responses.add(connection, batch.answers)
             joined = orphans.take(connection, added)
-            _settle(connection, _arrivals(batch), joined)
+            _settle(connection, batch.feedback, joined)
 
     def expire_orphans(self, older_than_us: int) -> int:
         """Turn orphans received before this time into dead letters; return how many."""
@@ -236,11 +237,16 @@ class SqlStore:
         with reading(self._engine) as connection:
             return erasure.erased_answers(connection, response_ids)
 
-    def erase_user(self, user_hash: str) -> ErasureReport:
+    def erase_user(self, user_hash: str, audited: AuditEntry | None = None) -> ErasureReport:
         """Remove a user's answers and votes for good. Raises Unavailable when it is to be called again."""
         with writing(self._engine) as connection:
             report = erasure.erase_user(connection, user_hash)
-        scrub(self._engine)
+            if audited is not None:
+                audit.add(connection, replace(audited, subject=str(report)))
+        try:
+            scrub(self._engine)
+        except Unavailable as error:
+            raise Unavailable(f"erased: {report}. But {error}", error.retry_after_s) from error
         return report
 
     # --- retention ------------------------------------------------------------------------------
@@ -265,13 +271,7 @@ class SqlStore:
         self._engine.dispose()
 
 
-def _arrivals(batch: Batch) -> list[Arrival]:
-    places = batch.feedback_offsets or [arrivals.NO_PLACE] * len(batch.feedback)
-    pairs = zip(batch.feedback, places, strict=True)
-    return [Arrival(record, batch.topic, batch.partition, offset) for record, offset in pairs]
-
-
-def _settle(connection: Connection, fresh: list[Arrival], joined: list[Arrival]) -> None:
+def _settle(connection: Connection, fresh: Sequence[Arrival], joined: Sequence[Arrival]) -> None:
     """Give each piece of feedback its place: among the votes, the orphans or the dead letters."""
     if not fresh and not joined:
         return

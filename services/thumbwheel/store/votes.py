@@ -10,42 +10,60 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from thumbwheel.database.lists import among
+from thumbwheel.database.rows import insert_rows
 from thumbwheel.database.schema import counters
 from thumbwheel.database.schema import current_votes as current
 from thumbwheel.database.schema import feedback_events as events
-from thumbwheel.events.convert import encode
+from thumbwheel.events.outline import FeedbackOutline
 from thumbwheel.records import Feedback, FeedbackKind, RatedResponse, VoteCounts
 from thumbwheel.store import responses
-from thumbwheel.store.arrivals import Arrival, FeedbackRecord, decoded
+from thumbwheel.store.arrivals import FeedbackRecord, decoded
 
 _PAGE = 200  # answers read at once by `rated`
 _SEQUENCE = "feedback"
 _Key = tuple[str, str, str]
-_Ranked = tuple[int, str]
 
 
 # --- writing ------------------------------------------------------------------------------------------------
 
 
-def add(connection: Connection, accepted: Sequence[tuple[Arrival, tuple[str, str]]]) -> None:
+class _Current(NamedTuple):
+    """A row of the table of current votes."""
+
+    response_id: str
+    rater: str
+    kind: str
+    seq: int
+    policy: str
+    version: str
+    time_us: int
+    feedback_id: str
+    retracted: bool
+    thumb_up: bool | None
+    rating: int | None
+
+
+def add(connection: Connection, accepted: Sequence[tuple[FeedbackOutline, tuple[str, str]]]) -> None:
     """Append feedback on known answers, given with their (policy, version), and bring the current votes up to date."""
     if not accepted:
         return
-    first = _reserve(connection, len(accepted))
-    numbered = [(first + place, arrival.record, ref) for place, (arrival, ref) in enumerate(accepted)]
-    connection.execute(insert(events), [_event_row(sequence, record, ref[0]) for sequence, record, ref in numbered])
-    latest: dict[_Key, dict[str, object]] = {}
-    for sequence, record, ref in numbered:
-        row = _current_row(sequence, record, ref)
-        earlier = latest.get(_key(record))
-        if earlier is None or _rank(earlier) < _rank(row):
-            latest[_key(record)] = row
+    appended = []
+    latest: dict[_Key, _Current] = {}
+    for sequence, (event, (policy, version)) in enumerate(accepted, _reserve(connection, len(accepted))):
+        rater, feedback_id, response_id, kind, _, _, time_us, retracted, up, rating, payload = event
+        appended.append((response_id, sequence, rater, feedback_id, policy, payload))
+        stated = policy, version, time_us, feedback_id, retracted, up, rating
+        row = _Current(response_id, rater, kind, sequence, *stated)
+        earlier = latest.setdefault((response_id, rater, kind), row)
+        if earlier is not row and _rank(earlier) < _rank(row):
+            latest[response_id, rater, kind] = row
+    insert_rows(connection, events, appended)
     _merge(connection, latest)
 
 
@@ -55,14 +73,12 @@ def _reserve(connection: Connection, count: int) -> int:
     return watermark(connection) - count + 1
 
 
-def _merge(connection: Connection, latest: dict[_Key, dict[str, object]]) -> None:
+def _merge(connection: Connection, latest: dict[_Key, _Current]) -> None:
     columns = current.c.response_id, current.c.rater, current.c.kind, current.c.time_us, current.c.feedback_id
     query = select(*columns).where(among(connection, current.c.response_id, {key[0] for key in latest}))
     stored = {(row[0], row[1], row[2]): (row[3], row[4]) for row in connection.execute(query)}
-    fresh = [row for key, row in latest.items() if key not in stored]
-    newer = [row for key, row in latest.items() if key in stored and stored[key] < _rank(row)]
-    if fresh:
-        connection.execute(insert(current), fresh)
+    insert_rows(connection, current, [row for key, row in latest.items() if key not in stored])
+    newer = [row._asdict() for key, row in latest.items() if key in stored and stored[key] < _rank(row)]
     if newer:
         which = [current.c[name] == bindparam(f"old_{name}") for name in _KEY_COLUMNS]
         renamed = [{**row, **{f"old_{name}": row[name] for name in _KEY_COLUMNS}} for row in newer]
@@ -72,42 +88,8 @@ def _merge(connection: Connection, latest: dict[_Key, dict[str, object]]) -> Non
 _KEY_COLUMNS = ("response_id", "rater", "kind")
 
 
-def _key(record: FeedbackRecord) -> _Key:
-    return record.response_id, record.rater, record.kind.value
-
-
-def _rank(row: dict[str, object]) -> _Ranked:
-    time_us, feedback_id = row["time_us"], row["feedback_id"]
-    assert isinstance(time_us, int) and isinstance(feedback_id, str)
-    return time_us, feedback_id
-
-
-def _event_row(sequence: int, record: FeedbackRecord, policy: str) -> dict[str, object]:
-    return {
-        "seq": sequence,
-        "rater": record.rater,
-        "feedback_id": record.feedback_id,
-        "response_id": record.response_id,
-        "policy": policy,
-        "payload": encode(record),
-    }
-
-
-def _current_row(sequence: int, record: FeedbackRecord, ref: tuple[str, str]) -> dict[str, object]:
-    vote = record if isinstance(record, Feedback) else None
-    return {
-        "response_id": record.response_id,
-        "rater": record.rater,
-        "kind": record.kind.value,
-        "seq": sequence,
-        "policy": ref[0],
-        "version": ref[1],
-        "time_us": record.time_us,
-        "feedback_id": record.feedback_id,
-        "retracted": vote is None,
-        "thumb_up": vote.thumb_up if vote else None,
-        "rating": vote.rating if vote else None,
-    }
+def _rank(row: _Current) -> tuple[int, str]:
+    return row.time_us, row.feedback_id
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -234,9 +216,10 @@ def _last_of_each(rows: Iterable[Row[*tuple[Any, ...]]]) -> tuple[Feedback, ...]
     last: dict[_Key, FeedbackRecord] = {}
     for row in rows:
         record = decoded(row.payload)
-        earlier = last.get(_key(record))
+        key = record.response_id, record.rater, record.kind.value
+        earlier = last.get(key)
         if earlier is None or (earlier.time_us, earlier.feedback_id) < (record.time_us, record.feedback_id):
-            last[_key(record)] = replace(record, sequence=row.seq) if isinstance(record, Feedback) else record
+            last[key] = replace(record, sequence=row.seq) if isinstance(record, Feedback) else record
     return tuple(record for _, record in sorted(last.items()) if isinstance(record, Feedback))
 
 

@@ -19,8 +19,8 @@ from structlog.types import Processor
 
 from thumbwheel.telemetry.redaction import Redactor
 
-# Loggers that tell of their own making only, at a level at which we tell of what happens.
-_QUIET = ("alembic.runtime.plugins",)
+# Loggers that tell of their own making, at a level at which we tell of what happens; of migrations we tell ourselves.
+_QUIET = ("alembic",)
 
 
 class LogSettings(Protocol):

@@ -270,6 +270,13 @@ class IngestMetrics:
             "Transactions to be tried again (unavailable), or taken over by another consumer (fenced).",
             "Read the log of the process for the cause.",
         )
+        self.dropped = make.counter(
+            "thumbwheel_ingest_dropped_records",
+            ("topic",),
+            "records",
+            "Records that Kafka's retention dropped before they were read: lost, though they were acknowledged.",
+            "Raise the topic's retention.ms above the longest time that ingest may be away; restore a backup.",
+        )
         self.dead_letters = make.gauge(
             "thumbwheel_dead_letters",
             (),

@@ -92,13 +92,14 @@ async def _policies(deps: Deps) -> Sequence[PolicyDescription]:
 
 
 def policy_json(policy: PolicyDescription, deps: Deps) -> dict[str, Any]:
-    """Return what the page shows of a policy; `version` is the champion's."""
+    """Return what the page shows of a policy; `version` is the champion's, `is_drawn` whether its labels are drawn."""
     version = next((one.version for one in policy.served if one.channel == Channel.CHAMPION), "")
     return {
         "name": policy.policy,
         "kind": policy.kind,
         "version": version,
         "labels": policy.labels,
+        "is_drawn": policy.kind is PolicyKind.CLASSIFY and deps.labels_are_drawn,
         "max_chars": deps.max_chars(policy.kind),
     }
 

@@ -67,6 +67,7 @@ class Deps:
     ("*" for any): this stops other sites from reaching them by a name of their own. Only requests from this
     machine reach the operator's page unless `operate_remotely`. `max_classify_chars` and `max_generate_chars` are
     the longest texts users may send to a policy of that kind; a body must arrive within `body_timeout_s` seconds.
+    `labels_are_drawn`: labels are served by lot, as their probabilities say; otherwise the likeliest one is.
     """
 
     client: AsyncClient
@@ -84,6 +85,7 @@ class Deps:
     max_classify_chars: int = 8_000
     max_generate_chars: int = 16_000
     body_timeout_s: float = 10.0
+    labels_are_drawn: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a secret that can be guessed."""

@@ -17,8 +17,10 @@ def percent(value: float) -> str:
 
 
 def figure(value: float) -> str:
-    """A number in at most four significant digits; a dash for NaN."""
-    return _DASH if math.isnan(value) else f"{value:.4g}"
+    """A number in three significant digits, from a thousand on in whole ones; a dash for NaN."""
+    if math.isnan(value):
+        return _DASH
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
 
 
 def count(value: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from anyio import to_thread
@@ -81,18 +82,21 @@ def _cast(client: AsyncClient, fields: Fields, user: str, max_text_chars: int) -
         case FeedbackKind.RATING:
             return ballot.rate(fields.integer("rating", 1, 5), comment, reasons)
         case FeedbackKind.RANKING:
-            return client.rank([_ballot(client, one, user) for one in fields.objects("ranking", 2, 8)], comment)
+            ballots = [_ballot(client, one, user) for one in fields.objects("ranking", 2, 8)]
+            return client.rank(ballots, comment, reasons)
         case FeedbackKind.EDIT:
-            return _correct(ballot, fields.object("edit"), comment, max_text_chars)
+            return _correct(ballot, fields.object("edit"), comment, reasons, max_text_chars)
 
 
-def _correct(ballot: Ballot[FeedbackId], edit: Fields, comment: str, max_text_chars: int) -> FeedbackId:
+def _correct(
+    ballot: Ballot[FeedbackId], edit: Fields, comment: str, reasons: Sequence[str], max_text_chars: int
+) -> FeedbackId:
     edit.only("text", "label")
     if ("text" in edit) == ("label" in edit):
         raise InvalidInput("edit", "exactly one of text, label must be given")
     if "text" in edit:
-        return ballot.correct_text(edit.text("text", max_text_chars), comment)
-    return ballot.correct_label(edit.text("label", _MAX_LABEL_CHARS), comment)
+        return ballot.correct_text(edit.text("text", max_text_chars), comment, reasons)
+    return ballot.correct_label(edit.text("label", _MAX_LABEL_CHARS), comment, reasons)
 
 
 def _ballot(client: AsyncClient, fields: Fields, user: str) -> Ballot[FeedbackId]:

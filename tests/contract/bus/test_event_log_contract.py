@@ -66,6 +66,20 @@ def test_an_empty_partition_ends_at_zero(log: EventLog) -> None:
     assert everything(log) == []
 
 
+def test_a_log_begins_at_zero_until_it_drops_something_by_itself(log: EventLog) -> None:
+    log.append(records(["a", "b", "c"]))
+    assert [log.begin_offset(topic, partition) for topic in TOPICS for partition in log.partitions(topic)] == [0] * 8
+
+
+@removing
+def test_what_was_trimmed_or_erased_was_not_dropped(log: EventLog) -> None:
+    log.append(records(["same"] * 4))
+    partition = everything(log)[0].partition
+    log.trim(REQUESTS, partition, 2)
+    log.erase(["same"])
+    assert log.begin_offset(REQUESTS, partition) == 0
+
+
 def test_topics_are_apart(log: EventLog) -> None:
     log.append([*records(["a"], REQUESTS), *records(["b", "c"], FEEDBACK)])
     assert [record.key for record in everything(log, REQUESTS)] == ["a"]

@@ -261,11 +261,11 @@ def test_two_rollbacks_go_two_steps_back(opened: Registry, tmp_path: Path) -> No
     publish(opened, tmp_path, 3)
     for version in ("v1", "v2", "v3"):
         champion(opened, version)
-    assert opened.earlier_champion("intent") == "v2"
+    assert opened.earlier_champions("intent") == ["v2", "v1"]
     assert opened.rollback("intent", actor="ann", reason="worse").version == "v2"
-    assert opened.earlier_champion("intent") == "v1"
+    assert opened.earlier_champions("intent") == ["v1"]
     assert opened.rollback("intent", actor="ann", reason="worse still").version == "v1"
-    assert opened.earlier_champion("intent") == ""
+    assert opened.earlier_champions("intent") == []
     with pytest.raises(Conflict, match="v1"):
         opened.rollback("intent", actor="ann", reason="further")
     assert [c.version for c in opened.history("intent")] == ["v1", "v2", "v3", "v2", "v1"]
@@ -279,7 +279,7 @@ def test_rollback_after_a_promotion_returns_to_what_was_champion_then(opened: Re
     champion(opened, "v4")
     assert opened.rollback("intent", actor="ann", reason="worse").version == "v2"
     champion(opened, "v1")  # by hand, not a rollback: v2 is what was champion before it
-    assert opened.earlier_champion("intent") == "v2"
+    assert opened.earlier_champions("intent")[0] == "v2"
     assert opened.rollback("intent", actor="ann", reason="worse").version == "v2"
     assert opened.rollback("intent", actor="ann", reason="worse").version == "v1"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
+from recorded_batch import recorded_batch
 
 from thumbwheel.bus.port import FEEDBACK
 from thumbwheel.errors import AlreadyExists, Fenced
@@ -25,7 +26,7 @@ from thumbwheel.records import (
     VersionRef,
     VoteCounts,
 )
-from thumbwheel.store.port import Batch, FeedbackStore
+from thumbwheel.store.port import FeedbackStore
 
 OpenStore = Callable[[], FeedbackStore]
 LABELS = ("card", "cash")
@@ -80,7 +81,9 @@ def put(
     responses = [record for record in records if isinstance(record, LoggedResponse)]
     offset = store.offset(consumer, FEEDBACK, 0)
     offsets = [offset + place for place in range(len(feedback))]
-    store.apply(Batch(consumer, FEEDBACK, 0, offset, offset + max(len(records), 1), responses, feedback, offsets, dead))
+    store.apply(
+        recorded_batch(consumer, FEEDBACK, 0, offset, offset + max(len(records), 1), responses, feedback, offsets, dead)
+    )
 
 
 def thumb(store: FeedbackStore, response_id: str = "r1", rater: str = "u1") -> bool | None:
@@ -97,18 +100,18 @@ def reasons(store: FeedbackStore) -> list[str]:
 
 def test_offsets_move_by_compare_and_set(store: FeedbackStore) -> None:
     assert store.offset("c", FEEDBACK, 0) == 0
-    store.apply(Batch("c", FEEDBACK, 0, 0, 5))
-    store.apply(Batch("c", FEEDBACK, 0, 5, 6))
+    store.apply(recorded_batch("c", FEEDBACK, 0, 0, 5))
+    store.apply(recorded_batch("c", FEEDBACK, 0, 5, 6))
     assert store.offset("c", FEEDBACK, 0) == 6
     assert store.offset("c", FEEDBACK, 1) == store.offset("d", FEEDBACK, 0) == 0
 
 
 @pytest.mark.parametrize("expected", [0, 4, 6])
 def test_a_fenced_batch_writes_nothing(store: FeedbackStore, expected: int) -> None:
-    store.apply(Batch("c", FEEDBACK, 0, 0, 5))
+    store.apply(recorded_batch("c", FEEDBACK, 0, 0, 5))
     letter = DeadLetter(FEEDBACK, 0, 5, "poison", b"", 1)
     with pytest.raises(Fenced, match="another worker"):
-        store.apply(Batch("c", FEEDBACK, 0, expected, 9, [response()], [vote("f1")], [7], [letter]))
+        store.apply(recorded_batch("c", FEEDBACK, 0, expected, 9, [response()], [vote("f1")], [7], [letter]))
     assert store.offset("c", FEEDBACK, 0) == 5
     assert store.response("r1") is None
     assert (store.count_orphans(), store.count_dead_letters(), store.watermark()) == (0, 0, 0)
@@ -116,7 +119,29 @@ def test_a_fenced_batch_writes_nothing(store: FeedbackStore, expected: int) -> N
 
 def test_a_consumer_that_never_committed_is_fenced_off_a_later_offset(store: FeedbackStore) -> None:
     with pytest.raises(Fenced):
-        store.apply(Batch("c", FEEDBACK, 0, 3, 4))
+        store.apply(recorded_batch("c", FEEDBACK, 0, 3, 4))
+
+
+def test_a_batch_of_many_rows_is_stored_whole(store: FeedbackStore) -> None:
+    many = 1_237
+    answers = [response(f"r{number:04}", user=f"u{number}") for number in range(many)]
+    votes = [vote(f"f{number}", number, f"r{number:04}", up=number % 3 > 0) for number in range(many)]
+    early = [vote(f"e{number}", 1, f"later{number}") for number in range(many)]
+    put(store, *answers, *votes, *early)
+    assert (store.watermark(), store.count_orphans(), store.count_dead_letters()) == (many, many, 0)
+    assert store.vote_counts("bank")["v1"] == VoteCounts(responses=many, thumbs_up=824, thumbs_down=413)
+    assert list(store.rated("bank", many)) == [
+        RatedResponse(answer, (replace(given, sequence=place),))
+        for place, (answer, given) in enumerate(zip(answers, votes, strict=True), 1)
+    ]
+    changed = [
+        replace(one, feedback_id=f"c{one.feedback_id}", time_us=one.time_us + 1, thumb_up=not one.thumb_up)
+        for one in votes
+    ]
+    put(store, *answers, *votes, *changed, *(response(f"later{number}") for number in range(many)))
+    assert (store.watermark(), store.count_orphans(), store.count_dead_letters()) == (3 * many, 0, 0)
+    counts = store.vote_counts("bank")["v1"]
+    assert counts == VoteCounts(responses=2 * many, thumbs_up=413 + many, thumbs_down=824)
 
 
 def test_of_consumers_racing_for_one_offset_one_wins(store: FeedbackStore) -> None:
@@ -126,7 +151,7 @@ def test_of_consumers_racing_for_one_offset_one_wins(store: FeedbackStore) -> No
     def race(name: str) -> None:
         barrier.wait()
         try:
-            store.apply(Batch("c", FEEDBACK, 0, 0, 1, [response(name)]))
+            store.apply(recorded_batch("c", FEEDBACK, 0, 0, 1, [response(name)]))
             outcomes.append("won")
         except Fenced:
             outcomes.append("fenced")

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded_batch import recorded_batch
 
 from thumbwheel.records import (
     Channel,
@@ -23,7 +24,7 @@ from thumbwheel.records import (
     Retraction,
     VersionRef,
 )
-from thumbwheel.store.port import Batch, FeedbackStore
+from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import open_store
 
 Event = Feedback | Retraction
@@ -98,7 +99,7 @@ def feed(store: FeedbackStore, arriving: Sequence[Event | LoggedResponse], cuts:
         batch, left = left[:size], left[size:]
         responses = [record for record in batch if isinstance(record, LoggedResponse)]
         feedback = [record for record in batch if not isinstance(record, LoggedResponse)]
-        store.apply(Batch("c", "t", 0, offset, offset + len(batch), responses, feedback))
+        store.apply(recorded_batch("c", "t", 0, offset, offset + len(batch), responses, feedback))
         offset += len(batch)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from recorded_batch import recorded_batch
+
 from thumbwheel.bus.port import FEEDBACK
 from thumbwheel.records import (
     Channel,
@@ -21,7 +23,7 @@ from thumbwheel.records import (
     RunStep,
     VersionRef,
 )
-from thumbwheel.store.port import Batch, FeedbackStore
+from thumbwheel.store.port import FeedbackStore
 
 
 def answer(response_id: str, user: str, text: str = "text", policy: str = "bank") -> LoggedResponse:
@@ -41,7 +43,7 @@ def put(store: FeedbackStore, *records: LoggedResponse | Feedback) -> None:
     offset = store.offset("c", FEEDBACK, 0)
     responses = [record for record in records if isinstance(record, LoggedResponse)]
     feedback = [record for record in records if isinstance(record, Feedback)]
-    store.apply(Batch("c", FEEDBACK, 0, offset, offset + 1, responses, feedback))
+    store.apply(recorded_batch("c", FEEDBACK, 0, offset, offset + 1, responses, feedback))
 
 
 def ran(
@@ -74,7 +76,7 @@ def test_an_answer_that_never_came_concerns_the_user_whose_vote_became_a_dead_le
     put(store, answer("r1", "you"), edit("a", "gone", "me"), edit("b", "gone-too", "you"))
     garbage = DeadLetter(FEEDBACK, 0, 1, "garbage", b"\xff me \xff", 1)
     offset = store.offset("c", FEEDBACK, 0)
-    store.apply(Batch("c", FEEDBACK, 0, offset, offset + 1, dead_letters=[garbage]))
+    store.apply(recorded_batch("c", FEEDBACK, 0, offset, offset + 1, dead_letters=[garbage]))
     assert store.expire_orphans(older_than_us=6) == 2
     assert store.answers_concerning("me") == ["gone"]
     store.erase_user("me")
@@ -115,7 +117,7 @@ def test_no_byte_of_the_user_stays_on_the_disk(store: FeedbackStore, files: Call
             put(store, edit(f"o{number}", f"unknown-{number}", user, word), edit(f"f{number}", response_id, user, "x"))
     poison = DeadLetter(FEEDBACK, 0, 1, "garbage", b"\xff forgetme \xff", 1)
     offset = store.offset("c", FEEDBACK, 0)
-    store.apply(Batch("c", FEEDBACK, 0, offset, offset + 1, dead_letters=[poison]))
+    store.apply(recorded_batch("c", FEEDBACK, 0, offset, offset + 1, dead_letters=[poison]))
     assert store.count_dead_letters() > 1
     assert any(b"forg" in file.read_bytes() for file in files())
     store.erase_user("forgetme")

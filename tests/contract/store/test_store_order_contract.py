@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from recorded_batch import recorded_batch
+
 from thumbwheel.bus.port import FEEDBACK
 from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, VersionRef
-from thumbwheel.store.port import Batch, FeedbackStore
+from thumbwheel.store.port import FeedbackStore
 
 IDS = ["B", "Z", "_", "a", "a-b", "aB", "ab", "b", "\u00e4", "\u4f60"]
 
@@ -21,14 +23,14 @@ def vote(response_id: str, feedback_id: str, up: bool = True) -> Feedback:
 def test_ids_are_ordered_by_code_points(store: FeedbackStore) -> None:
     answers = [answer(response_id) for response_id in reversed(IDS)]
     votes = [vote(response_id, f"f-{response_id}") for response_id in IDS]
-    store.apply(Batch("c", FEEDBACK, 0, 0, 1, answers, votes))
+    store.apply(recorded_batch("c", FEEDBACK, 0, 0, 1, answers, votes))
     assert [rated.response.response_id for rated in store.rated("p", store.watermark())] == IDS
     assert store.answers_concerning("u") == IDS
     assert [rated.response.response_id for rated in store.votes_of("u", 3)] == IDS[:-4:-1]
 
 
 def test_of_votes_of_one_time_that_with_the_last_id_by_code_points_counts(store: FeedbackStore) -> None:
-    store.apply(Batch("c", FEEDBACK, 0, 0, 1, [answer("r")], [vote("r", "a", up=True)]))
-    store.apply(Batch("c", FEEDBACK, 0, 1, 2, feedback=[vote("r", "B", up=False)]))
+    store.apply(recorded_batch("c", FEEDBACK, 0, 0, 1, [answer("r")], [vote("r", "a", up=True)]))
+    store.apply(recorded_batch("c", FEEDBACK, 0, 1, 2, feedback=[vote("r", "B", up=False)]))
     current = store.current_vote("r", "u", FeedbackKind.THUMB)
     assert current is not None and current.feedback_id == "a"

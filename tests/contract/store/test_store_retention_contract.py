@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from filled_store import response_id
+from recorded_batch import recorded_batch
 
 from thumbwheel.bus.port import FEEDBACK
 from thumbwheel.database.slices import DAY_MS
@@ -18,7 +19,7 @@ from thumbwheel.records import (
     LoggedResponse,
     VersionRef,
 )
-from thumbwheel.store.port import Batch, FeedbackStore
+from thumbwheel.store.port import FeedbackStore
 
 OLD = [response_id(day * DAY_MS, day) for day in (3, 8, 13)]  # of slices of five days: 0, 5, 10
 NEW = [response_id(day * DAY_MS, day) for day in (15, 22)]
@@ -39,7 +40,7 @@ def put(store: FeedbackStore, *records: LoggedResponse | Feedback, letters: tupl
     offset = store.offset("c", FEEDBACK, 0)
     responses = [record for record in records if isinstance(record, LoggedResponse)]
     feedback = [record for record in records if isinstance(record, Feedback)]
-    store.apply(Batch("c", FEEDBACK, 0, offset, offset + 1, responses, feedback, (), letters))
+    store.apply(recorded_batch("c", FEEDBACK, 0, offset, offset + 1, responses, feedback, (), letters))
 
 
 def fill(store: FeedbackStore) -> None:

@@ -269,6 +269,15 @@ async def test_the_labels_of_a_served_version_need_no_store(service: Service) ->
     assert await service.submit(correction(service, "late")) is None
 
 
+async def test_labels_that_are_long_and_many_leave_room_for_the_rest_of_the_refusal(service: Service) -> None:
+    served = tuple("\u9001" * 36 + f"{number:04}" for number in range(60))
+    service.served = {("desk", "v3"): served}
+    error = await service.submit(correction(service, "refund"))
+    assert error is not None and error.code() is INVALID
+    told = (error.details() or "").partition("set one of: ")[2]
+    assert told == f"{', '.join(served[:10])} and 50 more, which DescribePolicy lists"
+
+
 @pytest.mark.parametrize("patience_s", [0.05])
 async def test_labels_that_can_not_be_known_yet_are_not_guessed(service: Service) -> None:
     service.answer("r1")

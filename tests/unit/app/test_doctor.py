@@ -1,15 +1,20 @@
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from postgres_server import PASSWORD, PostgresServer
 from sqlalchemy import URL, make_url
 
 from thumbwheel.app.clock_check import ahead_of_postgres_s
 from thumbwheel.app.doctor import examine
 from thumbwheel.app.finding import Finding
+from thumbwheel.app.learning import RunCopies
 from thumbwheel.app.sharing_check import examine_sharing
 from thumbwheel.app.storage import open_registry
 from thumbwheel.config.settings import Artifacts, Settings
 from thumbwheel.database.engine import connect
+from thumbwheel.errors import Conflict
 from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.registry.port import NewVersion
@@ -55,6 +60,22 @@ def test_each_fault_is_found_with_its_cure(tmp_path: Path) -> None:
     assert findings["home"].cure == f"chmod 700 {home}"
 
 
+def test_a_disk_that_has_less_room_than_the_log_may_take_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 << 30))
+
+    def finding(gigabytes: int) -> Finding:
+        settings = Settings.model_validate({"home": tmp_path, "log": {"max_bytes": gigabytes << 30}})
+        return {one.check: one for one in examine(settings)}["disk"]
+
+    assert finding(3).ok
+    assert (finding(4).ok, "lower log.max_bytes" in finding(4).cure) == (False, True)
+    with (tmp_path / "log.sqlite").open("wb") as log:
+        log.truncate(1 << 30)
+    assert finding(4).ok
+
+
 def test_a_newer_schema_is_a_finding_not_a_crash(tmp_path: Path) -> None:
     import sqlite3
 
@@ -66,6 +87,36 @@ def test_a_newer_schema_is_a_finding_not_a_crash(tmp_path: Path) -> None:
     finding = found(home)["database"]
     assert not finding.ok
     assert finding.cure.startswith("install the version that wrote it")
+
+
+def test_an_empty_database_is_what_a_move_needs(tmp_path: Path, postgres: PostgresServer) -> None:
+    home = tmp_path / "home"
+    make_home(home, tmp_path / "version")
+    password = tmp_path / "password"
+    password.write_text(PASSWORD)
+    password.chmod(0o600)
+    with postgres.database(empty=True) as url:
+        database = {"url": url.replace(f":{PASSWORD}@", "@"), "password_file": password}
+        findings = {one.check: one for one in examine(Settings.model_validate({"home": home, "database": database}))}
+    assert findings["database"].ok
+    assert findings["database"].found.startswith("is empty; `thumbwheel move`")
+    assert not [one for one in findings if one.startswith("policy")]
+
+
+def test_what_a_move_left_behind_is_told(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    make_home(home, tmp_path / "version")
+    assert "moved" not in found(home)
+    (home / "store.sqlite.moved").write_bytes(b"texts")
+    assert "`erase` refuses until it is removed" in found(home)["moved"].found
+
+
+def test_where_a_move_left_texts_behind_nobody_can_be_erased(tmp_path: Path) -> None:
+    copies = RunCopies(tmp_path / "runs")
+    copies.demand_erasable()
+    (tmp_path / "store.sqlite.moved").write_bytes(b"texts")
+    with pytest.raises(Conflict, match=r"store\.sqlite\.moved still has the texts of users.*remove it"):
+        copies.demand_erasable()
 
 
 @pytest.mark.parametrize("home", ["/proc/nope", "{file}", "{file}/home"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from thumbwheel.app.outboxes import held_folder, outbox_of, ship_abandoned, unshipped
+from thumbwheel.app.outboxes import held_folder, outbox_of, ship_abandoned, shipping, unshipped
 from thumbwheel.app.storage import open_outbox
 from thumbwheel.bus.port import REQUESTS, EventLog, NewRecord
 from thumbwheel.bus.source import places
@@ -51,6 +51,25 @@ def test_what_the_dead_left_is_shipped_once_and_counted_before(settings: Setting
         assert ship_abandoned(settings, tmp_path, broker, lambda: False) == 0
         assert held(broker) == EVENTS + 3
     assert unshipped(tmp_path) == 0
+
+
+def test_what_waits_now_is_noted_until_it_is_shipped_and_nothing_later(settings: Settings, tmp_path: Path) -> None:
+    assert shipping(tmp_path)()
+    leave(settings, tmp_path / "0", 3)
+    leave(settings, tmp_path / "1", 2)
+    all_shipped = shipping(tmp_path)
+    assert not all_shipped()
+    with closing(open_log(tmp_path / "broker.sqlite", max_bytes=1 << 30)) as broker:
+        with held_folder(tmp_path):
+            ship_abandoned(settings, tmp_path, broker, lambda: False)
+        assert not all_shipped()
+        ship_abandoned(settings, tmp_path, broker, lambda: False)
+    assert all_shipped()
+    with closing(open_outbox(settings, outbox_of(tmp_path / "0"))) as outbox:
+        outbox.append([NewRecord(REQUESTS, "later", b"event")])
+    assert all_shipped() and not shipping(tmp_path)()
+    outbox_of(tmp_path / "0").unlink()
+    assert all_shipped()
 
 
 def test_what_a_living_one_holds_is_left_to_it(settings: Settings, tmp_path: Path) -> None:

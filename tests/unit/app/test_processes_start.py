@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +20,13 @@ from thumbwheel.errors import HomeInUse, InvalidConfig
 from thumbwheel.feedback.keys import load_or_make_keys
 
 # kafka-python leaves sockets behind where no broker answers
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("mask_kept"),
+    pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),
+]
 
 PORTS = {"port": 0, "admin_port": 0, "web_port": 0, "drain_s": 0}
 PROBES = {"serve_port": 0, "ingest_port": 0, "retrain_port": 0, "web_port": 0}
-
-
-@pytest.fixture(autouse=True)
-def mask() -> Iterator[None]:
-    """The mask of new files, which processes narrow, is put back."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
-    gc.collect()
 
 
 def settings(home: Path, kind: str = "kafka", **sections: object) -> Settings:
@@ -57,7 +48,9 @@ async def test_beside_the_embedded_log_they_say_what_to_start_instead(tmp_path: 
 
 async def test_keys_are_not_made_by_the_way(tmp_path: Path) -> None:
     shared = settings(tmp_path / "home", feedback={"keys_file": tmp_path / "keys.json"})
-    with pytest.raises(InvalidConfig, match=r"keys\.json: there is no key file; `thumbwheel keys create`"):
+    with pytest.raises(
+        InvalidConfig, match=r"keys\.json: there is no key file; restore it, or copy the service's there"
+    ):
         await serve.run(shared, lambda _: None)
     with pytest.raises(InvalidConfig, match=r"keys\.json: there is no key file"):
         await web.run(shared, "127.0.0.1:1", "127.0.0.1:1", lambda _: None)

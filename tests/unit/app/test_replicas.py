@@ -6,7 +6,7 @@ import pytest
 
 from thumbwheel.admin.ports import Swap
 from thumbwheel.app.replicas import Replicas, Standing
-from thumbwheel.web.deps import HealthState
+from thumbwheel.web.deps import Health, HealthState
 
 WELL = Standing(True, {"desk": "v2"}, {}, {"desk": ("v2", 0.5)})
 BEHIND = Standing(True, {"desk": "v1"}, {"desk": "v2 can't be loaded; v1 is served instead"}, {"desk": ("v1", 9.0)})
@@ -27,6 +27,20 @@ def test_health_is_of_all_of_them(standings: dict[str, Standing], state: HealthS
     replicas = Replicas()
     replicas.learn(standings)
     assert replicas.health().state is state
+
+
+def test_what_nobody_told_again_is_forgotten() -> None:
+    """The keeper is dead, or Ray is: what was well the last time it was heard of is not known to be well now."""
+    now = 100.0
+    replicas = Replicas(lambda: now)
+    replicas.learn({"a": WELL, "b": BEHIND})
+    now += 9.0
+    assert replicas.health().state is HealthState.DEGRADED
+    now += 1.0
+    assert replicas.health() == Health(HealthState.NOT_SERVING, {})
+    assert (replicas.problem("desk"), replicas.last_swap("desk")) == ("", Swap())
+    replicas.learn({"a": WELL})
+    assert replicas.health().state is HealthState.SERVING
 
 
 def test_one_replica_that_is_behind_is_a_problem_and_the_slowest_swap_counts() -> None:

@@ -14,6 +14,7 @@ from thumbwheel.bus.port import FEEDBACK, REQUESTS, NewRecord
 from thumbwheel.bus.source import waiting
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import InvalidInput, LogUnavailable
+from thumbwheel.feedback.keys import load_or_make_keys
 
 
 def open_in(home: Path) -> set[str]:
@@ -31,7 +32,9 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
 def kafka(home: Path, prefix: str = "", **log: str) -> Settings:
     """Settings with a Kafka that is not there."""
     away = {"bootstrap_servers": "127.0.0.1:1", "request_timeout_s": 1, "ack_timeout_s": 2, "topic_prefix": prefix}
-    return Settings.model_validate({"home": home, "log": {"kind": "kafka", **log}, "kafka": away})
+    made = Settings.model_validate({"home": home, "log": {"kind": "kafka", **log}, "kafka": away})
+    load_or_make_keys(made.keys_path, 1)
+    return made
 
 
 async def test_with_kafka_away_answers_and_votes_go_into_the_outbox(tmp_path: Path) -> None:
@@ -55,7 +58,7 @@ def sockets_collected() -> Iterator[None]:
 async def test_with_kafka_away_votes_that_must_be_there_are_refused(tmp_path: Path) -> None:
     with open_storage(kafka(tmp_path, feedback_durability="broker"), lambda write: None) as storage:
         await storage.requests.append([NewRecord(REQUESTS, "r", b"")])
-        with pytest.raises(LogUnavailable, match="Kafka is unavailable"):
+        with pytest.raises(LogUnavailable, match="to Kafka, which may be unavailable"):
             await storage.votes.append([NewRecord(FEEDBACK, "r", b"")])
         assert storage.source.unshipped() == 1
 

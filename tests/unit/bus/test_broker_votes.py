@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from thumbwheel.bus.broker_votes import BrokerVotes
-from thumbwheel.bus.port import FEEDBACK, REQUESTS, EventLog, NewRecord
+from thumbwheel.bus.port import FEEDBACK, REQUESTS, EventLog, NewRecord, StoredRecord
 from thumbwheel.bus.relay import Relay
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.errors import LogUnavailable
@@ -37,27 +38,38 @@ def test_it_goes_past_the_outbox(logs: tuple[EventLog, EventLog]) -> None:
 def test_it_is_no_promise_while_an_answer_from_before_is_in_the_outbox_only(logs: tuple[EventLog, EventLog]) -> None:
     outbox, log = logs
     outbox.append([ANSWER])
-    with pytest.raises(LogUnavailable, match="answers are still on their way") as refused:
+    with pytest.raises(LogUnavailable, match="answers from before are still on their way") as refused:
         BrokerVotes(log, outbox, patience_s=0.0).append([VOTE])
     assert refused.value.retry_after_s > 0
+    assert log.read(FEEDBACK, 0, 0, 10) == []  # without its answer it would be an orphan, once this disk is lost
 
 
 def test_it_waits_for_the_answers_before_it_and_for_no_later_ones(logs: tuple[EventLog, EventLog]) -> None:
     outbox, log = logs
     outbox.append([ANSWER])
-    done = threading.Event()
+    looked, done = threading.Event(), threading.Event()
+
+    class Watched:
+        """The outbox, telling when it was first asked how far it was shipped."""
+
+        def read(self, topic: str, partition: int, offset: int, limit: int) -> list[StoredRecord]:
+            looked.set()
+            return outbox.read(topic, partition, offset, limit)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(outbox, name)
 
     def vote() -> None:
-        BrokerVotes(log, outbox, patience_s=60.0).append([VOTE])
+        BrokerVotes(log, cast(EventLog, Watched()), patience_s=60.0).append([VOTE])
         done.set()
 
     voter = threading.Thread(target=vote, daemon=True)
     voter.start()
-    while not log.read(FEEDBACK, 0, 0, 1):
-        pass
+    assert looked.wait(60)
     assert not done.is_set()
     assert Relay(outbox, log).run_once() == 1
     outbox.append([ANSWER])
     assert done.wait(60)
     voter.join()
     assert len(log.read(REQUESTS, 0, 0, 10)) == 1
+    assert len(log.read(FEEDBACK, 0, 0, 10)) == 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 
 import pytest
 
-from thumbwheel.bus.codec import SCHEMA_HEADER, TRACE_HEADER, from_log, to_log
+from thumbwheel.bus.codec import SCHEMA_HEADER, TRACE_HEADER, from_log, outline_from_log, to_log
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, NewRecord, StoredRecord
 from thumbwheel.errors import PoisonRecord
 from thumbwheel.records import (
@@ -50,18 +50,28 @@ def test_a_record_goes_to_its_topic_under_its_responses_key(
     assert TRACE_HEADER not in to_log(record).headers
 
 
+reading = pytest.mark.parametrize("read", [from_log, outline_from_log])
+Read = Callable[[StoredRecord], object]
+
+
+@reading
 @pytest.mark.parametrize("headers", [{}, {SCHEMA_HEADER: b"events.v2"}, {SCHEMA_HEADER: b"\xff"}])
-def test_another_schema_is_poison(headers: dict[str, bytes]) -> None:
+def test_another_schema_is_poison(read: Read, headers: dict[str, bytes]) -> None:
     with pytest.raises(PoisonRecord, match=r"thumbwheel-schema: must be events\.v1"):
-        from_log(replace(stored(to_log(VOTE)), headers=headers))
+        read(stored(to_log(VOTE))._replace(headers=headers))
 
 
+@reading
 @pytest.mark.parametrize(("record", "topic"), [(RESPONSE, FEEDBACK), (VOTE, REQUESTS), (RETRACTION, REQUESTS)])
-def test_a_record_in_the_wrong_topic_is_poison(record: LoggedResponse | Feedback | Retraction, topic: str) -> None:
+def test_a_record_in_the_wrong_topic_is_poison(
+    read: Read, record: LoggedResponse | Feedback | Retraction, topic: str
+) -> None:
+    read(stored(to_log(record)))
     with pytest.raises(PoisonRecord, match="does not belong into the topic"):
-        from_log(replace(stored(to_log(record)), topic=topic))
+        read(stored(to_log(record))._replace(topic=topic))
 
 
-def test_garbage_is_poison() -> None:
+@reading
+def test_garbage_is_poison(read: Read) -> None:
     with pytest.raises(PoisonRecord, match="not an encoded"):
-        from_log(replace(stored(to_log(VOTE)), payload=b"\xff\xff"))
+        read(stored(to_log(VOTE))._replace(payload=b"\xff\xff"))

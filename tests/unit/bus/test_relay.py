@@ -142,6 +142,29 @@ def test_a_trim_that_never_happened_ships_again(
     assert downstream.payloads() == [b"0", b"1", b"2"] * 2
 
 
+def test_what_was_acknowledged_and_can_not_be_trimmed_is_not_sent_again(
+    outbox: EventLog, downstream: Downstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_topic: str, _partition: int, _before: int) -> int:
+        raise LogUnavailable("the disk is full", 0.01)
+
+    relay = relay_to(outbox, downstream)
+    outbox.append([*numbered(5), *numbered(3, FEEDBACK)])
+    with monkeypatch.context() as full:
+        full.setattr(outbox, "trim", refuse)
+        assert relay.run_once() == 8  # one topic does not wait for the other
+        for _ in range(3):
+            with pytest.raises(LogUnavailable, match="the disk is full"):
+                relay.run_once()
+        outbox.append(numbered(2, first=5))
+        assert relay.run_once() == 2
+    assert left(outbox) == 10
+    assert relay.run_once() == 0
+    assert left(outbox) == 0
+    assert downstream.payloads() == [b"%d" % number for number in range(7)]
+    assert downstream.payloads(FEEDBACK) == [b"0", b"1", b"2"]
+
+
 def test_run_waits_longer_after_each_failure_and_anew_after_a_success(outbox: EventLog, downstream: Downstream) -> None:
     outbox.append(numbered(3))
     troubles: list[ThumbwheelError] = []
@@ -177,6 +200,31 @@ def test_run_ships_what_comes_and_ends_when_told(outbox: EventLog, downstream: D
     thread.join(60)
     assert not thread.is_alive()
     assert left(outbox) == 0
+
+
+def test_once_all_is_shipped_no_file_of_the_outbox_has_its_text(
+    outbox: EventLog, downstream: Downstream, tmp_path: Path
+) -> None:
+    def files_with_text() -> list[str]:
+        return [one.name for one in tmp_path.iterdir() if b"of my heart" in one.read_bytes()]
+
+    outbox.append([NewRecord(REQUESTS, "k", b"words of my heart")])
+    assert files_with_text()
+    relay, stop = relay_to(outbox, downstream), Ended()
+    relay.run(cast(threading.Event, stop))
+    assert downstream.payloads() == [b"words of my heart"]
+    assert files_with_text() == []
+
+
+class Ended:
+    """Says that it is set when asked for the third time: one round ships, one has nothing to ship."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def is_set(self) -> bool:
+        self.asked += 1
+        return self.asked == 3
 
 
 def test_what_waits_is_counted_with_its_age(outbox: EventLog, downstream: Downstream) -> None:

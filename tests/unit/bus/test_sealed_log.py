@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,14 @@ from sealed_logs import SECRET, open_below, sealed
 from thumbwheel.bus.codec import from_log, to_log
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, USER_KEYS, EventLog, NewRecord
 from thumbwheel.bus.sealed_log import SealedLog
-from thumbwheel.bus.sealing import KEY_HEADER, Wrapping
-from thumbwheel.errors import LogUnavailable
+from thumbwheel.bus.sealing import KEY_HEADER, Wrapping, new_key, seal
+from thumbwheel.bus.source import Source
+from thumbwheel.config.settings import Ingest
+from thumbwheel.errors import Conflict, LogUnavailable
+from thumbwheel.ingest.retrying import record_again
+from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.records import ANONYMOUS_RATER, LoggedResponse
+from thumbwheel.store.sql import open_store
 
 
 @pytest.fixture
@@ -132,6 +139,85 @@ def test_another_homes_secret_is_told_and_takes_nobody_for_erased(log: SealedLog
     assert users_of(log) == ["u1"]
     with pytest.raises(LogUnavailable, match=r"restore the keys\.json"):
         stranger.read(REQUESTS, 0, 0, 1)
+
+
+def test_who_has_another_secret_appends_nothing_of_a_user(log: SealedLog, below: EventLog, tmp_path: Path) -> None:
+    log.append(records("u1"))
+    stranger = sealed(below, f"sqlite:///{tmp_path / 'other.sqlite'}", bytes(32))
+    for _ in range(2):
+        with pytest.raises(LogUnavailable, match=r"feedback\.keys_file.*restore the keys\.json"):
+            stranger.append(records("u2"))
+    assert (below.end_offset(USER_KEYS, 0), below.end_offset(REQUESTS, 0)) == (1, 1)
+    log.append(records("u3"))
+    assert users_of(log) == ["u1", "u3"]
+
+
+class Overtaken:
+    """A log into which another process appends its first events just before keys are."""
+
+    def __init__(self, below: EventLog, other: SealedLog) -> None:
+        self._below, self._other = below, other
+        self._overtaken = False
+
+    def append(self, records_: Sequence[NewRecord]) -> None:
+        if records_[0].topic == USER_KEYS and not self._overtaken:
+            self._overtaken = True
+            self._other.append(records("u1"))
+        self._below.append(records_)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._below, name)
+
+
+def test_of_two_that_begin_at_once_with_different_secrets_the_first_ones_holds(
+    log: SealedLog, below: EventLog, tmp_path: Path
+) -> None:
+    second = sealed(Overtaken(below, log), f"sqlite:///{tmp_path / 'other.sqlite'}", bytes(32))  # type: ignore[arg-type]
+    with pytest.raises(LogUnavailable, match=r"restore the keys\.json"):
+        second.append(records("u2"))
+    assert below.end_offset(REQUESTS, 0) == 1
+    log.append(records("u3"))
+    assert users_of(log) == ["u1", "u3"]
+
+
+def append_as_a_stranger(below: EventLog, *users: str) -> None:
+    """What a process with another secret appended before it was kept from it."""
+    foreign = Wrapping(bytes(32))
+    for record, key in ((record, new_key(user)) for user in users for record in records(user, start=50)):
+        below.append([NewRecord(USER_KEYS, key.key_id, foreign.wrap(key))])
+        payload = seal(record.payload, key, record.topic, record.key)
+        below.append([replace(record, payload=payload, headers={**record.headers, KEY_HEADER: key.key_id.encode()})])
+
+
+def test_what_another_secret_sealed_is_a_dead_letter_and_stops_nobody(
+    log: SealedLog, below: EventLog, url: str, tmp_path: Path
+) -> None:
+    log.append(records("u1"))
+    append_as_a_stranger(below, "u2")
+    log.append(records("u3", "u4", start=10))
+    log.shred("u4")
+    with closing(open_store(url)) as store:
+        IngestWorker(Source(log, "c"), store, Ingest()).drain()
+        assert [store.offset("c", topic, 0) for topic in (REQUESTS, FEEDBACK)] == [4, 4]
+        assert {one.response.user_hash for one in store.rated("p", store.watermark())} == {"u1", "u3"}
+        letters = store.dead_letters_from(0, 9)
+        assert sorted((one.topic, one.offset) for one in letters) == [(FEEDBACK, 1), (REQUESTS, 1)]
+        assert all("wrapped under another keys.json" in one.reason for one in letters)
+        with pytest.raises(Conflict, match="still can not be used"):
+            record_again(letters[0], log)
+    restored = sealed(below, f"sqlite:///{tmp_path / 'backup.sqlite'}")
+    assert restored.removed_users() == {"u4"}
+    log.append(records("u5", start=20))
+    (last,) = log.read(REQUESTS, 0, 4, 1)
+    assert last.key == "r20"
+
+
+def test_a_stranger_reads_nothing_of_a_log_that_has_its_keys_too(log: SealedLog, below: EventLog, url: str) -> None:
+    log.append(records("u1"))
+    append_as_a_stranger(below, "u2")
+    stranger = sealed(below, url, bytes(32))
+    with pytest.raises(LogUnavailable, match=r"restore the keys\.json"):
+        stranger.read(REQUESTS, 0, 1, 9)
 
 
 def test_what_was_altered_is_poison_and_costs_its_neighbours_nothing(log: SealedLog, below: EventLog) -> None:

@@ -86,6 +86,27 @@ def test_a_vote_names_an_answer_got_elsewhere_by_its_id(run: Run, tmp_path: Path
     assert run("vote", "up", *named).out == f"counted: thumb up for answer {kept['response_id']}\n"
 
 
+@pytest.mark.parametrize(("policy", "text"), [(TOPICS, "my delivery"), (HELPDESK, "hello")])
+def test_a_script_rates_any_of_its_answers_by_what_json_said_of_it(
+    run: Run, service: DemoService, policy: str, text: str
+) -> None:
+    first = json.loads(run("ask", text, "--policy", policy, "--json").out)
+    run("ask", "something else", "--policy", policy)
+    assert (first["policy"], first["checkpoint_digest"]) == (policy, "sha256:ab")
+    named = ["--response-id", first["response_id"], "--token", first["feedback_token"]]
+    assert run("vote", "down", *named, "--reason", "too-long").status == 0
+    [vote] = service.world.votes.values()
+    assert (vote.response_id, list(vote.reasons)) == (first["response_id"], ["too-long"])
+    assert run("vote", "--correct", "refund", *named, "--policy", policy).status == 0
+
+
+def test_a_correction_has_reasons_too(run: Run, service: DemoService) -> None:
+    run("ask", "my delivery", "--policy", TOPICS)
+    assert run("vote", "--correct", "refund", "--reason", "wrong-team").status == 0
+    [vote] = service.world.votes.values()
+    assert list(vote.reasons) == ["wrong-team"]
+
+
 def test_a_generated_answer_is_streamed_and_json_is_whole(run: Run) -> None:
     streamed = run("ask", "where is it", "--policy", HELPDESK)
     whole = run("ask", "where is it", "--policy", HELPDESK, "--json")
@@ -288,7 +309,6 @@ def test_numbers_out_of_range_are_wrong_use(run: Run, arguments: list[str]) -> N
         (["vote", "up", "--token", "t"], "--response-id"),
         (["vote", "--retract", "thumb", "--comment", "c"], "--comment"),
         (["vote", "--retract", "thumb", "--reason", "r"], "--reason"),
-        (["vote", "--correct", "refund", "--reason", "r"], "--reason"),
     ],
 )
 def test_options_that_do_not_apply_are_refused(run: Run, arguments: list[str], said: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from thumbwheel.app.storage import open_source
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.port import FEEDBACK, NewRecord
 from thumbwheel.bus.source import Source
+from thumbwheel.bus.sqlite_log import SqliteLog
 from thumbwheel.cli.main import group
 from thumbwheel.config.settings import Ingest, Settings
-from thumbwheel.errors import Conflict, HomeInUse, NotFound
+from thumbwheel.errors import Conflict, HomeInUse, InvalidInput, NotFound
 from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, VersionRef
 from thumbwheel.store.port import FeedbackStore
@@ -105,6 +106,24 @@ def test_what_still_can_not_be_read_stays(desk: Desk, run: Run) -> None:
     desk.source.log.erase(["r2"])
     status, outcomes = run("deadletters", "retry", str(outcomes[1]["number"]))
     assert (status, "bytes alone don't tell their schema" in outcomes[0]["problem"]) == (1, True)
+
+
+def test_one_that_is_larger_than_the_log_takes_by_now_keeps_no_other_back(
+    desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.take(to_log(vote("r1", time_us=1)), to_log(vote("r2", time_us=1)))
+    append = SqliteLog.append
+
+    def append_small(log: SqliteLog, records: Sequence[NewRecord]) -> None:
+        if records[0].key == "r1":
+            raise InvalidInput("payload", "900 bytes, kafka.max_record_bytes allows 800")
+        append(log, records)
+
+    monkeypatch.setattr(SqliteLog, "append", append_small)
+    status, outcomes = run("deadletters", "retry", "--all")
+    assert (status, [one["back"] for one in outcomes]) == (1, [False, True])
+    assert "kafka.max_record_bytes" in outcomes[0]["problem"]
+    assert [one["number"] for one in run("deadletters", "list")[1]] == [outcomes[0]["number"]]
 
 
 def test_a_number_that_is_not_there_is_named(desk: Desk, run: Run) -> None:

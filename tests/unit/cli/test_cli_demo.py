@@ -100,6 +100,12 @@ def test_nobody_is_told_to_remove_a_home_of_their_own(
     assert "rm -r" not in said
 
 
+def test_votes_that_others_gave_meanwhile_are_told_and_no_fault(ends: End, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends(DemoOutcome((BETTER,), 10, (), 10, 14, 0)) == 0
+    said = capsys.readouterr()
+    assert "4 votes in the store came from elsewhere, such as the page" in said.out and said.err == ""
+
+
 @pytest.mark.parametrize(
     ("outcome", "fault"),
     [

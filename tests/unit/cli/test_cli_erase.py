@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +19,13 @@ KEPT = LastAnswer("r1", "token", "ann", "topics", "v1", "words for ann")
 
 
 @pytest.fixture
-def erased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def erased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Erase a user at a service that always can."""
     doors = ["--home", str(tmp_path), "--admin-address", "127.0.0.1:1"]
     monkeypatch.setattr(AdminClient, "erase_user", lambda *_, **__: ErasureReport(1, 1, ()))
 
-    def order(user: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["thumbwheel", *doors, "erase", user, "--reason", "by mail", "--yes"])
+    def order(user: str, *form: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["thumbwheel", *doors, "erase", user, "--reason", "by mail", "--yes", *form])
         main()
 
     return order
@@ -37,6 +38,36 @@ def test_the_answer_kept_for_voting_goes_with_its_user_only(erased: Callable[[st
     erased("ann")
     assert list(tmp_path.iterdir()) == []
     erased("ann")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        (ErasureReport(0, 0, ()), "nothing of such a user is here: check the id\n"),
+        (ErasureReport(1, 0, ()), ""),
+        (ErasureReport(0, 1, ()), ""),
+        (ErasureReport(0, 0, ("topics v2",)), ""),  # erased before, and known by what was learned
+    ],
+)
+def test_a_user_of_whom_nothing_is_here_is_told_from_one_who_is_erased(
+    report: ErasureReport,
+    told: str,
+    form: list[str],
+    erased: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(AdminClient, "erase_user", lambda *_, **__: report)
+    erased("nobody", *form)
+    said = capsys.readouterr()
+    assert said.err == told
+    if form:
+        versions = list(report.versions_trained_on_it)
+        counts = {"responses": report.responses, "feedback": report.feedback, "versions": versions}
+        assert json.loads(said.out) == counts
+    else:
+        assert said.out.startswith("erased: ")
 
 
 def test_an_answer_that_can_not_be_removed_is_told(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from thumbwheel.cli.output import counted, printable, table
@@ -25,3 +29,12 @@ def test_a_text_of_several_lines_keeps_them_but_steers_no_terminal() -> None:
 
 def test_one_is_no_plural() -> None:
     assert [counted(n, "vote") for n in (0, 1, 1200)] == ["0 votes", "1 vote", "1,200 votes"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+def test_output_that_can_not_be_written_is_one_line() -> None:
+    command = [sys.executable, "-m", "thumbwheel.cli", "config", "show"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "error: standard output can not be written: No space left on device\n"

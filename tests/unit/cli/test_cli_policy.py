@@ -83,6 +83,29 @@ def test_a_name_that_is_taken_is_a_conflict(init: Init, capsys: pytest.CaptureFi
     assert "name: policy 'support' exists already; choose another name" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("row", "options", "said"),
+    [
+        ('{"text": 1, "label": "a"}', (), "line 1"),
+        ("", ("--from", "some-model"), "give either a data file to train from (--data), or an existing model (--from)"),
+    ],
+)
+def test_what_can_not_be_trained_on_is_refused_before_any_work(
+    row: str,
+    options: tuple[str, ...],
+    said: str,
+    init: Init,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data.write_text(row)
+    monkeypatch.setattr("thumbwheel.cli.policy._prepare_transformers", lambda: pytest.fail("the work has begun"))
+    assert init(*options) == 2
+    told = capsys.readouterr().err
+    assert said in told and "training" not in told
+
+
 def test_without_a_terminal_a_line_says_that_the_training_begins(
     init: Init, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

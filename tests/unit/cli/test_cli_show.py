@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from thumbwheel.cli import show
 from thumbwheel.cli.show import Bars
 
 
@@ -30,6 +31,23 @@ def test_a_run_is_told_stage_by_stage_each_once(capsys: pytest.CaptureFixture[st
         bars.learned("reply", "promoted")
         bars.learned("other", "rejected before it was ever seen to run")
         assert capsys.readouterr().out == "reply: promoted\nother: rejected before it was ever seen to run\n"
+
+
+def test_long_work_is_told_of_at_times(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(show, "monotonic", lambda: now[0])
+    with Bars() as bars:
+        asked, trained = bars.counter("asking", 4), bars.bar("training")
+        bars.learning("reply", "fit", 0.0)
+        capsys.readouterr()
+        for seconds in (14.0, 1.0, 1.0):
+            now[0] += seconds
+            asked()
+        trained(1, 3)
+        bars.learning("reply", "fit", 0.5)
+        now[0] += 15.0
+        asked()
+        assert capsys.readouterr().out == "asking: 50%\ntraining: 33%\nreply: fit: 50%\nasking: 100%\n"
 
 
 def test_bars_that_were_stopped_leave_nothing_more_behind(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Iterator
 from concurrent import futures
@@ -211,3 +212,10 @@ def target(script: Script) -> Iterator[str]:
     server.start()
     yield f"127.0.0.1:{port}"
     server.stop(grace=None).wait()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Address of a door that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"

@@ -79,6 +79,23 @@ def test_tries_share_the_time_of_the_call() -> None:
         attempts.begin()
 
 
+def test_when_time_runs_out_the_refusal_before_is_told() -> None:
+    attempts = Attempts(RetryPolicy(attempts=9, first_s=0.001), Safety.IDEMPOTENT, timeout_s=10)
+    attempts.begin()
+    attempts.pause_after(refused(grpc.StatusCode.UNAVAILABLE, "Kafka is away"))
+    attempts.begin()
+    with pytest.raises(errors.Unavailable, match="Kafka is away"):
+        attempts.pause_after(refused(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+    alone = Attempts(QUICK, Safety.IDEMPOTENT, timeout_s=10)
+    alone.begin()
+    with pytest.raises(errors.DeadlineMissed):
+        alone.pause_after(refused(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+
+
+def refused(code: grpc.StatusCode, details: str) -> grpc.RpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details)
+
+
 def test_the_client_imports_nothing_heavy() -> None:
     program = "import sys, thumbwheel.client; print(*sorted(name.partition('.')[0] for name in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()

@@ -46,6 +46,13 @@ async def test_candidates_are_ranked(client: AsyncClient, script: Script) -> Non
     assert [one.response_id for one in script.requests[-1].ranking.best_first] == ["r1", "r2"]
 
 
+async def test_rankings_and_edits_carry_comment_and_reasons(client: AsyncClient, script: Script) -> None:
+    generation = await client.generate("hi", n=2)
+    await client.rank(generation.candidates, "why", reasons=["too-long"])
+    await generation.correct("better", "why", reasons=["too-long"])
+    assert [(one.comment, list(one.reasons)) for one in script.requests[1:]] == [("why", ["too-long"])] * 2
+
+
 async def test_a_stream_yields_pieces_and_ends_in_a_generation(client: AsyncClient, script: Script) -> None:
     script.say("hel", "lo")
     stream = client.stream("hi", user="alice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tests.unit.client.conftest import Script
 
 Code = grpc.StatusCode
+FAILED = "failed to connect to all addresses; last error: UNKNOWN: "
+REFUSED = "Failed to connect to remote host: Connection refused"
 
 
 @pytest.fixture
@@ -67,6 +70,31 @@ def test_the_field_comes_back(client: Client, script: Script) -> None:
         client.classify("")
     assert caught.value.field == "text"
     assert str(caught.value) == "text: is empty; send 1 to 8,000 characters"
+
+
+@pytest.mark.parametrize(
+    ("told", "cause"),
+    [
+        (f"{FAILED}ipv4:10.0.0.1:7070: {REFUSED}", "nothing listens at 10.0.0.1:7070"),
+        (f"{FAILED}ipv6:%5B::1%5D:7070: {REFUSED}", "nothing listens at [::1]:7070"),
+        (f"{FAILED}ipv4:10.0.0.1:7070: Ssl handshake failed", f"{FAILED}ipv4:10.0.0.1:7070: Ssl handshake failed"),
+        ("Socket closed", "Socket closed"),
+    ],
+)
+def test_only_a_port_that_nobody_has_is_told_without_the_transports_words(told: str, cause: str) -> None:
+    error = Failure(Code.UNAVAILABLE, told).to_error()
+    assert isinstance(error, errors.Unreachable) and str(error) == f"the service can't be reached: {cause}"
+
+
+def test_grpc_tells_of_a_port_that_nobody_has_as_expected() -> None:
+    with socket.socket() as taken:  # bound and not listening: nobody else can get it meanwhile
+        taken.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{taken.getsockname()[1]}"
+        with (
+            Client(target, timeout_s=20, retry=RetryPolicy(attempts=1)) as client,
+            pytest.raises(errors.Unreachable, match=f"^the service can't be reached: nothing listens at {target}$"),
+        ):
+            client.describe()
 
 
 def test_a_missing_hint_becomes_a_second() -> None:

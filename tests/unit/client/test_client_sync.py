@@ -66,6 +66,25 @@ def test_votes_carry_answer_token_and_user(client: Client, script: Script) -> No
     assert (down.thumb, rated.rating, edited.edit.label) == (fb.THUMB_DOWN, 4, "other")
 
 
+def test_votes_of_every_kind_carry_comment_and_reasons(client: Client, script: Script) -> None:
+    label, texts = client.classify("hi"), client.generate("hi", n=2)
+    said = ("why", ["wrong", "too-long"])
+    votes = [label.thumbs_up, label.thumbs_down, texts.thumbs_up, texts.thumbs_down]
+    for give in votes:
+        give(*said)
+    label.rate(2, *said)
+    texts.rate(2, *said)
+    label.correct("other", *said)
+    label.correct_label("other", *said)
+    texts.correct("better", *said)
+    texts.first.correct("better", *said)
+    texts.first.correct_text("better", *said)
+    texts.rank(texts.candidates, *said)
+    client.rank(texts.candidates, *said)
+    sent = script.requests[2:]
+    assert [(one.comment, list(one.reasons)) for one in sent] == [said] * 13
+
+
 def test_a_vote_is_taken_back_by_kind(client: Client, script: Script) -> None:
     client.classify("hi", user="alice").retract("rating")
     sent = script.requests[-1]
@@ -104,6 +123,18 @@ def test_a_conversation_is_sent_turn_by_turn(client: Client, script: Script) -> 
     client.generate([Message("user", "hi"), Message("assistant", "yes?")])
     turns = [(turn.role, turn.content) for turn in script.requests[0].conversation.messages]
     assert turns == [("user", "hi"), ("assistant", "yes?")]
+
+
+def test_turns_may_be_dicts(client: Client, script: Script) -> None:
+    client.generate([{"role": "user", "content": "hi"}, Message("assistant", "yes?")])
+    turns = [(turn.role, turn.content) for turn in script.requests[0].conversation.messages]
+    assert turns == [("user", "hi"), ("assistant", "yes?")]
+
+
+def test_sampling_that_is_none_is_not_sent(client: Client, script: Script) -> None:
+    client.generate("hi", temperature=None, stop=None, top_p=1)  # type: ignore[arg-type]
+    sampling = script.requests[0].sampling
+    assert not sampling.HasField("temperature") and (list(sampling.stop), sampling.top_p) == ([], 1.0)
 
 
 def test_candidates_are_ranked_with_their_own_tokens(client: Client, script: Script) -> None:

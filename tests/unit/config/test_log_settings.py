@@ -10,7 +10,7 @@ from thumbwheel.errors import InvalidConfig
 
 def test_by_default_the_log_is_embedded_and_a_vote_durable_on_this_disk() -> None:
     log = load_settings(None, {}).settings.log
-    assert (log.kind, log.feedback_durability) == ("embedded", "outbox")
+    assert (log.kind, log.feedback_durability) == ("embedded", "auto")
 
 
 def test_the_embedded_log_has_no_broker_to_wait_for() -> None:

@@ -17,11 +17,14 @@ from filled_store import END_MS, response_id
 from postgres_server import PostgresServer
 from sqlalchemy import Engine, inspect, select, text
 
+from thumbwheel.bus.port import USER_KEYS
 from thumbwheel.database import migrations, slices
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import EMPTY, HEAD, check, current, downgrade, migrate
 from thumbwheel.database.schema import SLICED, counters, metadata, registry_generation, retention, versions
 from thumbwheel.errors import SchemaMismatch
+from thumbwheel.records import WrappedKey
+from thumbwheel.store.user_keys import SqlUserKeys
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -140,6 +143,20 @@ def test_rows_of_the_release_before_come_into_the_slices_of_their_time(engine: E
         downgrade(engine, "0003")
 
 
+def test_down_and_up_again_the_keys_of_users_are_read_anew(engine: Engine, url: str) -> None:
+    migrate(engine)
+    keys, key = SqlUserKeys(connect(url), "kafka", USER_KEYS), WrappedKey("k1", "u1", b"wrapped")
+    keys.advance(0, 5, [key], ())
+    keys.close()
+    downgrade(engine, "0003")
+    migrate(engine)
+    keys = SqlUserKeys(connect(url), "kafka", USER_KEYS)
+    assert (keys.position(), keys.find(["k1"])) == (0, {})
+    keys.advance(0, 5, [key], ())
+    assert keys.find(["k1"]) == {"k1": b"wrapped"}
+    keys.close()
+
+
 def test_head_is_the_newest_migration_that_ships() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
@@ -169,7 +186,7 @@ def test_many_may_migrate_at_once(url: str) -> None:
 
 
 def test_an_unmigrated_database_is_refused_with_the_cure(engine: Engine) -> None:
-    with pytest.raises(SchemaMismatch, match="schema none, this version needs .*run its migrations"):
+    with pytest.raises(SchemaMismatch, match="schema none, this version needs .*the next start"):
         check(engine)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from thumbwheel.errors import PoisonRecord
 from thumbwheel.events.convert import EventRecord, decode, encode
+from thumbwheel.events.outline import AnswerOutline, FeedbackOutline, outline
 from thumbwheel.events.v1 import events_pb2 as pb
 from thumbwheel.records import (
     Channel,
@@ -110,6 +111,23 @@ def test_every_record_comes_back_as_it_was(record: EventRecord) -> None:
     assert decode(encode(record)) == record
 
 
+@given(responses | votes() | retractions)
+def test_an_outline_says_what_the_record_says(record: EventRecord) -> None:
+    payload = encode(record)
+    expected: AnswerOutline | FeedbackOutline
+    if isinstance(record, LoggedResponse):
+        named = record.response_id, record.ref.policy, record.ref.version, record.user_hash
+        expected = AnswerOutline(*named, record.time_us, payload)
+    elif isinstance(record, Feedback):
+        named = record.rater, record.feedback_id, record.response_id, record.kind.value
+        ref = record.policy, record.policy_version
+        expected = FeedbackOutline(*named, *ref, record.time_us, False, record.thumb_up, record.rating, payload)
+    else:
+        named = record.rater, record.feedback_id, record.response_id, record.kind.value
+        expected = FeedbackOutline(*named, "", "", record.time_us, True, None, None, payload)
+    assert outline(payload) == expected
+
+
 @given(votes())
 def test_the_stores_sequence_is_not_part_of_the_event(vote: Feedback) -> None:
     assert encode(replace(vote, sequence=7)) == encode(vote)
@@ -138,8 +156,12 @@ def test_a_flipped_byte_is_poison_or_another_record(record: EventRecord, data: s
     payload[data.draw(st.integers(0, len(payload) - 1))] ^= data.draw(st.integers(1, 255))
     try:
         decode(bytes(payload))
-    except PoisonRecord:
+    except PoisonRecord as poison:
+        with pytest.raises(PoisonRecord) as also:
+            outline(bytes(payload))
+        assert str(also.value) == str(poison)
         return
+    assert outline(bytes(payload)).payload == payload
 
 
 def response_event() -> pb.Event:
@@ -186,8 +208,10 @@ def test_what_contradicts_itself_is_poison(
     make: Callable[[], pb.Event], change: Callable[[pb.Event], object], field: str
 ) -> None:
     event = make()
-    decode(event.SerializeToString())
+    for read in (decode, outline):
+        read(event.SerializeToString())
     change(event)
-    with pytest.raises(PoisonRecord) as poison:
-        decode(event.SerializeToString())
-    assert poison.value.field == field
+    for read in (decode, outline):
+        with pytest.raises(PoisonRecord) as poison:
+            read(event.SerializeToString())
+        assert poison.value.field == field

@@ -22,12 +22,12 @@ def test_a_correction_must_be_of_the_answers_sort(edit: Edit, kind: PolicyKind, 
 
 
 def test_a_label_must_be_one_of_the_labels_and_some_are_named() -> None:
-    labels = [f"label-{index}" for index in range(25)]
-    validate.label_exists("label-24", labels)
+    labels = [f"label-{index}" for index in range(55)]
+    validate.label_exists("label-54", labels)
     validate.label_exists("unknown", [])
     with pytest.raises(InvalidInput) as caught:
-        validate.label_exists("label-25", labels)
-    named = ", ".join(labels[:20])
+        validate.label_exists("label-55", labels)
+    named = ", ".join(labels[:50])
     problem = f"is not a label of the version that answered; set one of: {named} and 5 more, which DescribePolicy lists"
     assert (caught.value.field, caught.value.problem) == ("edit.label", problem)
     with pytest.raises(InvalidInput, match="set one of: x{39}…, b$"):

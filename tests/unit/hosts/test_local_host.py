@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -14,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from thumbwheel.config.settings import Serve
 from thumbwheel.errors import InvalidConfig
 from thumbwheel.hosts.local import ADMIN, PUBLIC, LocalHost, Registration
+from thumbwheel.hosts.ray.open_ports import is_loopback
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
 from thumbwheel.telemetry.metrics import Metrics
@@ -103,6 +105,23 @@ async def test_a_host_that_is_not_this_machine_is_no_fault_of_the_port(name: str
     with pytest.raises(InvalidConfig, match="is no address of this machine .*: use 127.0.0.1") as refused:
         await host(host=name).start()
     assert refused.value.field == "serve.host"
+
+
+async def test_the_door_for_operators_does_not_follow_the_one_for_clients() -> None:
+    local = host(host="0.0.0.0")
+    await local.start()
+    try:
+        listens = {one.laddr.port: one.laddr.ip for one in psutil.Process().net_connections("tcp") if not one.raddr}
+    finally:
+        await local.drain()
+    assert [is_loopback(listens[local.ports[door]]) for door in (PUBLIC, ADMIN)] == [False, True]
+    assert local.addresses == {PUBLIC: f"0.0.0.0:{local.ports[PUBLIC]}", ADMIN: f"127.0.0.1:{local.ports[ADMIN]}"}
+
+
+async def test_the_host_of_operators_is_named_where_it_is_none_of_this_machine() -> None:
+    with pytest.raises(InvalidConfig, match="is no address of this machine") as refused:
+        await host(admin_host="192.0.2.1").start()
+    assert refused.value.field == "serve.admin_host"
 
 
 async def test_two_hosts_never_share_a_port() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
+import sys
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -70,3 +73,15 @@ def test_a_port_beyond_loopback_is_found_unless_it_is_allowed() -> None:
         assert f":{port}" in found
         assert f":{own}" not in found
         assert f":{port}" not in " ".join(open_ports([port]))
+        assert f":{port}" not in " ".join(open_ports(own=[port]))
+
+
+def test_a_port_that_this_process_may_have_is_not_rays_to_have() -> None:
+    """What was opened below it is Ray's, also under the number of a door of its own."""
+    script = "import socket; s = socket.create_server(('0.0.0.0', 0)); print(s.getsockname()[1], flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=PIPE, stdout=PIPE, text=True) as below:
+        assert below.stdout is not None
+        port = int(below.stdout.readline())
+        found = [" ".join(one) for one in (open_ports(), open_ports(own=[port]), open_ports([port]))]
+        below.communicate("\n")
+    assert [f":{port}" in one for one in found] == [True, True, False]

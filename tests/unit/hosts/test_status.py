@@ -34,6 +34,7 @@ EXPECTED = {
     "Unreachable": StatusCode.UNAVAILABLE,
     "DeadlineMissed": StatusCode.DEADLINE_EXCEEDED,
     "DamagedArtifact": StatusCode.DATA_LOSS,
+    "UnservableVersion": StatusCode.DATA_LOSS,
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from thumbwheel.errors import DamagedArtifact, Unavailable
+from thumbwheel.errors import DamagedArtifact, Unavailable, UnservableVersion
 from thumbwheel.inference import reconcile
 from thumbwheel.inference.engine import Engine, EngineLimits
 from thumbwheel.inference.reconcile import Reconciler
@@ -68,9 +68,8 @@ class StubRegistry:
     def fetch(self, policy: str, version: str) -> Path:
         return Path(version)
 
-    def history(self, policy: str, limit: int = 50) -> list[Any]:
-        before = {"v3": "v2", "v2": "v1", "v1": ""}
-        return [SimpleNamespace(channel=Channel.CHAMPION, version=one, previous=before[one]) for one in before]
+    def earlier_champions(self, policy: str) -> list[str]:
+        return {"v3": ["v2", "v1"], "v2": ["v1"]}.get(self.champion, [])
 
     def point(self, version: str) -> None:
         self.champion = version
@@ -131,6 +130,20 @@ async def test_a_version_that_fails_is_tried_again_less_and_less_often(parts: An
     assert parts.reconciler.problems() == {}
 
 
+async def test_what_never_can_be_served_is_tried_once_until_somebody_asks_for_more(parts: Any) -> None:
+    parts.loader.broken["v2"] = UnservableVersion("a model of an odd type")
+    await parts.reconciler.reconcile()
+    parts.registry.point("v2")
+    for second in range(0, 1000, 10):
+        parts.clock.now = 1000.0 + second
+        await parts.reconciler.reconcile()
+    assert (parts.loader.tries, version(parts)) == (["v1", "v2"], "v1")
+    assert parts.reconciler.problems() == {"intent": "v2: a model of an odd type"}
+    parts.reconciler.retry_now()
+    await parts.reconciler.reconcile()
+    assert parts.loader.tries == ["v1", "v2", "v2"]
+
+
 async def test_who_asks_a_policy_without_a_usable_version_learns_why(parts: Any) -> None:
     with pytest.raises(Unavailable, match="known but not loaded yet: try again"):
         parts.policies.choose("intent", "")
@@ -185,6 +198,25 @@ async def test_a_champion_broken_at_the_start_gives_way_to_an_earlier_version(pa
     assert version(parts) == "v3"
     assert parts.reconciler.problems() == {}
     assert parts.reconciler.explain("intent") == ""
+
+
+async def test_a_version_that_was_rolled_back_stands_in_for_none(parts: Any) -> None:
+    parts.registry.point("v2")
+    parts.registry.point("v1")
+    parts.loader.broken["v1"] = DamagedArtifact("v1: altered")
+    await parts.reconciler.reconcile()
+    assert parts.policies.served("intent") == []
+    assert parts.loader.tries == ["v1"]
+
+
+async def test_who_may_serve_only_what_a_channel_names_falls_back_to_nothing(parts: Any) -> None:
+    strict = Reconciler(parts.registry, parts.policies, parts.loader, parts.metrics.version, 1.0, falls_back=False)
+    parts.registry.point("v3")
+    parts.loader.broken["v3"] = DamagedArtifact("v3: altered")
+    await strict.reconcile()
+    assert parts.policies.served("intent") == []
+    assert parts.loader.tries == ["v3"]
+    assert strict.explain("intent") == "v3: altered; nothing is served"
 
 
 async def test_a_cleared_channel_serves_no_more(parts: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,24 @@ def test_fields_of_a_newer_release_are_passed_over_and_nothing_else_is(log: Even
     assert store.current_vote("r1", "u", FeedbackKind.THUMB) == replace(sent[1], sequence=1)
     payloads = [one.payload for topic in (REQUESTS, FEEDBACK) for one in log.read(topic, 0, 0, 10)]
     assert all(b"what nobody here knows" in payload for payload in payloads)  # a later release can replay it
+
+
+@pytest.mark.parametrize("vote_first", [False, True])
+def test_the_store_keeps_events_as_they_came(
+    log: EventLog, store: FeedbackStore, tmp_path: Path, vote_first: bool
+) -> None:
+    newer, sent = schema(grown), []
+    for record in [to_log(one, trace_parent="00-trace-span-01") for one in answer_and_vote(1)]:
+        event = newer.FromString(record.payload)
+        fill(event)
+        sent.append(replace(record, payload=event.SerializeToString()))
+    for record in reversed(sent) if vote_first else sent:
+        log.append([record])
+        ingest(log, store)
+    assert store.count_orphans() == 0
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as rows:
+        for table, record in zip(("responses", "feedback_events"), sent, strict=True):
+            assert rows.execute(f"SELECT payload FROM {table}").fetchall() == [(record.payload,)]
 
 
 def test_events_of_an_older_release_have_defaults_for_what_they_lack(log: EventLog, store: FeedbackStore) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_policy import tiny_policy
+from tiny_policy import tiny_gpt2, tiny_policy, without_padding
 from transformers import BertConfig, BertForSequenceClassification, BertModel, LlamaForSequenceClassification
 
 from thumbwheel.errors import InvalidInput
@@ -52,6 +52,18 @@ def test_a_model_of_the_kind_is_taken_as_it_is(tmp_path: Path) -> None:
     assert torch.equal(load_causal(tmp_path / "reply").model(ids).logits, tiny_policy().model(ids).logits)
     adopt(PolicyKind.CLASSIFY, str(classifier(tmp_path / "bert", BertForSequenceClassification)), tmp_path / "topics")
     assert load_classifier(tmp_path / "topics").labels == ("lost", "find")
+
+
+def test_a_causal_model_needs_an_end_token_and_none_for_padding(tmp_path: Path) -> None:
+    policy = without_padding(tiny_gpt2())
+    save_causal(policy, tmp_path / "lm")
+    adopt(PolicyKind.GENERATE, str(tmp_path / "lm"), tmp_path / "reply")
+    assert load_causal(tmp_path / "reply").tokenizer.pad_token_id is None
+    policy.tokenizer.eos_token = None
+    save_causal(policy, tmp_path / "endless")
+    with pytest.raises(InvalidInput, match=r"from: the tokenizer of .*endless has no end token; name one as eos_token"):
+        adopt(PolicyKind.GENERATE, str(tmp_path / "endless"), tmp_path / "second")
+    assert not (tmp_path / "second").exists()
 
 
 def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recorded_batch import recorded_batch
 
 from thumbwheel.config.settings import Artifacts, Data, Gates, Settings
 from thumbwheel.errors import Conflict, DamagedArtifact, Fenced, NotEnoughData, Unavailable
@@ -36,7 +37,6 @@ from thumbwheel.retrain.lock import RunLease
 from thumbwheel.retrain.plan import load_plan, make_plan, save_plan
 from thumbwheel.retrain.report.data import ReportData
 from thumbwheel.retrain.run_folder import RunFolder
-from thumbwheel.store.port import Batch
 from thumbwheel.store.sql import SqlStore, open_store
 
 LABELS = ("a", "b")
@@ -133,7 +133,7 @@ class Desk:
             responses.append(LoggedResponse(f"r{n:03}", f"q{n}", ref, Channel.CHAMPION, "", user, "", n, "", answer))
             thumb = n % 3 == 0
             votes.append(Feedback(f"f{n}", f"r{n:03}", user, "", "desk", "v1", FeedbackKind.THUMB, n, thumb_up=thumb))
-        self.store.apply(Batch("test", "all", 0, 0, 100, responses, votes, list(range(100))))
+        self.store.apply(recorded_batch("test", "all", 0, 0, 100, responses, votes, list(range(100))))
 
 
 @pytest.fixture

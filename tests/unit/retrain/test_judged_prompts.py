@@ -47,13 +47,13 @@ def snapshot(asked: int = ASKED) -> Snapshot:
     return cast(Snapshot, SimpleNamespace(rows=lambda split: map(row, range(asked)), manifest=manifest))
 
 
-def judged(run_id: str, asked: int = ASKED) -> list[int]:
-    job = SimpleNamespace(plan=replace(PLAN, run_id=run_id), snapshot=snapshot(asked))
+def judged(plan: Plan = PLAN, asked: int = ASKED) -> list[int]:
+    job = SimpleNamespace(plan=plan, snapshot=snapshot(asked))
     return [prompt[1] for prompt in judged_prompts(cast(Job, job))]
 
 
-def test_the_newest_are_judged_on_and_the_rest_is_drawn_anew_in_every_run() -> None:
-    first, again, other = judged("run-1"), judged("run-1"), judged("run-2")
+def test_the_newest_are_judged_on_and_the_rest_is_drawn_anew_with_new_votes() -> None:
+    first, again, other = judged(), judged(), judged(replace(PLAN, watermark=10))
     assert first == again == sorted(set(first))
     assert len(first) == len(other) == MOST_PROMPTS
     for prompts in (first, other):
@@ -63,8 +63,12 @@ def test_the_newest_are_judged_on_and_the_rest_is_drawn_anew_in_every_run() -> N
     assert first != other
 
 
+def test_a_run_that_is_merely_repeated_is_judged_on_the_same() -> None:
+    assert judged(replace(PLAN, run_id="run-2", started_us=2)) == judged()
+
+
 def test_what_there_is_room_for_is_taken_whole() -> None:
-    assert judged("run-1", MOST_PROMPTS) == list(range(MOST_PROMPTS))
+    assert judged(asked=MOST_PROMPTS) == list(range(MOST_PROMPTS))
 
 
 def test_a_newest_slice_too_large_is_drawn_from() -> None:

@@ -45,4 +45,16 @@ def test_drift_is_told_and_not_judged(classify: ClassifyEvidence, generate: Gene
         [drift] = [row for row in rows if row.name.startswith("Drift")]
         assert drift.candidate > 0.5
         assert judged(drift) == ""
-        assert judged(rows[0]) == "better"
+
+
+def test_a_reply_of_higher_reward_is_told_to_be_better(generate: GenerateEvidence) -> None:
+    assert judged(learn_generate.comparisons(generate)[0]) == "better"
+
+
+def test_agreement_with_labels_the_champion_drew_comes_last_and_says_whom_it_favours(
+    classify: ClassifyEvidence,
+) -> None:
+    agreement = learn_classify.comparisons(classify)[-1]
+    assert (agreement.champion, agreement.candidate) == (0.5, 1.0)  # of the two votes up, both on the first label
+    assert judged(agreement) == ""
+    assert agreement.note.startswith("Tends to favour the champion")

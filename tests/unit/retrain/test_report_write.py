@@ -66,7 +66,7 @@ def full() -> ReportData:
             Comparison("Reward", -0.02, 0.88, "", "higher"),
             Comparison("Win rate", 0.5, 0.43, "share", "higher"),
             Comparison("Latency", 0.1, 0.11, "s", "lower"),
-            Comparison("Best of 8", 1.31, math.nan),
+            Comparison("Best of 8", 1.31, math.nan, note="It took <eight>."),
         ],
         curves=[
             Curve("KL", {"KL": [0.1, math.nan, 1.5]}, "nats a reply", limit=3.0),
@@ -110,7 +110,7 @@ def test_the_comparison_says_what_is_better(full: ReportData) -> None:
     assert "−0.02 0.88 +0.9 better" in cells
     assert "50% 43% −7 points worse" in cells
     assert "0.1 0.11 +0.01 worse" in cells
-    assert "1.31 – –" in cells
+    assert "Best of 8 1.31 – – It took <eight>." in cells
 
 
 def test_a_sample_that_says_what_was_measured_shows_no_bare_figures(full: ReportData) -> None:
@@ -141,6 +141,18 @@ def test_nothing_is_fetched(full: ReportData) -> None:
 def test_ids_are_unique(full: ReportData) -> None:
     ids = Page(render(full)).all("id")
     assert len(ids) == len(set(ids))
+
+
+def test_the_contents_lead_to_every_section_in_its_order(full: ReportData) -> None:
+    html = render(full)
+    headings = re.findall(r'<h2 id="([^"]+)">([^<]+)</h2>', html)
+    assert re.findall(r'<li><a href="#([^"]+)">([^<]+)</a></li>', html) == headings
+    assert len(headings) == Page(html).tags["h2"] == 9
+
+
+def test_a_report_of_one_section_has_no_contents() -> None:
+    page = Page(render(replace(BARE, seeds={"run": 0})))
+    assert (page.tags["h2"], page.tags["nav"]) == (1, 0)
 
 
 def test_curves_without_a_value_are_left_out(full: ReportData) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 from thumbwheel.records import GateResult, RunStep, Verdict
@@ -36,6 +37,16 @@ def test_attempts_are_counted_by_step_and_forgiven(tmp_path: Path) -> None:
     assert [folder.begin(RunStep.FIT), folder.begin(RunStep.FIT), folder.begin(RunStep.JUDGE)] == [1, 2, 1]
     folder.forgive(RunStep.FIT)
     assert folder.begin(RunStep.FIT) == 2
+
+
+def test_a_step_that_gets_further_between_its_deaths_begins_to_be_counted_anew(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.improve.mkdir()
+    assert [folder.begin(RunStep.IMPROVE), folder.begin(RunStep.IMPROVE)] == [1, 2]
+    for time_ns in (1_000, 2_000):
+        folder.checkpoint.write_text("x")
+        os.utime(folder.checkpoint, ns=(time_ns, time_ns))
+        assert [folder.begin(RunStep.IMPROVE), folder.begin(RunStep.IMPROVE)] == [1, 2]
 
 
 def test_a_verdict_reads_back_with_its_gaps() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded_batch import recorded_batch
 from sqlalchemy import Engine, event, text
 
 from thumbwheel.database.engine import connect
@@ -30,7 +31,6 @@ from thumbwheel.records import (
     RunStep,
     VersionRef,
 )
-from thumbwheel.store.port import Batch
 from thumbwheel.store.sql import SqlStore
 
 # Counting them all is what these are for; both tables are small when all is well.
@@ -57,7 +57,7 @@ def vote(feedback_id: str, response_id: str) -> Feedback:
 def put(store: SqlStore, responses: Sequence[LoggedResponse], feedback: Sequence[Feedback | Retraction]) -> None:
     offset = store.offset("c", "t", 0)
     letters = [DeadLetter("t", 0, 0, "r", b"", 1)]
-    store.apply(Batch("c", "t", 0, offset, offset + 1, responses, feedback, (), letters))
+    store.apply(recorded_batch("c", "t", 0, offset, offset + 1, responses, feedback, (), letters))
 
 
 def use_everything(store: SqlStore) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -14,6 +15,8 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from thumbwheel.config.settings import Telemetry
+from thumbwheel.database.engine import connect
+from thumbwheel.database.migrate import HEAD, migrate
 from thumbwheel.telemetry.logging import configure_logging, get_logger
 from thumbwheel.telemetry.redaction import is_secret
 
@@ -59,8 +62,18 @@ def test_a_line_says_when_who_what() -> None:
 def test_a_library_that_tells_of_its_own_making_is_not_heard() -> None:
     stream = configured()
     logging.getLogger("alembic.runtime.plugins").info("setup plugin alembic.autogenerate.tables")
-    logging.getLogger("alembic.runtime.migration").info("Running upgrade 0001 -> 0002")
-    assert [line["event"] for line in lines(stream)] == ["Running upgrade 0001 -> 0002"]
+    logging.getLogger("alembic.runtime.migration").info("Context impl SQLiteImpl.")
+    logging.getLogger("alembic.runtime.migration").warning("a migration went wrong")
+    assert [line["event"] for line in lines(stream)] == ["a migration went wrong"]
+
+
+def test_a_change_of_the_schema_is_told_once(tmp_path: Path) -> None:
+    stream = configured()
+    engine = connect(f"sqlite:///{tmp_path}/store.sqlite")
+    for _ in range(2):
+        migrate(engine)
+    engine.dispose()
+    assert [line["event"] for line in lines(stream)] == [f"the database's schema is {HEAD} now, it was none"]
 
 
 def test_the_standard_library_goes_the_same_way() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from demo_world import World
+from prometheus_client import CollectorRegistry
 from seen_page import seen
 
+from thumbwheel.client.answers import PolicyDescription
 from thumbwheel.errors import (
     AlreadyExists,
     Conflict,
@@ -22,6 +25,9 @@ from thumbwheel.errors import (
     ThumbwheelError,
     Unavailable,
 )
+from thumbwheel.records import PolicyKind
+from thumbwheel.web.ask import policy_json
+from thumbwheel.web.deps import Deps, Health, HealthState
 from thumbwheel.web.problems import status_of
 
 
@@ -68,6 +74,26 @@ def test_classify_answers_with_label_version_and_probabilities(browser: Any, wor
     assert answer["probabilities"][0] == {"label": "refund", "probability": pytest.approx(0.85)}
     assert answer["rateable"] is True
     assert world.responses[answer["response_id"]].user_hash.startswith("u")
+
+
+@pytest.mark.parametrize(
+    ("kind", "drawn", "told"),
+    [(PolicyKind.CLASSIFY, True, True), (PolicyKind.CLASSIFY, False, False), (PolicyKind.GENERATE, True, False)],
+)
+def test_the_page_knows_where_labels_are_drawn(kind: PolicyKind, drawn: bool, told: bool) -> None:
+    anything: Any = None
+    deps = Deps(
+        client=anything,
+        admin=anything,
+        votes=anything,
+        rater_of=str,
+        health=lambda: Health(HealthState.SERVING),
+        metrics=CollectorRegistry(),
+        runs_dir=Path(),
+        secret=b"s" * 32,
+        labels_are_drawn=drawn,
+    )
+    assert policy_json(PolicyDescription("desk", kind, (), (), 0, 0, 0.0), deps)["is_drawn"] is told
 
 
 def test_an_answer_that_was_not_logged_is_marked(browser: Any, world: World) -> None:

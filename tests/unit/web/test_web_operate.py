@@ -127,10 +127,16 @@ def test_the_last_swap_says_how_long_it_took(browser: Any, world: World) -> None
     assert "helpdesk · swapped in 1.3 s" in browser.open("/operate/panels").text
 
 
+def test_a_gate_is_called_what_the_commands_call_it(browser: Any, world: World) -> None:
+    world.runs[0].gates.extend([gate("off_policy_snips", True, 0.07836, 0.0, "Earns more.", 0.073729)])
+    items = [one.text for one in opened(browser).by_role("listitem")]
+    assert "off_policy_snips passed: Earns more. 0.0784 (0.00463 to 0.152) against 0" in items
+
+
 def test_a_gate_without_an_interval_shows_none(browser: Any, world: World) -> None:
     del world.runs[0].gates[:]
     world.runs[0].gates.extend([gate("latency", True, 1.234567, 1.5, "Not slower.")])
-    assert "1.235 against 1.5" in browser.open("/operate/panels").text
+    assert "1.23 against 1.5" in browser.open("/operate/panels").text
 
 
 def test_promoting_moves_the_champion_and_leaves_who_and_why(browser: Any, world: World) -> None:

@@ -32,6 +32,7 @@ EXPECTED = {
     "Unreachable": 503,
     "DeadlineMissed": 504,
     "DamagedArtifact": 409,
+    "UnservableVersion": 409,
 }
 
 

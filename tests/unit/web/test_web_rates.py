@@ -42,7 +42,9 @@ def test_no_thumb_is_no_rate() -> None:
 
 def test_figures_as_people_read_them() -> None:
     assert (percent(0.71349), percent(math.nan)) == ("71.3\u202f%", "–")
-    assert (figure(1.234567), figure(0.0), figure(math.nan)) == ("1.235", "0", "–")
+    small = [figure(value) for value in (0.07836, 0.004631, 1.234567, 12, 0.0, -0.03, math.nan)]
+    assert small == ["0.0784", "0.00463", "1.23", "12", "0", "-0.03", "–"]
+    assert [figure(value) for value in (999.4, 999.6, 12850.4, -2424.0)] == ["999", "1,000", "12,850", "-2,424"]
     assert [duration(us) for us in (-1, 4_000_000, 200_000_000, 7_500_000_000)] == [
         "0 s",
         "4 s",

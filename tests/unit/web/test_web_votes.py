@@ -37,6 +37,13 @@ def test_comment_and_reasons_go_with_the_vote(browser: Any) -> None:
     assert (row["comment"], row["reasons"]) == ("too slow", ["wrong", "too-long"])
 
 
+@pytest.mark.parametrize("edit", [{"label": "delivery"}, {"text": "Please wait."}])
+def test_comment_and_reasons_go_with_an_edit(browser: Any, edit: dict[str, str]) -> None:
+    assert browser.vote(browser.ask(), edit=edit, comment="c", reasons=["short"]).status_code == 200
+    (row,) = browser.votes()
+    assert (row["kind"], row["comment"], row["reasons"]) == ("edit", "c", ["short"])
+
+
 def test_the_last_vote_of_a_kind_counts(browser: Any) -> None:
     answer = browser.ask()
     browser.vote(answer, thumb="up")
@@ -49,8 +56,9 @@ def test_a_ranking_shows_the_answer_that_was_put_first(browser: Any, world: Worl
     body = {"policy": "helpdesk", "text": "my parcel", "candidates": 2}
     first, second = browser.post("/ask/generate", body).json()["answers"]
     order = [{"response_id": one["response_id"], "feedback_token": one["feedback_token"]} for one in (second, first)]
-    assert browser.vote(second, ranking=order).status_code == 200
+    assert browser.vote(second, ranking=order, comment="c", reasons=["short"]).status_code == 200
     (row,) = browser.votes()
+    assert (row["comment"], row["reasons"]) == ("c", ["short"])
     assert row["ranking"] == [second["response_id"], first["response_id"]]
     assert row["answer"] == second["text"]
     holder = min(first, second, key=lambda one: one["response_id"])

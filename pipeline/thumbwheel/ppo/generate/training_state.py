@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from thumbwheel.policy.loading import CausalPolicy
+from thumbwheel.policy.scoring import state_width
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.ppo.kl import AdaptiveKl
 from thumbwheel.workers.alone import Alone
@@ -27,7 +28,7 @@ class TrainingState:
 
 def initial_state(policy: CausalPolicy, settings: PpoSettings, workers: Workers) -> TrainingState:
     """Return the state at the start: value head zero, Adam with the eps of the recipe."""
-    value_head = nn.Linear(int(policy.model.config.hidden_size), 1)
+    value_head = nn.Linear(state_width(policy.model), 1)
     nn.init.zeros_(value_head.weight)
     nn.init.zeros_(value_head.bias)
     parameters = [*policy.model.parameters(), *value_head.parameters()]

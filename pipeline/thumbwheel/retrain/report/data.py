@@ -13,13 +13,17 @@ NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One row of champion against candidate. Unit `share` shows as percent; NaN shows as a dash."""
+    """One row of champion against candidate. Unit `share` shows as percent; NaN shows as a dash.
+
+    `note` tells a reader what the row can not show.
+    """
 
     name: str
     champion: float
     candidate: float
     unit: str = ""
     better: Literal["higher", "lower", ""] = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,11 @@ def shorten(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " …"
 
 
+def anchor(title: str) -> str:
+    """The id of the section of that title: `Who voted` -> `who-voted`."""
+    return title.lower().replace(" ", "-")
+
+
 def moment(time_us: int) -> str:
     """Date and time, UTC, to the minute."""
     return datetime.fromtimestamp(time_us / MICROSECONDS, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")

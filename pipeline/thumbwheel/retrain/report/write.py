@@ -21,6 +21,7 @@ from thumbwheel.retrain.report.data import ReportData, Sample
 from thumbwheel.retrain.report.gate_bar import gate_bar
 
 MOST_SAMPLES = 20
+_TITLES = {"comparisons": "Champion and candidate", "gates": "Gates", "samples": "Answers side by side"}
 
 
 def write_report(path: Path, data: ReportData) -> None:
@@ -30,16 +31,19 @@ def write_report(path: Path, data: ReportData) -> None:
 
 def render(data: ReportData) -> str:
     """The page as HTML. Every text of users and models is escaped; the same data give the same page."""
+    sections = [section for section in (_course(data), _reward_model(data), _raters(data)) if section]
     return (
         _environment()
         .from_string(_package_text("report.html.j2"))
         .render(
             data=data,
             css=Markup(_package_text("report.css")),
+            titles=_TITLES,
+            contents=_contents(data, sections),
             facts=_facts(data),
             gates=[_gate_row(result) for result in data.verdict.gates] if data.verdict else [],
             samples=_grouped(data.samples[:MOST_SAMPLES]),
-            plots=[section for section in (_course(data), _reward_model(data), _raters(data)) if section],
+            plots=sections,
             tables=_tables(data),
         )
     )
@@ -87,6 +91,7 @@ def _environment() -> Environment:
         numbers.judged,
         numbers.score,
         numbers.shorten,
+        numbers.anchor,
         numbers.moment,
     ]
     environment.filters.update({function.__name__: function for function in filters})
@@ -100,6 +105,18 @@ def _package_text(name: str) -> str:
 def _drawn(svg: str) -> Markup:
     """Our own drawing, whose texts are escaped already."""
     return Markup(svg)
+
+
+def _contents(data: ReportData, sections: Sequence[PlotSection]) -> list[str]:
+    """The titles of the sections that the page has, in its order."""
+    has = {
+        "comparisons": data.comparisons,
+        "gates": data.verdict and data.verdict.gates,
+        "samples": data.samples,
+    }
+    comparisons, gates, samples = ([title] if has[part] else [] for part, title in _TITLES.items())
+    plotted, tables = [section.title for section in sections], [title for title, _ in _tables(data)]
+    return [*comparisons, *gates, *plotted, *samples, *tables]
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 
+from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.ingesting import ingesting
 from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
@@ -43,7 +44,6 @@ async def run(settings: Settings, ready: Callable[[Started], None]) -> None:
     Raises:
         InvalidConfig: the log is embedded, or the probes' port is taken.
         SchemaMismatch: a newer release wrote the database.
-        Unavailable: the database is away at the start.
     """
     demand_kafka(settings, "ingest")
     # Imported where it is used: what has no Kafka does without the client.
@@ -51,6 +51,8 @@ async def run(settings: Settings, ready: Callable[[Started], None]) -> None:
 
     stopped, metrics, group = on_signals(), Metrics(), ingest_group(settings)
     async with AsyncExitStack() as stack:
+        if not await database_there(settings, settings.probes.ingest_port, "probes.ingest_port", metrics, stopped):
+            return
         source, store = stack.enter_context(open_between(settings))
         membership = stack.enter_context(closing(KafkaMembership(settings.kafka, group)))
         observer = Observer(at_store(store), at_lag(source, store), lambda seen: seen.ingest.partitions.set(held()))

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.following import following_erasures
 from thumbwheel.app.home import trains_here
 from thumbwheel.app.learning import learning
@@ -49,12 +50,14 @@ async def watch(settings: Settings, ready: Callable[[str], None]) -> None:
         HomeInUse: another process trains in the home.
         InvalidConfig: the probes' port is taken.
         SchemaMismatch: a newer release wrote the database.
-        Unavailable: the home can not be written, or the database is away at the start.
+        Unavailable: the home can not be written. A database that is away is waited for.
     """
     os.umask(0o077)  # snapshots hold users' texts
     stopped, metrics = on_signals(), Metrics()
     async with AsyncExitStack() as stack:
         stack.enter_context(trains_here(settings.home))
+        if not await database_there(settings, settings.probes.retrain_port, "probes.retrain_port", metrics, stopped):
+            return
         store, registry = stack.enter_context(open_learned(settings))
         stack.enter_context(observing(metrics, Observer(RunsLook(store), at_votes(store, registry))))
         stack.enter_context(following_erasures(settings, store))
@@ -86,7 +89,7 @@ async def once(settings: Settings, told: Callable[[Outcome], None]) -> bool:
     With neither `schedule.cron` nor `schedule.min_new_votes` whoever calls is the schedule: each policy with a new vote
     is due. Return whether all was done; False when SIGTERM or SIGINT came first.
 
-    Raises as `watch` does.
+    Raises as `watch` does, and Unavailable when the database is away: whoever calls it calls again.
     """
     os.umask(0o077)
     stopped = on_signals()

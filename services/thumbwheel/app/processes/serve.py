@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.kafka_only import demand_kafka
@@ -42,7 +43,7 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         HomeInUse: another process runs on the home.
         InvalidConfig: the log is embedded, the key file is missing or can be read by others, or a port is taken.
         SchemaMismatch: a newer release wrote the database.
-        Unavailable: the home can not be written, or the database is away.
+        Unavailable: the home can not be written. A database that is away is waited for.
     """
     demand_kafka(settings, "serve")
     os.umask(0o077)  # users' texts are in the outbox
@@ -50,6 +51,8 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
     async with AsyncExitStack() as stack:
         home = stack.enter_context(Home(settings.home))
         identity = Identity.of(load_keys(settings.keys_path), settings)
+        if not await database_there(settings, settings.probes.serve_port, "probes.serve_port", metrics, stopped):
+            return
         storage = stack.enter_context(open_storage(settings, write_observer(metrics.log)))
         source = storage.source
         assert source.outbox is not None  # Kafka is demanded

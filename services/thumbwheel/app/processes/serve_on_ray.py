@@ -5,6 +5,9 @@
 3. the replicas come up, and with them the public door, which is Ray's;
 4. the operators' door, /healthz and /metrics are opened here: Ray's door asks nobody who he is.
 
+What the replicas told is forgotten after a few seconds, so that /healthz says NOT_SERVING where nobody knows of them.
+Where Ray's node dies this process ends, with an error: whoever supervises it starts both again.
+
 On SIGTERM or SIGINT the replicas leave the door, finish their requests and end, then Ray does. What is left in their
 outboxes is shipped by the next replicas on the same machine.
 """
@@ -12,6 +15,7 @@ outboxes is shipped by the next replicas on the same machine.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,13 +26,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeVar
 
 from thumbwheel.admin.ports import ServiceFacts
+from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.doors import ADMIN_SERVICE, admin_door
 from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_log, observing, write_observer
-from thumbwheel.app.outboxes import unshipped
+from thumbwheel.app.outboxes import shipping, unshipped
 from thumbwheel.app.probing import probing
 from thumbwheel.app.queueing import QueuedRuns
 from thumbwheel.app.relaying import relaying
@@ -62,7 +67,7 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         HomeInUse: another process runs on the home.
         InvalidConfig: what `serve` refuses; or the door, or Ray, would be open to others.
         SchemaMismatch: a newer release wrote the database.
-        Unavailable: the home can't be written, the database is away, or the replicas don't come up.
+        Unavailable: the home can't be written, the replicas don't come up, or Ray ended.
     """
     demand_kafka(settings, "serve --on ray")
     demand_closed(settings)
@@ -72,6 +77,8 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
     async with AsyncExitStack() as stack:
         home = stack.enter_context(Home(settings.home))
         keys = load_keys(settings.keys_path)
+        if not await database_there(settings, settings.probes.serve_port, "probes.serve_port", metrics, stopped):
+            return
         storage = _storage(stack, settings, metrics)
         ray = await stack.enter_async_context(_on_ray(settings, keys))
         stack.push_async_callback(_ended, asyncio.create_task(ray.follow(), name="replicas"))
@@ -83,7 +90,10 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
 
 
 def demand_broker(settings: Settings) -> None:
-    """Refuse votes that are durable on a node's disk only, where nodes come and go. Raises InvalidConfig."""
+    """Refuse votes that are durable on a node's disk only, where nodes come and go. Raises InvalidConfig.
+
+    `auto` is refused, too: what it comes to on this machine's disk says nothing of another's.
+    """
     if settings.ray.address and settings.log.feedback_durability != "broker":
         raise InvalidConfig(
             "log.feedback_durability",
@@ -98,6 +108,7 @@ class _OnRay:
         self._settings = settings
         self._thread = thread
         self.replicas = Replicas()
+        self.own_ports: set[int] = set()  # of this process's own doors
         self.cluster: Cluster
         self.keeping: Keeping
 
@@ -112,15 +123,29 @@ class _OnRay:
             await asyncio.sleep(_LOOK_S)
 
     async def watch(self, stopped: asyncio.Event) -> None:
-        """Return when it is to stop. Raises InvalidConfig when a port is open that should not be."""
-        while not stopped.is_set():
-            await self.demand_closed_ports()
+        """Return when it is to stop.
+
+        Raises:
+            InvalidConfig: a port is open that should not be.
+            Unavailable: Ray's node is dead, and all replicas with it.
+        """
+        for look in itertools.count():
+            if stopped.is_set():
+                return
+            self._demand_node()
+            if look % _PORTS_EVERY == 0:
+                await self.demand_closed_ports()
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PORTS_EVERY * _LOOK_S):
+                async with asyncio.timeout(_LOOK_S):
                     await stopped.wait()
 
+    def _demand_node(self) -> None:
+        if dead := self.cluster.node.dead():
+            said = f"Ray ended ({', '.join(dead)} is dead) and the replicas with it; start the service again"
+            raise Unavailable(said, 5.0)
+
     async def demand_closed_ports(self) -> None:
-        found = await asyncio.to_thread(self.cluster.exposed, self._settings)
+        found = await asyncio.to_thread(self.cluster.exposed, self._settings, frozenset(self.own_ports))
         if found:
             raise InvalidConfig(
                 "serve.host",
@@ -180,14 +205,16 @@ async def _doors(
 ) -> Addresses:
     """Open the operators' door and the probes."""
     loop = QueuedRuns(storage.store, storage.registry, settings)
-    door = admin_door(settings, storage, Identity.of(keys, settings), loop, facts, lambda: None)
+    of_replicas = partial(shipping, replicas_dir(settings))
+    door = admin_door(settings, storage, Identity.of(keys, settings), loop, facts, lambda: None, of_replicas)
     host = LocalHost(settings.serve, [door], metrics.rpc)
     await host.start()
     stack.push_async_callback(host.drain)
     await host.set_serving(ADMIN_SERVICE, True)
     port = settings.probes.serve_port
     url = await stack.enter_async_context(probing(settings, port, "probes.serve_port", ray.replicas.health, metrics))
-    return Addresses(os.getpid(), ray.cluster.door, f"{settings.serve.host}:{host.ports[ADMIN]}", "", url)
+    ray.own_ports.update((host.ports[ADMIN], int(url.rpartition(":")[2])))
+    return Addresses(os.getpid(), ray.cluster.door, host.addresses[ADMIN], "", url)
 
 
 def _facts(settings: Settings, storage: Storage, replicas: Replicas, started_us: int) -> ServiceFacts:

@@ -9,7 +9,8 @@ It comes up from the inside out and goes down the other way round:
 
 On SIGTERM or SIGINT the doors say NOT_SERVING and requests in flight finish; then the schedule and the pages close and
 the models are freed. What the log holds and the store has not stays in the log for the next start, and so does what is
-left in an outbox. A broker that is away keeps nothing from starting: events go into the outbox, and ingest waits.
+left in an outbox. A broker that is away keeps nothing from starting: events go into the outbox, and ingest waits. But a
+first start makes the keys, and has to ask the broker whether it may.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from thumbwheel.app.first_keys import keys_of_whole_service
 from thumbwheel.app.home import Addresses, Home, trains_here
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.ingesting import ingesting
@@ -33,7 +35,6 @@ from thumbwheel.app.serving import serving
 from thumbwheel.app.settled import is_settled
 from thumbwheel.app.storage import Storage, open_storage
 from thumbwheel.config.settings import Settings
-from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.telemetry.metrics import Metrics
 
 
@@ -42,9 +43,9 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
 
     Raises:
         HomeInUse: another process runs on the home.
-        InvalidConfig: a port is taken, or the key file can be read by others.
+        InvalidConfig: a port is taken; the key file can be read by others, or is missing while Kafka has users' keys.
         SchemaMismatch: a newer release wrote the database.
-        Unavailable: the home can not be written.
+        Unavailable: the home can not be written; or there are no keys yet, and Kafka can not be asked for users' keys.
     """
     # What is written here holds users' texts: for this user's eyes only, also where the home was opened to others.
     os.umask(0o077)
@@ -52,8 +53,8 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
     async with AsyncExitStack() as stack:
         home = stack.enter_context(Home(settings.home))
         stack.enter_context(trains_here(settings.home))
+        keys = keys_of_whole_service(settings, started_us)
         storage = stack.enter_context(open_storage(settings, write_observer(metrics.log)))
-        keys = load_or_make_keys(settings.keys_path, started_us)
         _move_events(stack, settings, storage, metrics)
         training = stack.enter_context(learning(settings, storage.store, storage.registry))
         identity = Identity.of(keys, settings)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.pages import Behind, pages
@@ -42,12 +43,15 @@ async def run(settings: Settings, address: str, admin_address: str, ready: Calla
     Raises:
         InvalidConfig: the log is embedded, the key file is missing or can be read by others, or a port is taken.
         SchemaMismatch: a newer release wrote the database.
-        Unavailable: the database is away at the start. A door that is away is no reason: the pages say so.
+
+    A database that is away at the start is waited for, and so is a door, of which the pages say so.
     """
     demand_kafka(settings, "web")
     stopped, metrics = on_signals(), Metrics()
     async with AsyncExitStack() as stack:
         keys = load_keys(settings.keys_path)
+        if not await database_there(settings, settings.probes.web_port, "probes.web_port", metrics, stopped):
+            return
         source, store = stack.enter_context(open_between(settings))
         health = await stack.enter_async_context(_watching(address, settings.web.look_s))
 

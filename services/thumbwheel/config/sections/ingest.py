@@ -24,7 +24,7 @@ class Ingest(Section):
         le=1_800,
         description="Seconds without a sign of life after which the partitions of a `thumbwheel ingest` go to others.",
     )
-    batch: Count = Field(500, ge=1, le=10_000, description="Records a transaction at most.")
+    batch: Count = Field(2_000, ge=1, le=10_000, description="Records a transaction at most.")
     orphan_max_age_s: Seconds = Field(
         86_400.0, ge=1, description="Seconds a vote waits for its response before it becomes a dead letter."
     )

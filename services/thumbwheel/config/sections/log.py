@@ -23,13 +23,14 @@ class Log(Section):
         ge=1 << 20,
         description="Size of the file at which feedback is refused and requests go unlogged, bytes.",
     )
-    feedback_durability: Literal["outbox", "broker"] = Field(
-        "outbox",
+    feedback_durability: Literal["auto", "outbox", "broker"] = Field(
+        "auto",
         description="What OK means for a vote where `log.kind` is `kafka`. `outbox`: it is synced to this machine's "
         "disk, and lost if that disk dies before the vote is shipped. `broker`: all in-step copies in Kafka have it, "
         "and the answer it is about; with the broker away votes are refused as UNAVAILABLE with a retry hint, and one "
-        "that is sent again under its `feedback_id` counts once. Choose `broker` where the disk goes with the "
-        "container.",
+        "that is sent again under its `feedback_id` counts once. `auto`: `broker` where the outbox lies on a file "
+        "system that goes with the machine or the container (tmpfs, ramfs, overlay), else `outbox`; which it is, each "
+        "process says at its start, and `config show` and `doctor` tell.",
     )
     max_batch: Count = Field(512, ge=1, le=10_000, description="Records written by one fsync at most.")
 

@@ -11,7 +11,16 @@ from thumbwheel.config.units import Bytes, Count, Port, Seconds
 class Serve(Section):
     """Addresses and limits of the service's doors."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on. Loopback unless you say otherwise.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address the doors for clients and the pages listen on. Loopback unless you say otherwise.",
+    )
+    admin_host: str = Field(
+        "127.0.0.1",
+        description="Address the door for operators listens on. It does not follow `serve.host`: who reaches it "
+        "promotes and erases without a key. Name it where `thumbwheel web` or a command line on another machine has to "
+        "reach it, and close that network to others.",
+    )
     port: Port = Field(7070, description="gRPC port for clients; 0 takes a free one.")
     admin_port: Port = Field(7071, description="gRPC port for operators; 0 takes a free one.")
     web_port: Port = Field(7072, description="HTTP port of the pages, /metrics and /healthz; 0 takes a free one.")

@@ -13,6 +13,6 @@ class Web(Section):
 
     address: str = Field("", description="gRPC door for clients, `host:port`; empty: `serve.port` on `serve.host`.")
     admin_address: str = Field(
-        "", description="gRPC door for operators, `host:port`; empty: `serve.admin_port` on `serve.host`."
+        "", description="gRPC door for operators, `host:port`; empty: `serve.admin_port` on `serve.admin_host`."
     )
     look_s: Seconds = Field(5.0, gt=0, le=300, description="Seconds between looks whether the door can be reached.")

@@ -13,9 +13,9 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -27,6 +27,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import InvalidConfig, Unavailable
 from thumbwheel.hosts.ray import replica_ports, services
+from thumbwheel.hosts.ray.node import Node
 from thumbwheel.hosts.ray.open_ports import is_loopback, open_ports
 from thumbwheel.hosts.ray.replica_ports import held_ports
 from thumbwheel.hosts.ray.workers import DOOR_HOST, HOOK
@@ -48,18 +49,25 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A running Ray. `metrics` is where its nodes' metrics are, and `logs` their logs, empty of a joined cluster."""
+    """A running Ray.
+
+    `metrics` is where its nodes' metrics are, `logs` their logs, `node` its only node; empty of a joined cluster.
+    """
 
     door: str
     metrics: str = ""
     logs: str = ""
+    node: Node = field(default_factory=lambda: Node([]))
 
-    def exposed(self, settings: Settings) -> list[str]:
-        """Return what listens beyond loopback though it should not; of a cluster that was joined nothing is known."""
+    def exposed(self, settings: Settings, own: Collection[int] = ()) -> list[str]:
+        """Return what listens beyond loopback though it should not; of a cluster that was joined nothing is known.
+
+        `own` are doors of this process, which Ray did not open: where they listen was said in their settings.
+        """
         if settings.ray.address:
             return []
         allowed = [] if is_loopback(settings.serve.host) else [int(self.door.rpartition(":")[2])]
-        return open_ports(allowed)
+        return open_ports(allowed, own)
 
 
 def demand_closed(settings: Settings) -> None:
@@ -97,7 +105,7 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
         else:
             ports = stack.enter_context(held_ports(settings.ray.max_replicas))
             running = stack.enter_context(_begun(settings, door, ports))
-        stack.enter_context(_serve(settings, port))
+        stack.enter_context(_serve(settings, port, running.node))
         yield running
 
 
@@ -144,18 +152,20 @@ def _demand_door(settings: Settings, door: str) -> None:
     """Ask until the door answers: HAProxy hears of the replicas a little after they are up."""
     ends = monotonic() + _DOOR_S
     host, _, port = door.rpartition(":")
-    with grpc.insecure_channel(f"{'127.0.0.1' if host in _EVERY else host}:{port}") as channel:
-        while not _answers(channel):
-            if monotonic() > ends:
-                raise _silent(settings, door)
-            sleep(_LOOK_S)
+    while not _answers(f"{'127.0.0.1' if host in _EVERY else host}:{port}"):
+        if monotonic() > ends:
+            raise _silent(settings, door)
+        sleep(_LOOK_S)
 
 
-def _answers(channel: grpc.Channel) -> bool:
-    try:
-        HealthStub(channel).Check(HealthCheckRequest(), timeout=_DOOR_S / 4)
-    except grpc.RpcError:
-        return False
+def _answers(target: str) -> bool:
+    # A channel for each try. A channel guesses the size of a call by those before it; after some that failed, gRPC
+    # 1.85 was seen to guess gigabytes for the next one, and to abort the process.
+    with grpc.insecure_channel(target) as channel:
+        try:
+            HealthStub(channel).Check(HealthCheckRequest(), timeout=_DOOR_S / 4)
+        except grpc.RpcError:
+            return False
     return True
 
 
@@ -206,7 +216,8 @@ def _begun(settings: Settings, door: str, ports: range) -> Iterator[Cluster]:
         # Of no class of its own, where Ray's processes do not come up.
         raise Unavailable(f"Ray does not come up: {error}; its logs are in {folder}", 5.0) from error
     try:
-        yield Cluster(door, f"http://127.0.0.1:{metrics_port}/metrics", str(folder / "session_latest" / "logs"))
+        logs = str(folder / "session_latest" / "logs")
+        yield Cluster(door, f"http://127.0.0.1:{metrics_port}/metrics", logs, Node.begun_here())
     finally:
         ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
@@ -235,8 +246,11 @@ def _joined(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def _serve(settings: Settings, port: int) -> Iterator[None]:
-    """Start Ray Serve with our door; in the end the deployment drains, and Serve ends unless it is others' too."""
+def _serve(settings: Settings, port: int, node: Node) -> Iterator[None]:
+    """Start Ray Serve with our door; in the end the deployment drains, and Serve ends unless it is others' too.
+
+    With `node` dead there is nothing to drain, and nobody who would answer.
+    """
     from ray import serve
     from ray.exceptions import RayError
 
@@ -254,10 +268,17 @@ def _serve(settings: Settings, port: int) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(Exception):  # whatever Ray says of its end, there is nobody left to tell
-            serve.delete(APPLICATION)
-            if settings.ray.address and not shared and not serve.status().applications:
-                serve.shutdown()  # a Ray that was begun here ends with all that is in it
+        if not node.dead():
+            _end_serve(and_serve_itself=bool(settings.ray.address) and not shared)
+
+
+def _end_serve(and_serve_itself: bool) -> None:
+    from ray import serve
+
+    with suppress(Exception):  # whatever Ray says of its end, there is nobody left to tell
+        serve.delete(APPLICATION)
+        if and_serve_itself and not serve.status().applications:
+            serve.shutdown()  # a Ray that was begun here ends with all that is in it
 
 
 def _serve_runs() -> bool:

@@ -18,10 +18,16 @@ def is_loopback(address: str) -> bool:
     return (mapped or found).is_loopback
 
 
-def open_ports(allowed: Collection[int] = ()) -> list[str]:
-    """Return what listens beyond loopback, `name address:port` each, of this process and all below it."""
+def open_ports(allowed: Collection[int] = (), own: Collection[int] = ()) -> list[str]:
+    """Return what listens beyond loopback, `name address:port` each, of this process and all below it.
+
+    Not counted are `allowed`, whoever has them, and `own`, which this process opened itself.
+    """
     me = psutil.Process()
-    return sorted({found for process in (me, *me.children(recursive=True)) for found in _open(process, allowed)})
+    found = {*_open(me, {*allowed, *own})}
+    for below in me.children(recursive=True):
+        found.update(_open(below, allowed))
+    return sorted(found)
 
 
 def _open(process: psutil.Process, allowed: Collection[int]) -> Iterator[str]:

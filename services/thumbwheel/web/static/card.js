@@ -78,6 +78,7 @@ class Candidate {
     this.element = candidateTemplate.content.cloneNode(true).firstElementChild;
     this.text = this.find(".answer");
     this.lastValue = null;
+    this.chosenStars = null; // until they are counted, or refused
   }
 
   find(selector) {
@@ -124,7 +125,8 @@ class Candidate {
   showLikely() {
     const likely = this.find(".likely");
     likely.hidden = !this.answer.probabilities.length;
-    likely.replaceChildren(...this.answer.probabilities.slice(0, LIKELY_SHOWN).map(likelyRow));
+    likely.replaceChildren(...likeliest(this.answer).map((one) => likelyRow(one, one.label === this.answer.text)));
+    this.find(".drawn").hidden = likely.hidden || !this.card.policy.is_drawn;
   }
 
   wire() {
@@ -161,9 +163,16 @@ class Candidate {
       radio.name = `stars-${this.answer.response_id}`;
       radio.addEventListener("change", () => {
         clearTimeout(rest);
-        rest = setTimeout(() => this.vote({ rating: Number(radio.value) }, radio.value > 3 ? "up" : "down"), 350);
+        this.chosenStars = Number(radio.value);
+        rest = setTimeout(() => this.rate(this.chosenStars), 350);
       });
     }
+  }
+
+  async rate(stars) {
+    await this.vote({ rating: stars }, stars > 3 ? "up" : "down");
+    if (this.chosenStars === stars) this.chosenStars = null;
+    this.show();
   }
 
   async vote(value, mood) {
@@ -230,8 +239,9 @@ class Candidate {
     for (const button of this.element.querySelectorAll(".thumb")) {
       button.setAttribute("aria-pressed", String(votes.thumb?.thumb === button.dataset.thumb));
     }
+    const stars = this.chosenStars ?? votes.rating?.rating;
     for (const radio of this.element.querySelectorAll(".stars input")) {
-      radio.checked = votes.rating?.rating === Number(radio.value);
+      radio.checked = stars === Number(radio.value);
     }
     const isBetter = this.card.preferred === this.answer.response_id;
     this.element.classList.toggle("chosen", isBetter);
@@ -258,10 +268,21 @@ class Candidate {
   }
 }
 
-function likelyRow({ label, probability }) {
+// The likeliest labels, and the served one wherever it stands among them.
+function likeliest({ probabilities, text }) {
+  return probabilities.filter(({ label }, place) => place < LIKELY_SHOWN || label === text);
+}
+
+function likelyRow({ label, probability }, isServed) {
   const row = document.createElement("li");
   const name = document.createElement("span");
   name.textContent = label;
+  if (isServed) {
+    const mark = document.createElement("small");
+    mark.textContent = "this answer";
+    name.append(" ", mark);
+    row.className = "served";
+  }
   const bar = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   bar.setAttribute("aria-hidden", "true");
   const filled = document.createElementNS("http://www.w3.org/2000/svg", "rect");

@@ -60,20 +60,23 @@ const texts = {
     title: `Promote ${version}`,
     text: `Every new request to ${policy} is answered by ${version}. Requests under way finish on the version they started on.`,
     button: "Promote",
+    look: "primary",
   }),
   rollback: (policy, version, target) => ({
     title: `Roll back ${version}`,
     text: `${policy} returns to ${target}, the champion before ${version}. Requests under way finish on the version they started on.`,
     button: "Roll back",
+    look: "danger",
   }),
 };
 
 function open(button) {
   order = { kind: button.dataset.order, version: button.dataset.version };
-  const { title, text, button: label } = texts[order.kind](main.dataset.policy, order.version, button.dataset.target);
+  const { title, text, button: label, look } = texts[order.kind](main.dataset.policy, order.version, button.dataset.target);
   document.getElementById("order-title").textContent = title;
   document.getElementById("order-text").textContent = text;
   submit.textContent = label;
+  submit.className = `button ${look}`;
   problem.textContent = "";
   form.elements.actor.value ||= localStorage.getItem(ACTOR_KEY) ?? "";
   dialog.showModal();

@@ -55,14 +55,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key_id", name=op.f("pk_user_keys")),
     )
     op.create_index(op.f("ix_user_keys_user_hash"), "user_keys", ["user_hash"])
+    _read_keys_from_the_start()
 
 
 def downgrade() -> None:
-    """Make the tables whole again. Without the keys, what Kafka has of users can not be read any more."""
+    """Make the tables whole again. Until the next upgrade, what Kafka has of users can not be read."""
     op.drop_table("user_keys")
+    _read_keys_from_the_start()
     op.drop_table("retention")
     op.drop_index(op.f("ix_dead_letters_time_us"), "dead_letters")
     _remake(sliced=False)
+
+
+def _read_keys_from_the_start() -> None:
+    """Forget how far the topic of keys was read: an empty table beside that place would make all users look erased."""
+    op.execute("DELETE FROM consumer_offsets WHERE topic LIKE '%thumbwheel.userkeys'")
 
 
 def _remake(sliced: bool) -> None:
