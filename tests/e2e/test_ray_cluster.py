@@ -26,6 +26,8 @@ from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("ray_serve")]
 
+_TOLD = 1_500  # characters of each of Ray's logs, where the test fails
+
 # Loopback, and a token that both sides know.
 CLUSTER = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -47,6 +49,10 @@ def ray_head() -> Iterator[int]:
         process = subprocess.Popen(whole, stdout=output, stderr=output, start_new_session=True)
     try:
         yield port
+    except BaseException:
+        for log in sorted((folder / "session_latest" / "logs" / "serve").glob("*.log")):
+            print(f"{log.name}: {log.read_text()[-_TOLD:]}")  # noqa: T201
+        raise
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -54,11 +60,9 @@ def ray_head() -> Iterator[int]:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def _cluster_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in CLUSTER.items():
         monkeypatch.setenv(name, value)
-    with ray_head() as port:
-        yield port
 
 
 async def classified(target: str) -> str:
@@ -79,13 +83,15 @@ def on(cluster: int, home: Path, settings: Mapping[str, object]) -> Any:
     return serving(home, {**settings, **more}, "ray")
 
 
-def test_a_cluster_is_joined_served_on_and_left(cluster: int, kafka_broker: KafkaBroker, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_cluster_kind")
+def test_a_cluster_is_joined_served_on_and_left(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
     home = tmp_path / "home"
     make_home(home)
     settings, doors = settings_of(new_topics(kafka_broker)), list[int]()
-    for _ in range(2):  # it can be joined again
-        with on(cluster, home, settings) as service:
-            assert asyncio.run(classified(service.addresses["grpc"])) == "v1"
-            doors.append(int(service.addresses["grpc"].rpartition(":")[2]))
-        assert answers(cluster)
+    with ray_head() as cluster:
+        for _ in range(2):  # it can be joined again
+            with on(cluster, home, settings) as service:
+                assert asyncio.run(classified(service.addresses["grpc"])) == "v1"
+                doors.append(int(service.addresses["grpc"].rpartition(":")[2]))
+            assert answers(cluster)
     assert [door for door in doors if answers(door)] == []

@@ -15,13 +15,15 @@ from thumbwheel.app.relaying import relaying
 from thumbwheel.bus.kafka_log import open_kafka_log
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, NewRecord
 from thumbwheel.bus.sqlite_log import open_log
-from thumbwheel.config.settings import Kafka
+from thumbwheel.config.settings import Kafka, Settings
+from thumbwheel.telemetry.logging import configure_logging
 from thumbwheel.telemetry.metrics import Metrics
 
 CALLERS = 4
 
 
 def main(folder: Path, life: str, kafka: str) -> None:
+    configure_logging(Settings().telemetry)  # to standard error: the parent reads the other
     outbox = open_log(folder / "outbox.sqlite")
     ledger = os.open(folder / "ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 

@@ -18,11 +18,12 @@ from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.group_commit import GroupCommitter
 from thumbwheel.bus.source import Source
 from thumbwheel.bus.sqlite_log import open_log
-from thumbwheel.config.settings import Ingest
+from thumbwheel.config.settings import Ingest, Settings
 from thumbwheel.errors import Unavailable
 from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.records import Channel, ClassifyAnswer, Feedback, FeedbackKind, LoggedResponse, VersionRef
 from thumbwheel.store.sql import open_store
+from thumbwheel.telemetry.logging import configure_logging
 
 CALLERS = 4
 FILE_LIMIT = 400_000
@@ -108,6 +109,7 @@ ROLES = {"append": append, "ingest": ingest, "fill_log": fill_log, "fill_store":
 
 def serve() -> None:
     """Fork a process for every line of the input."""
+    configure_logging(Settings().telemetry)  # to standard error: the parent reads the other
     for line in sys.stdin:
         role, folder, database, life = line.split()
         pid = os.fork()

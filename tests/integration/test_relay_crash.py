@@ -50,7 +50,7 @@ def read_lines(process: subprocess.Popen[bytes], count: int, said: Path) -> None
     assert process.stdout is not None
     for _ in range(count):
         line = process.stdout.readline()
-        assert line == b"acknowledged\n", f"{process.wait(60)}: {said.read_text()[-4000:]}"
+        assert line == b"acknowledged\n", f"{line!r}, status {process.poll()}: {said.read_text()[-4000:]}"
 
 
 def ship_the_rest(folder: Path, log: EventLog) -> None:

@@ -7,6 +7,9 @@ was all: another release of Ray may have more.
 For a replica that died HAProxy answers by an HTTP status. Ray makes 500 of all of them, in which gRPC's clients see
 UNKNOWN, and give up; left alone, 502 to 504 are UNAVAILABLE, and they try again.
 
+Ray means a replica's gRPC port to be that replica's alone, but says so in a way that gRPC does not read: a second
+server on the same port, of another Ray or of a replica that is about to end, would get a part of the calls.
+
 When the process that keeps Ray is killed, Ray's own processes notice and end; HAProxy would stay, and keep the port.
 """
 
@@ -24,6 +27,7 @@ DOOR_HOST = "RAY_THUMBWHEEL_DOOR_HOST"
 """Address of the door, where Ray is this machine's alone. Empty or absent: Ray binds as it does."""
 
 _LOOPBACK = "127.0.0.1"
+_SHARED_PORT = "grpc.so_reuseport"
 _BINDS = {
     "bind :{{ config.metrics_port }}": f"bind {_LOOPBACK}:{{{{ config.metrics_port }}}}",
     "bind *:{{ config.stats_port }}": f"bind {_LOOPBACK}:{{{{ config.stats_port }}}}",
@@ -45,6 +49,20 @@ def prepare() -> None:
     for module in (haproxy_templates, haproxy):
         setattr(module, "HAPROXY_CONFIG_TEMPLATE", template)  # noqa: B010
     haproxy.asyncio = _FatefulAsyncio()
+    demand_own_ports()
+
+
+def demand_own_ports() -> None:
+    """Let no gRPC server of Ray's share its port unless it is to: gRPC reads a number there, Ray gives it a text."""
+    from ray.serve._private.grpc_util import gRPCGenericServer
+
+    begin = gRPCGenericServer.__init__
+
+    def begin_with_numbers(server: Any, *arguments: Any, extra_options: Any = None, **more: Any) -> None:
+        options = [(name, int(value) if name == _SHARED_PORT else value) for name, value in extra_options or []]
+        begin(server, *arguments, extra_options=options, **more)
+
+    gRPCGenericServer.__init__ = begin_with_numbers
 
 
 class _FatefulAsyncio:
