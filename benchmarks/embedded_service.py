@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc.aio
 
-from thumbwheel.app.doors import inference_door
+from thumbwheel.app.doors import inference_door, request_log_of
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.observing import write_observer
@@ -76,7 +76,8 @@ async def _parts(
         storage.registry.move(policy, Channel.CHAMPION, "v1", actor="benchmark", reason="benchmark")
         identity = Identity.of(load_or_make_keys(settings.keys_path, 1), settings)
         inference = Inference(settings, storage.registry, metrics, loader)
-        door = inference_door(settings, storage.requests, identity, inference.policies, metrics)
+        request_log = request_log_of(storage.requests, identity, metrics)
+        door = inference_door(settings, request_log, inference.policies, metrics)
         host = LocalHost(settings.serve, [door], metrics.rpc)
         await host.start()
         try:

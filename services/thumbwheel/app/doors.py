@@ -38,11 +38,15 @@ ADMIN_SERVICE = ADMIN_FILE.services_by_name["AdminService"].full_name
 FEEDBACK_SERVICE = FEEDBACK.services_by_name["FeedbackService"].full_name
 
 
+def request_log_of(appender: RecordAppender, identity: Identity, metrics: Metrics) -> RequestLog:
+    """Log answers by `appender`, stamped so that only who got one can rate it."""
+    return RequestLog(appender, identity.signer, identity.raters, metrics.log)
+
+
 def inference_door(
-    settings: Settings, appender: RecordAppender, identity: Identity, policies: ServedPolicies, metrics: Metrics
+    settings: Settings, request_log: RequestLog, policies: ServedPolicies, metrics: Metrics
 ) -> Registration:
-    """Answer requests with what `policies` serve, logged by `appender`."""
-    request_log = RequestLog(appender, identity.signer, identity.raters, metrics.log)
+    """Answer requests with what `policies` serve, logged in `request_log`."""
     servicer = InferenceServicer(policies, request_log, settings.generate, settings.classify, metrics.queue)
     return Registration(INFERENCE_SERVICE, lambda server: add_InferenceServiceServicer_to_server(servicer, server))
 

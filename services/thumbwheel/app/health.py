@@ -8,15 +8,18 @@ from thumbwheel.inference.swap import ServedPolicies
 from thumbwheel.web.deps import Health, HealthState
 
 
-def health(policies: ServedPolicies, troubled: Container[str], draining: bool) -> Health:
+def health(policies: ServedPolicies, troubled: Container[str], draining: bool, unlogged: bool = False) -> Health:
     """Return the state of what `policies` serve; `troubled` are those whose champion can't be loaded.
 
-    What is wrong with it is for operators: the status, their page and the log tell.
+    `unlogged`: the last answers could not be kept. What exactly is wrong is for operators: the status, their page and
+    the log tell.
     """
     parts = {one.policy: _part(policies, one.policy, one.policy in troubled) for one in policies.known()}
+    if unlogged:
+        parts["request log"] = "refuses: answers are served, but can't be voted on"
     if draining or not policies.serving:
         return Health(HealthState.NOT_SERVING, parts)
-    whole = not any(policy in troubled for policy in parts)
+    whole = not unlogged and not any(policy in troubled for policy in parts)
     return Health(HealthState.SERVING if whole else HealthState.DEGRADED, parts)
 
 

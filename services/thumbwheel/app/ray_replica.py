@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from thumbwheel.app.inference import Inference
-from thumbwheel.app.replica import replica
+from thumbwheel.app.replica import Replica, replica
 from thumbwheel.app.replicas import Standing
 from thumbwheel.config.settings import Settings
 from thumbwheel.hosts.ray.ingress import ReplicaParts
@@ -34,19 +33,20 @@ class OpenRayReplica:
         line: KeeperLine[Standing] = KeeperLine(name)
         metrics = Metrics(RayInstruments(name))
 
-        def told(inference: Inference) -> None:
-            line.tell(_standing(inference))
+        def told(opened: Replica) -> None:
+            line.tell(_standing(opened))
 
         async with replica(self.settings, metrics, line, self.keys_known, told) as opened:
             yield ReplicaParts(opened.registrations, opened.health, metrics.rpc, lambda: not opened.lease.lapsed)
 
 
-def _standing(inference: Inference) -> Standing:
-    policies, reconciler = inference.policies, inference.reconciler
+def _standing(opened: Replica) -> Standing:
+    policies, reconciler = opened.inference.policies, opened.inference.reconciler
     swaps = reconciler.last_swap.items()
     return Standing(
         policies.serving,
         {one.ref.policy: one.ref.version for one in policies.all_served()},
         {policy: reconciler.explain(policy) for policy in reconciler.problems()},
         {policy: (swap.version, swap.duration_s) for policy, swap in swaps if swap.previous},
+        opened.request_log.refused,
     )

@@ -21,6 +21,7 @@ from thumbwheel.app.doors import (
     INFERENCE_SERVICE,
     feedback_door,
     inference_door,
+    request_log_of,
 )
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
@@ -33,6 +34,7 @@ from thumbwheel.errors import InvalidConfig
 from thumbwheel.feedback.keys import Keys, load_keys
 from thumbwheel.hosts.local import Registration, serving_status
 from thumbwheel.inference.lease import Lease, LeaseHolder, Witness
+from thumbwheel.inference.request_log import RequestLog
 from thumbwheel.inference.torch_runtime import prepare_torch
 from thumbwheel.telemetry.metrics import Metrics
 
@@ -46,6 +48,7 @@ class Replica:
     registrations: tuple[Registration, ...]
     health: health_aio.HealthServicer
     inference: Inference
+    request_log: RequestLog
     lease: Lease
 
 
@@ -55,7 +58,7 @@ async def replica(
     metrics: Metrics,
     witness: Witness,
     keys_known: tuple[str, ...],
-    told: Callable[[Inference], None],
+    told: Callable[[Replica], None],
 ) -> AsyncIterator[Replica]:
     """Serve while the block runs; then requests in flight finish, and the models are freed.
 
@@ -78,12 +81,14 @@ async def replica(
         inference.follow()
         await inference.tried()
         policies, health = inference.policies, health_aio.HealthServicer()
+        request_log = request_log_of(storage.requests, identity, metrics)
         registrations = (
-            inference_door(settings, storage.requests, identity, policies, metrics),
+            inference_door(settings, request_log, policies, metrics),
             feedback_door(settings, storage, identity, policies, metrics),
         )
-        stack.push_async_callback(_ended, asyncio.create_task(_telling(health, inference, told), name="telling"))
-        yield Replica(registrations, health, inference, lease)
+        opened = Replica(registrations, health, inference, request_log, lease)
+        stack.push_async_callback(_ended, asyncio.create_task(_telling(opened, told), name="telling"))
+        yield opened
         await health.enter_graceful_shutdown()
         await ship_the_rest(storage.source)
 
@@ -114,13 +119,14 @@ def _shared_keys(settings: Settings, known: tuple[str, ...]) -> Keys:
     return keys
 
 
-async def _telling(health: health_aio.HealthServicer, inference: Inference, told: Callable[[Inference], None]) -> None:
+async def _telling(replica: Replica, told: Callable[[Replica], None]) -> None:
     """Let health follow what is served; by the clock, since a lease lapses without anything happening."""
+    health, policies = replica.health, replica.inference.policies
     await health.set(FEEDBACK_SERVICE, serving_status(True))
     while True:
         for name in (INFERENCE_SERVICE, ""):
-            await health.set(name, serving_status(inference.policies.serving))
-        told(inference)
+            await health.set(name, serving_status(policies.serving))
+        told(replica)
         await asyncio.sleep(_TELL_S)
 
 

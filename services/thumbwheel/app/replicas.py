@@ -14,12 +14,21 @@ FORGOTTEN_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a replica is, by policy: what it serves, what is wrong, and the last change, a version and its seconds."""
+    """How a replica is, by policy: what it serves, what is wrong, and the last change, a version and its seconds.
+
+    `unlogged`: the last answers could not be kept, of whatever policy.
+    """
 
     serving: bool
     served: Mapping[str, str] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
     swaps: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    unlogged: bool = False
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.serving and not self.problems and not self.unlogged
 
 
 class Replicas:
@@ -45,7 +54,7 @@ class Replicas:
         parts = {f"replica {name}": _part(one) for name, one in sorted(known.items())}
         if not any(one.serving for one in known.values()):
             return Health(HealthState.NOT_SERVING, parts)
-        whole = all(one.serving and not one.problems for one in known.values())
+        whole = all(one.well for one in known.values())
         return Health(HealthState.SERVING if whole else HealthState.DEGRADED, parts)
 
     def problem(self, policy: str) -> str:
@@ -64,4 +73,5 @@ class Replicas:
 
 def _part(standing: Standing) -> str:
     served = ", ".join(f"{policy} {version}" for policy, version in sorted(standing.served.items()))
-    return served if standing.serving else f"not serving{': ' if served else ''}{served}"
+    said = served if standing.serving else f"not serving{': ' if served else ''}{served}"
+    return f"{said}; its answers can't be voted on, its log refuses them" if standing.unlogged else said

@@ -10,7 +10,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from thumbwheel.admin.ports import Loop
-from thumbwheel.app.doors import ADMIN_SERVICE, FEEDBACK_SERVICE, admin_door, feedback_door, inference_door
+from thumbwheel.app.doors import (
+    ADMIN_SERVICE,
+    FEEDBACK_SERVICE,
+    admin_door,
+    feedback_door,
+    inference_door,
+    request_log_of,
+)
 from thumbwheel.app.facts import service_facts
 from thumbwheel.app.health import health
 from thumbwheel.app.identity import Identity
@@ -18,6 +25,7 @@ from thumbwheel.app.inference import Inference
 from thumbwheel.app.storage import Storage
 from thumbwheel.config.settings import Settings
 from thumbwheel.hosts.local import ADMIN, PUBLIC, LocalHost
+from thumbwheel.inference.request_log import RequestLog
 from thumbwheel.inference.torch_runtime import prepare_torch
 from thumbwheel.telemetry.metrics import Metrics
 from thumbwheel.web.deps import Health
@@ -28,13 +36,15 @@ class Serving:
     """What answers gRPC in this process."""
 
     inference: Inference
+    request_log: RequestLog
     host: LocalHost
     address: str
     admin_address: str
 
     def health(self) -> Health:
         """What `/healthz` says of it."""
-        return health(self.inference.policies, self.inference.reconciler.problems(), self.host.draining)
+        troubled = self.inference.reconciler.problems()
+        return health(self.inference.policies, troubled, self.host.draining, self.request_log.refused)
 
 
 @asynccontextmanager
@@ -52,8 +62,9 @@ async def serving(
         inference.follow()
         policies, reconciler = inference.policies, inference.reconciler
         facts = service_facts(settings, storage, reconciler, started_us)
+        request_log = request_log_of(storage.requests, identity, metrics)
         registrations = [
-            inference_door(settings, storage.requests, identity, policies, metrics),
+            inference_door(settings, request_log, policies, metrics),
             feedback_door(settings, storage, identity, policies, metrics),
             admin_door(settings, storage, identity, loop, facts, reconciler.nudge),
         ]
@@ -63,4 +74,4 @@ async def serving(
         for always_serving in (FEEDBACK_SERVICE, ADMIN_SERVICE):
             await host.set_serving(always_serving, True)
         inference.tell(host)
-        yield Serving(inference, host, host.addresses[PUBLIC], host.addresses[ADMIN])
+        yield Serving(inference, request_log, host, host.addresses[PUBLIC], host.addresses[ADMIN])

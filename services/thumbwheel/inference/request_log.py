@@ -55,6 +55,8 @@ class RequestLog:
         self._tokens = tokens
         self._pseudonyms = pseudonyms
         self._metrics = metrics
+        self.refused = False
+        """Whether the last answers were served without being logged."""
 
     def origin(self, asker: Asker, user_hash: str, served: Served, trace_parent: str = "") -> Origin:
         """Begin a request: give it its id."""
@@ -99,9 +101,11 @@ class RequestLog:
         try:
             await self._appender.append([to_log(answer, origin.trace_parent) for answer in answers])
         except (InvalidInput, LogUnavailable, Overloaded) as error:
+            self.refused = not isinstance(error, InvalidInput)  # that is about these answers, not about the log
             self._metrics.unlogged.inc(len(answers), policy=answers[0].ref.policy)
             logger.warning("served without being logged", policy=answers[0].ref.policy, problem=str(error))
             return False
+        self.refused = False
         return True
 
     def _stamp(self, origin: Origin, answer: LoggedResponse, logged: bool) -> pb.Stamp:

@@ -13,7 +13,7 @@ import grpc.aio
 import pytest
 from random_policies import write_causal, write_classifier
 
-from thumbwheel.app.doors import inference_door
+from thumbwheel.app.doors import inference_door, request_log_of
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.bus.codec import from_log
@@ -25,6 +25,7 @@ from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
 from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.hosts.local import LocalHost
+from thumbwheel.inference.request_log import RequestLog
 from thumbwheel.inference.torch_runtime import prepare_torch
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
 from thumbwheel.records import Channel, LoggedResponse, Manifest, PolicyKind
@@ -83,6 +84,7 @@ class Service:
     inference: Inference
     host: LocalHost
     metrics: Metrics
+    request_log: RequestLog
     channel: grpc.aio.Channel
     stub: Any
 
@@ -125,7 +127,8 @@ def serve(home: Home) -> Serve:
         metrics = Metrics()
         committer = GroupCommitter(home.log, 64)
         inference = Inference(settings, home.registry, metrics)
-        door = inference_door(settings, appender or committer, home.identity, inference.policies, metrics)
+        request_log = request_log_of(appender or committer, home.identity, metrics)
+        door = inference_door(settings, request_log, inference.policies, metrics)
         host = LocalHost(settings.serve, [door], metrics.rpc)
         await host.start()
         try:
@@ -134,7 +137,7 @@ def serve(home: Home) -> Serve:
             if wait:
                 await inference.ready()
             async with grpc.aio.insecure_channel(f"127.0.0.1:{host.ports['public']}") as channel:
-                yield Service(home, inference, host, metrics, channel, InferenceServiceStub(channel))
+                yield Service(home, inference, host, metrics, request_log, channel, InferenceServiceStub(channel))
         finally:
             await host.drain()
             await inference.close()

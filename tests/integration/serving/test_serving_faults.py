@@ -155,6 +155,7 @@ async def test_without_the_log_answers_are_served_marked_and_counted(
         assert not any(stamp.logged or stamp.feedback_token for stamp in stamps)
         assert service.metric("thumbwheel_unlogged_responses_total", policy="chat") == 3
         assert service.metric("thumbwheel_unlogged_responses_total", policy="intent") == 1
+        assert service.request_log.refused is isinstance(error, LogUnavailable)
 
 
 @pytest.mark.usefixtures("chat")

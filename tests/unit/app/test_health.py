@@ -64,3 +64,10 @@ async def test_with_no_policy_served_it_does_not_serve() -> None:
     nothing.learn_of({"chat": PolicyKind.GENERATE})
     nothing.all_tried()
     assert health(nothing, {"chat"}, draining=False).state is HealthState.NOT_SERVING
+
+
+async def test_answers_that_can_not_be_voted_on_degrade_the_process(policies: ServedPolicies) -> None:
+    policies.all_tried()
+    found = health(policies, set(), draining=False, unlogged=True)
+    assert found.state is HealthState.DEGRADED
+    assert found.parts["request log"].startswith("refuses")

@@ -10,6 +10,7 @@ from thumbwheel.web.deps import Health, HealthState
 
 WELL = Standing(True, {"desk": "v2"}, {}, {"desk": ("v2", 0.5)})
 BEHIND = Standing(True, {"desk": "v1"}, {"desk": "v2 can't be loaded; v1 is served instead"}, {"desk": ("v1", 9.0)})
+FULL = Standing(True, {"desk": "v2"}, unlogged=True)
 LAPSED = Standing(False, {"desk": "v2"})
 
 
@@ -20,6 +21,7 @@ LAPSED = Standing(False, {"desk": "v2"})
         ({"a": WELL, "b": WELL}, HealthState.SERVING),
         ({"a": WELL, "b": BEHIND}, HealthState.DEGRADED),
         ({"a": WELL, "b": LAPSED}, HealthState.DEGRADED),
+        ({"a": WELL, "b": FULL}, HealthState.DEGRADED),
         ({"a": LAPSED, "b": LAPSED}, HealthState.NOT_SERVING),
     ],
 )
