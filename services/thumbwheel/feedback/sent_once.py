@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.port import RecordAppender
@@ -13,12 +13,6 @@ from thumbwheel.errors import AlreadyExists
 from thumbwheel.records import Feedback, Retraction
 
 _MAX_IDS = 16_384
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    content: bytes
-    appended: asyncio.Task[None]
 
 
 class SentOnce:
@@ -32,7 +26,8 @@ class SentOnce:
         """Append to `log`; remember at most `max_ids`."""
         self._log = log
         self._max_ids = max_ids
-        self._sent: OrderedDict[tuple[str, str], _Sent] = OrderedDict()
+        self._sent: OrderedDict[bytes, bytes] = OrderedDict()  # digests of whose id it is and of the content
+        self._under_way: dict[bytes, asyncio.Task[None]] = {}
 
     def __len__(self) -> int:
         """Return how many ids are remembered."""
@@ -47,27 +42,35 @@ class SentOnce:
             AlreadyExists: the rater sent something else under this `feedback_id`.
             LogUnavailable, Overloaded: nothing was promised, and trying again is safe.
         """
-        key, content = (record.rater, record.feedback_id), _digest(record)
+        key, content = _id_digest(record), _digest(record)
         sent = self._sent.get(key)
         if sent is None:
-            sent = self._remember(key, content, record)
-        elif sent.content != content:
+            self._begin(key, content, record)
+        elif sent != content:
             raise AlreadyExists("feedback_id: was used for other feedback before; make a new one for each")
-        await asyncio.shield(sent.appended)
+        if (appended := self._under_way.get(key)) is not None:
+            await asyncio.shield(appended)
 
-    def _remember(self, key: tuple[str, str], content: bytes, record: Feedback | Retraction) -> _Sent:
-        sent = _Sent(content, asyncio.create_task(self._log.append([to_log(record)])))
-        self._sent[key] = sent
+    def _begin(self, key: bytes, content: bytes, record: Feedback | Retraction) -> None:
+        appended = asyncio.create_task(self._log.append([to_log(record)]))
+        self._sent[key], self._under_way[key] = content, appended
 
         def done(appended: asyncio.Task[None]) -> None:
-            # What was not written may be sent again, and then be another content.
-            if (appended.cancelled() or appended.exception()) and self._sent.get(key) is sent:
-                del self._sent[key]
+            failed = appended.cancelled() or appended.exception() is not None
+            if self._under_way.get(key) is not appended:
+                return  # it was forgotten, and begun anew
+            # The task holds its context and more, a few kilobytes: of what is written the digests are enough.
+            del self._under_way[key]
+            if failed:  # it may be sent again, and then be another content
+                self._sent.pop(key, None)
 
-        sent.appended.add_done_callback(done)
+        appended.add_done_callback(done)
         if len(self._sent) > self._max_ids:
             self._sent.popitem(last=False)
-        return sent
+
+
+def _id_digest(record: Feedback | Retraction) -> bytes:
+    return hashlib.sha256(f"{record.rater}\0{record.feedback_id}".encode()).digest()
 
 
 def _digest(record: Feedback | Retraction) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -113,3 +115,18 @@ async def test_memory_is_bounded() -> None:
     for end in log.ends:
         end.set_result(None)
     await asyncio.gather(*tries)
+
+
+async def test_of_what_is_written_no_task_is_kept() -> None:
+    """Sixteen thousand of them, each with its context, are tens of megabytes."""
+    log = SlowLog()
+    sent = SentOnce(log)
+    under_way = asyncio.create_task(sent.append(VOTE))
+    await settled()
+    [appending] = [weakref.ref(one) for one in asyncio.all_tasks() if "SlowLog" in repr(one.get_coro())]
+    log.ends[0].set_result(None)
+    await under_way
+    await settled()
+    gc.collect()
+    assert len(sent) == 1
+    assert appending() is None
