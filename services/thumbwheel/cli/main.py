@@ -40,6 +40,7 @@ COMMANDS = {
     "backup": ("backup", "Copy the home and its database into a folder."),
     "restore": ("restore", "Make a home and its database from a backup."),
     "move": ("move", "Move versions and votes to another database and store of files."),
+    "database": ("database", "Show the database's schema, upgrade it, or take it back."),
     "replay": ("replay", "Rebuild the store from the log into an empty database."),
     "keys": ("keys", "Make the secret keys, or change the signing one."),
     "completion": ("completion", "Print the shell completion script."),
@@ -65,7 +66,7 @@ _OUTPUT_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _EXIT_STATUS = """\b
 Exit status:
   0    done
-  1    a negative answer (doctor, demo, simulate, retrain --once), or a defect
+  1    a negative answer (doctor, demo, simulate, retrain --once, database show), or a defect
   2    wrong use, or a wrong value or data file
   3    no such policy, version, run or vote
   4    the state does not allow it
