@@ -279,7 +279,7 @@ def test_a_running_home_goes_on_as_processes_on_kafka_postgresql_and_s3(
 
 def scaled_config(folder: Path, postgres_url: str, broker: KafkaBroker, gateway: S3Gateway) -> Path:
     place, store = database_of(postgres_url, folder), s3_settings(gateway)
-    sections = {
+    sections: dict[str, dict[str, object]] = {
         "database": {"url": place.url, "password_file": place.password_file},
         "artifacts": {"url": store.url, "endpoint_url": store.endpoint_url},
         "log": {"kind": "kafka"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,8 @@ async def test_an_answer_that_a_hanging_replica_holds_keeps_its_own_vote_from_be
     folder = replica.replicas_dir(settings)
     answer, vote = (to_log(record) for record in answer_and_vote(1))
     _, other_vote = (to_log(record) for record in answer_and_vote(2))
-    with ExitStack() as stack, closing(kafka(settings)) as log:
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context(closing(kafka(settings)))
         with held_folder(folder) as hanging:  # its lock is held, and nothing ships its outbox
             with closing(open_outbox(settings, outbox_of(hanging))) as outbox:
                 outbox.append([answer])
