@@ -1,10 +1,13 @@
 """Votes with Kafka behind the outbox: whether a broker that is away slows them, and what waiting for it costs.
 
-    python benchmarks/feedback_durability.py [--phase-s 60] [--votes 4000] [--turns 3]
+    python benchmarks/feedback_durability.py [--phase-s 60] [--votes 4000] [--turns 3] [--others]
 
 A service of its own with a `classify` policy, a real broker. First in `outbox` mode: callers ask and vote without pause
 with the broker up, then with the broker killed for as long; only the votes are timed. The broker comes back, and the
 outbox drains. Then turns of `outbox` and `broker` mode: 64 callers vote on answers that they have, votes/s of each.
+
+`--others`, alone: what a replica on Ray adds to `broker` mode, looking for the votes' answers in the outboxes of the
+other replicas: votes/s of 64 callers into Kafka, with three such outboxes and without. No service, no gRPC.
 """
 
 from __future__ import annotations
@@ -18,20 +21,28 @@ import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
+from answered import answer_and_vote
 from kafka_server import KafkaBroker, libs, running_broker
 from live_service import make_policies
 
 from record import record
+from thumbwheel.app.home import make_home
+from thumbwheel.app.outboxes import OtherOutboxes, outbox_of
+from thumbwheel.app.storage import open_outbox, open_storage
+from thumbwheel.bus.answers_elsewhere import AnswersElsewhere
+from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.kafka_topics import create_topics
+from thumbwheel.bus.port import REQUESTS, NewRecord
 from thumbwheel.client import AsyncClient
 from thumbwheel.client.answers import Classification
-from thumbwheel.config.settings import Kafka, Settings
+from thumbwheel.config.settings import Kafka, Log, Settings
+from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.simulate.service import ServiceProcess
 
 COMMAND = "python benchmarks/feedback_durability.py"
@@ -39,7 +50,8 @@ POLICY = "topics"
 TEXT = "where is my parcel"
 CALLERS = 64
 FEW_CALLERS = 8
-AWAY_GOAL, BROKER_GOAL = 1.2, 0.5
+OTHERS = 3
+AWAY_GOAL, BROKER_GOAL, OTHERS_GOAL = 1.2, 0.5, 0.9
 
 
 def main() -> None:
@@ -47,11 +59,15 @@ def main() -> None:
     parser.add_argument("--phase-s", type=float, default=60.0)
     parser.add_argument("--votes", type=int, default=4_000)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--others", action="store_true")
     asked = parser.parse_args()
     found = libs()
     if found is None:
         sys.exit("this needs Kafka (make servers)")
     with tempfile.TemporaryDirectory() as folder, running_broker(found, Path(folder)) as broker:
+        if asked.others:
+            others(Path(folder), broker, asked.votes, asked.turns)
+            return
         policies = Path(folder) / "policies"
         policies.mkdir()
         make_policies(Settings(home=policies))
@@ -121,6 +137,43 @@ def modes(folder: Path, policies: Path, broker: KafkaBroker, votes: int, turns: 
     print(f"{note}: {ratio:.2f}", flush=True)
 
 
+def others(folder: Path, broker: KafkaBroker, votes: int, turns: int) -> None:
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    for turn in range(turns):
+        for looks, found in rates.items():
+            home = folder / f"{looks}-{turn}"
+            found.append(asyncio.run(appended_per_s(home, own_topics(broker), votes, looks)))
+            print(f"  {'looking' if looks else 'not looking'}: {found[-1]:,.0f} votes/s", flush=True)
+    plain, looking = (median(found) for found in rates.values())
+    note = f"{CALLERS} callers, no gRPC; votes/s: {looking:,.0f} looking into {OTHERS} other outboxes, {plain:,.0f} not"
+    figure = "votes/s in broker mode, looking into other replicas' outboxes / not"
+    record(figure, looking / plain, "ratio", f">= {OTHERS_GOAL}", looking / plain >= OTHERS_GOAL, COMMAND, note)
+    print(f"{note}: {looking / plain:.2f}", flush=True)
+
+
+async def appended_per_s(home: Path, kafka: Kafka, votes: int, looks: bool) -> float:
+    log = Log(kind="kafka", feedback_durability="broker")
+    settings = Settings(home=home, kafka=kafka, log=log)
+    make_home(home)
+    load_or_make_keys(settings.keys_path, 1)
+    with open_storage(settings, lambda _: None) as storage, ExitStack() as stack:
+        for number in range(OTHERS):
+            (home / "replicas" / str(number)).mkdir(parents=True)
+            outbox = stack.enter_context(closing(open_outbox(settings, outbox_of(home / "replicas" / str(number)))))
+            outbox.append([NewRecord(REQUESTS, f"waits-{number}", bytes(1_000))])
+        elsewhere = stack.enter_context(closing(OtherOutboxes(settings.log_path, home / "replicas")))
+        appender = AnswersElsewhere(storage.votes, elsewhere.held, 10.0) if looks else storage.votes
+        given = iter([to_log(answer_and_vote(number)[1]) for number in range(votes)])
+
+        async def vote(_user: str) -> None:
+            for one in given:
+                await appender.append([one])
+
+        started = time.perf_counter()
+        await from_all(vote)
+        return votes / (time.perf_counter() - started)
+
+
 async def votes_per_s(target: str, votes: int) -> float:
     async with AsyncClient(target) as client:
         await served(client)
@@ -157,8 +210,7 @@ async def served(client: AsyncClient) -> None:
 def service(home: Path, policies: Path, broker: KafkaBroker, durability: str) -> Iterator[ServiceProcess]:
     """A service on a home and on topics of its own."""
     shutil.copytree(policies, home)
-    kafka = Kafka(bootstrap_servers=broker.bootstrap, topic_prefix=f"{uuid.uuid4()}.", replication=1)
-    create_topics(kafka)
+    kafka = own_topics(broker)
     settings = {
         **{f"serve.{door}": 0 for door in ("port", "admin_port", "web_port")},
         "feedback.max_per_rater_per_minute": 100_000,
@@ -168,6 +220,13 @@ def service(home: Path, policies: Path, broker: KafkaBroker, durability: str) ->
     }
     with ServiceProcess(home, settings) as running:
         yield running
+
+
+def own_topics(broker: KafkaBroker) -> Kafka:
+    """Make topics that nobody else has."""
+    kafka = Kafka(bootstrap_servers=broker.bootstrap, topic_prefix=f"{uuid.uuid4()}.", replication=1)
+    create_topics(kafka)
+    return kafka
 
 
 def waiting(home: Path) -> int:

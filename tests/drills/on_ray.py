@@ -40,11 +40,17 @@ def killed_with_its_disk(yard: Yard) -> Sheet:
     return _killed("ray-and-disk-lost", yard, disk_too=True)
 
 
-def _killed(name: str, yard: Yard, disk_too: bool) -> Sheet:
+def killed_with_answers_at_broker(yard: Yard) -> Sheet:
+    """Answers durable at the broker, too: whatever disk goes, no acknowledged vote is without its answer."""
+    return _killed("ray-and-disk-lost-answers-at-broker", yard, disk_too=True, answers="broker")
+
+
+def _killed(name: str, yard: Yard, disk_too: bool, answers: str = "outbox") -> Sheet:
     _demand_ray()
     kafka, url, ledger = kafka_settings(yard.broker()), yard.database(yard.postgres()), Ledger()
     port, durability = free_port(), "broker" if disk_too else "outbox"
-    settings = {**settings_of(kafka, serve__port=port), **yard.flags(kafka, url, feedback_durability=durability)}
+    own = settings_of(kafka, serve__port=port, log__answer_durability=answers)
+    settings = {**own, **yard.flags(kafka, url, feedback_durability=durability)}
     home, kills, done = yard.home(url), yard.times(KILLS, NODE_EVERY), Counter[str]()
     while done.total() < kills:
         with serving(home, settings, "ray") as service:
@@ -71,22 +77,26 @@ def _killed(name: str, yard: Yard, disk_too: bool) -> Sheet:
     ingest_all(home, settings)
     sheet = Sheet(name, yard.seed)
     if disk_too:
-        _without_their_answers(sheet, url, ledger)
+        _without_their_answers(sheet, url, ledger, answers)
     balance(sheet, url, ledger, orphaned=len(orphaned(url)) if disk_too else 0)
     sheet.facts["killed"] = ", ".join(f"{what} {count} times" for what, count in done.items())
     return sheet
 
 
-def _without_their_answers(sheet: Sheet, url: str, ledger: Ledger) -> None:
-    """Answers are durable in outboxes only. A vote takes along those of its replica, not those of another.
+def _without_their_answers(sheet: Sheet, url: str, ledger: Ledger, answers: str) -> None:
+    """Say of votes in the log whose answer went with a disk: they wait in the store in vain.
 
-    One on an answer that another replica gave, and took with it, is in the log, and waits in the store in vain.
+    A replica that is killed with its outbox alone stands for another machine that is lost. The answers in that outbox
+    are lost before they are voted on, which whoever takes the vote can not know, unless answers are at the broker, too.
     """
     sheet.expect("votes that wait for an answer that is stored", 0, waiting_in_error(url))
     ledger.answers.clear()
-    in_vain = ledger.votes & orphaned(url)
+    in_vain, what = ledger.votes & orphaned(url), "acknowledged votes whose answer went with another replica's disk"
+    if answers == "broker":
+        sheet.expect(what, 0, len(in_vain))
+        return
     ledger.votes -= in_vain
-    sheet.facts["acknowledged votes whose answer went with another replica's disk"] = f"{len(in_vain):,}"
+    sheet.facts[what] = f"{len(in_vain):,}"
 
 
 def swapped(yard: Yard) -> Sheet:

@@ -35,6 +35,7 @@ DRILLS = {
     "database-away": parts_away.database,
     "ray-killed": on_ray.killed,
     "ray-and-disk-lost": on_ray.killed_with_its_disk,
+    "ray-and-disk-lost-answers-at-broker": on_ray.killed_with_answers_at_broker,
     "ray-swaps": on_ray.swapped,
     "store-away": store_away.drill,
     "clock-back": clock_back.drill,

@@ -1,25 +1,41 @@
-"""A home that was used moves onto PostgreSQL and another store of files, whole, and is served from there."""
+"""A home that was used moves onto PostgreSQL and another store of files, or Kafka too, whole, and is served there."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from answered import answer_and_vote
+from artifact_stores import s3_settings
+from commands import RunningCommand, write_config
+from kafka_server import KafkaBroker
 from live_service import make_policies
 from postgres_server import PASSWORD
-from service_ledger import FREE_PORTS, Acknowledged, ask_and_vote, wait_until_ingested, wait_until_serving
+from s3_server import S3Gateway
+from service_ledger import (
+    FREE_PORTS,
+    Acknowledged,
+    ask_and_vote,
+    demand_balance,
+    wait_until_ingested,
+    wait_until_serving,
+)
 from sqlalchemy import Engine, insert, select
 
 from thumbwheel.app.home import Home
 from thumbwheel.app.moving import move
 from thumbwheel.app.storage import open_registry
 from thumbwheel.bus.codec import to_log
-from thumbwheel.bus.source import Source
+from thumbwheel.bus.port import FEEDBACK, REQUESTS, TOPICS
+from thumbwheel.bus.source import CONSUMER, Source
 from thumbwheel.bus.sqlite_log import open_log
+from thumbwheel.client import AsyncClient
+from thumbwheel.client.answers import Classification
 from thumbwheel.config.settings import Artifacts, Database, Settings
 from thumbwheel.database import copying
 from thumbwheel.database.engine import connect
@@ -193,6 +209,90 @@ def test_a_database_that_is_away_moves_nothing(source: Settings, target: Setting
     with pytest.raises(Unavailable):
         move(source, nobody, quietly)
     assert (source.home / "store.sqlite").exists()
+
+
+@contextmanager
+def ingest_held_up(home: Path) -> Iterator[None]:
+    """Let nothing be written into a home's store while the block runs: what is acknowledged stays in its log."""
+    with closing(sqlite3.connect(home / "store.sqlite", isolation_level=None)) as store:
+        store.execute("BEGIN IMMEDIATE")
+        yield
+        store.execute("ROLLBACK")
+
+
+def pending(home: Path) -> dict[str, int]:
+    """How many records of each topic the log has, and the store has not."""
+    settings = Settings(home=home)
+    with closing(open_log(settings.log_path)) as log, closing(open_store(settings.database_url)) as store:
+        return {topic: log.end_offset(topic, 0) - store.offset(CONSUMER, topic, 0) for topic in TOPICS}
+
+
+async def unrated_answers(target: str, count: int) -> list[Classification[Awaitable[str]]]:
+    async with AsyncClient(target) as client:
+        return [await client.classify("where is my parcel", "topics", user="late") for _ in range(count)]
+
+
+async def rate(target: str, answers: Sequence[Classification[Awaitable[str]]], told: Acknowledged) -> None:
+    """Vote on answers of before at another door, by the tokens that came with them."""
+    async with AsyncClient(target) as client:
+        for one in answers:
+            told.votes.append(await client.ballot(one.response_id, one.receipt.token, "late").thumbs_down())
+            told.answers.append(one.response_id)
+
+
+@pytest.mark.slow
+def test_a_running_home_goes_on_as_processes_on_kafka_postgresql_and_s3(
+    tmp_path: Path, postgres_url: str, kafka_broker: KafkaBroker, s3_gateway: S3Gateway
+) -> None:
+    home, told = tmp_path / "home", Acknowledged()
+    home.mkdir()
+    make_policies(Settings(home=home))
+    with ServiceProcess(home, FREE_PORTS) as service:
+        target = service.addresses["grpc"]
+        asyncio.run(wait_until_serving(target))
+        asyncio.run(ask_and_vote(target, told, 40))
+        assert wait_until_ingested(service.addresses["admin"]) == 0
+        with ingest_held_up(home):
+            unrated = asyncio.run(unrated_answers(target, 5))
+            asyncio.run(ask_and_vote(target, told, 40, service.kill))
+    waiting = pending(home)
+    assert waiting[FEEDBACK] >= 40 and waiting[REQUESTS] >= 45
+    scaled = scaled_config(tmp_path, postgres_url, kafka_broker, s3_gateway)
+    assert "moved: 4 versions" in "\n".join(run_command(home, "move", "--to", str(scaled)))
+    with (
+        RunningCommand(scaled, "--home", str(home), "serve") as serve,
+        RunningCommand(scaled, "--home", str(home), "ingest"),
+    ):
+        asyncio.run(wait_until_serving(serve.address("gRPC")))
+        asyncio.run(rate(serve.address("gRPC"), unrated, told))
+        asyncio.run(ask_and_vote(serve.address("gRPC"), told, 40))
+        assert wait_until_ingested(serve.address("operators")) == 0
+    assert len(told.votes) >= 125
+    with database(postgres_url) as books:
+        demand_balance(books, told)
+        with reading(books) as connection:
+            assert set(connection.scalars(select(versions.c.policy))) == {"topics", "helpdesk"}
+    assert any(
+        (home / "cache" / "versions").rglob("*.safetensors")
+    )  # served from the new store, not from the old files
+
+
+def scaled_config(folder: Path, postgres_url: str, broker: KafkaBroker, gateway: S3Gateway) -> Path:
+    place, store = database_of(postgres_url, folder), s3_settings(gateway)
+    sections: dict[str, dict[str, object]] = {
+        "database": {"url": place.url, "password_file": place.password_file},
+        "artifacts": {"url": store.url, "endpoint_url": store.endpoint_url},
+        "log": {"kind": "kafka"},
+        "kafka": {
+            "bootstrap_servers": broker.bootstrap,
+            "topic_prefix": f"{uuid.uuid4()}.",
+            "partitions": 3,
+            "replication": 1,
+        },
+        "serve": {"port": 0, "admin_port": 0},
+        "probes": {"serve_port": 0, "ingest_port": 0},
+    }
+    return write_config(folder / "scaled.toml", sections)
 
 
 @pytest.mark.slow

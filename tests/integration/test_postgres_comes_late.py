@@ -12,7 +12,7 @@ import pytest
 from loopback import free_port
 from postgres_server import PASSWORD, PostgresServer
 
-from thumbwheel.app.processes import ingest, retrain, serve, web
+from thumbwheel.app.processes import ingest, retrain, serve, up, web
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.keys import load_or_make_keys
 
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),
 ]
 
-PROCESSES = {"serve": serve, "ingest": ingest, "retrain": retrain, "web": web}
+PROCESSES = {"serve": serve, "ingest": ingest, "retrain": retrain, "web": web, "up": up}
 PATIENCE_S = 120
 Run = Callable[[], Coroutine[Any, Any, None]]
 
@@ -38,25 +38,32 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 def settings(home: Path, url: str) -> Settings:
     """A configuration whose broker is nowhere."""
+    home.mkdir(exist_ok=True)
     load_or_make_keys(home / "keys.json", 1)
     (home / "password").write_text(PASSWORD)
     given = {
         "database": {"url": url.replace(f":{PASSWORD}", ""), "password_file": home / "password"},
-        "serve": {"port": 0, "admin_port": 0, "web_port": 0, "drain_s": 0},
-        "probes": {f"{name}_port": free_port() for name in PROCESSES},
+        "serve": {"port": 0, "admin_port": 0, "web_port": free_port(), "drain_s": 0},
+        "probes": {f"{name}_port": free_port() for name in PROCESSES if name != "up"},
         "kafka": {"bootstrap_servers": "127.0.0.1:1", "request_timeout_s": 1.0},
         "log": {"kind": "kafka"},
     }
     return Settings.model_validate({"home": home, **given})
 
 
-def all_of(given: Settings, ready: Callable[[str], None]) -> dict[str, Run]:
+def all_of(given: Settings, whole: Settings, ready: Callable[[str], None]) -> dict[str, Run]:
+    """Return what runs each process: `up` by the settings `whole`, a home of its own, the others by `given`."""
     return {
         "serve": lambda: serve.run(given, lambda _: ready("serve")),
         "ingest": lambda: ingest.run(given, lambda _: ready("ingest")),
         "retrain": lambda: retrain.watch(given, lambda _: ready("retrain")),
         "web": lambda: web.run(given, "127.0.0.1:1", "127.0.0.1:1", lambda _: ready("web")),
+        "up": lambda: up.run(whole, lambda _: ready("up")),
     }
+
+
+def probes_of(name: str, given: Settings, whole: Settings) -> int:
+    return whole.serve.web_port if name == "up" else int(getattr(given.probes, f"{name}_port"))
 
 
 async def not_ready(port: int) -> dict[str, Any]:
@@ -75,7 +82,8 @@ async def not_ready(port: int) -> dict[str, Any]:
 async def test_all_of_them_wait_for_it(
     tmp_path: Path, postgres: PostgresServer, postgres_url: str, stopped: asyncio.Event
 ) -> None:
-    given, ready, all_ready = settings(tmp_path, postgres_url), set[str](), asyncio.Event()
+    given, whole = (settings(tmp_path / name, postgres_url) for name in ("apart", "whole"))
+    ready, all_ready = set[str](), asyncio.Event()
 
     def began(name: str) -> None:
         ready.add(name)
@@ -83,11 +91,11 @@ async def test_all_of_them_wait_for_it(
             all_ready.set()
 
     postgres.stop("immediate")
-    running = [asyncio.create_task(run()) for run in all_of(given, began).values()]
+    running = [asyncio.create_task(run()) for run in all_of(given, whole, began).values()]
     try:
         async with asyncio.timeout(PATIENCE_S):
             for name in PROCESSES:
-                said = await not_ready(getattr(given.probes, f"{name}_port"))
+                said = await not_ready(probes_of(name, given, whole))
                 assert said == {"status": "not serving", "parts": {"database": "away; it is waited for"}}
             assert ready == set()
     finally:
@@ -101,11 +109,12 @@ async def test_all_of_them_wait_for_it(
 
 async def test_asked_to_end_they_wait_no_longer(tmp_path: Path, stopped: asyncio.Event) -> None:
     nowhere = f"postgresql+psycopg://thumbwheel@127.0.0.1:{free_port()}/thumbwheel"
-    given, ready = settings(tmp_path, nowhere), set[str]()
+    given, whole = (settings(tmp_path / name, nowhere) for name in ("apart", "whole"))
+    ready = set[str]()
     async with asyncio.timeout(PATIENCE_S):
-        running = [asyncio.create_task(run()) for run in all_of(given, ready.add).values()]
+        running = [asyncio.create_task(run()) for run in all_of(given, whole, ready.add).values()]
         for name in PROCESSES:
-            await not_ready(getattr(given.probes, f"{name}_port"))
+            await not_ready(probes_of(name, given, whole))
         stopped.set()
         await asyncio.gather(*running)
     assert ready == set()

@@ -15,6 +15,7 @@ from thumbwheel.config.settings import Artifacts
 from thumbwheel.registry.artifacts.opening import open_store
 from thumbwheel.registry.artifacts.remote import RemoteStore
 
+RUNS_FOLDER = ".runs"  # no policy can have this name
 _CHUNK_BYTES = 1 << 20
 
 
@@ -72,7 +73,7 @@ CheckpointPlace = LocalPlace | RemotePlace
 
 def checkpoint_place(artifacts: Artifacts, run_id: str, local: Path) -> CheckpointPlace:
     """The place for a run's checkpoint; `local` is the one in its folder."""
-    url, name = urlsplit(artifacts.url), f".runs/{run_id}/{local.name}"
+    url, name = urlsplit(artifacts.url), f"{RUNS_FOLDER}/{run_id}/{local.name}"
     if not url.scheme:
         return LocalPlace(local)
     if url.scheme == "file":

@@ -20,6 +20,7 @@ from thumbwheel.errors import DamagedArtifact, RunInProgress, Unavailable, Unkno
 from thumbwheel.records import AuditAction, AuditEntry, Run, RunState, RunStep
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.exits import Exit
+from thumbwheel.retrain.left_checkpoints import clear_left
 from thumbwheel.retrain.lock import LEASE_S
 from thumbwheel.retrain.plan import Plan, load_plan, make_plan, save_plan
 from thumbwheel.retrain.run_folder import RunFolder
@@ -202,6 +203,7 @@ class Runner:
         lease = self._store.acquire_lease(run.policy, run_id, LEASE_S)
         self._fail(run, reason, lease)
         self._store.release_lease(lease)
+        clear_left(self._settings.artifacts, self._store.run)
 
     def _close_abandoned(self, plan: Plan, lease: Lease) -> None:
         """With the policy's lease in hand nobody else is at work: what is still called running was left behind."""

@@ -30,6 +30,7 @@ from thumbwheel.retrain.cycle import Cycle
 from thumbwheel.retrain.exits import Exit
 from thumbwheel.retrain.learner import Learner
 from thumbwheel.retrain.learners import learner_for
+from thumbwheel.retrain.left_checkpoints import clear_left
 from thumbwheel.retrain.lock import RunLease, locked
 from thumbwheel.retrain.plan import Plan, load_plan
 from thumbwheel.retrain.run_folder import RunFolder
@@ -77,6 +78,7 @@ def _work(plan: Plan, folder: RunFolder) -> None:
             ended = _ended(cycle)
             _keep_report(plan, folder, ended)
             store.save_run(ended, lease.lease)
+        clear_left(settings.artifacts, store.run)
     finally:
         registry.close()
         store.close()

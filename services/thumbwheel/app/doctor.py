@@ -16,6 +16,7 @@ from thumbwheel.app.finding import Finding, tried
 from thumbwheel.app.home import announced
 from thumbwheel.app.moving import set_aside_in
 from thumbwheel.app.ray_check import examine_ray
+from thumbwheel.app.secrets_check import examine_secrets
 from thumbwheel.app.sharing_check import examine_sharing
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
@@ -28,7 +29,7 @@ from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.port import Registry
 from thumbwheel.registry.sql import SqlRegistry
 
-_EMPTY = "is empty; `thumbwheel move` or the first start makes its tables"
+_EMPTY = "is empty; `thumbwheel move`, `thumbwheel database upgrade` or the first start makes its tables"
 _LEAST_FREE_BYTES = 1 << 30
 _LEAST_SQLITE = (3, 35, 0)
 
@@ -39,6 +40,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_installation(),
         *_home(settings),
         *_keys(settings),
+        *examine_secrets(settings),
         *_artifacts(settings),
         *_database(settings),
         *_set_aside(settings),
@@ -142,7 +144,8 @@ def _written_and_read(settings: Settings) -> str:
 def _set_aside(settings: Settings) -> Iterator[Finding]:
     """What a move left behind: of interest to whoever believes that users were erased."""
     if _seen((aside := set_aside_in(settings.home)).exists):
-        yield Finding("moved", True, f"{aside} has all texts of before the move; `erase` refuses until it is removed")
+        found = f"{aside} has all texts of before the move; `erase` refuses until it is removed"
+        yield Finding("moved", True, found, f"when all is well where it was moved to: rm {aside}", warning=True)
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

@@ -10,12 +10,18 @@ from thumbwheel.errors import ThumbwheelError
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check; `cure` is empty when all is well."""
+    """One check; `cure` is empty when all is well. A `warning` is of what works, and had better be otherwise."""
 
     check: str
     ok: bool
     found: str
     cure: str = ""
+    warning: bool = False
+
+    @property
+    def level(self) -> str:
+        """One of ok, warning, problem."""
+        return ("warning" if self.warning else "ok") if self.ok else "problem"
 
 
 def tried(check: str, look: Callable[[], str]) -> Finding:

@@ -58,7 +58,8 @@ def move(source: Settings, target: Settings, stage: Stage) -> Moved:
     if source.home != target.home:
         raise Conflict("home: moving leaves the home where it is; copy its folder while no service runs on it")
     if not new_files and not new_database:
-        raise Conflict("database.url, artifacts.url: both stay what they are; there is nothing to move")
+        said = "database.url, artifacts.url: both stay what they are, there is nothing to move"
+        raise Conflict(f"{said}; let --to name a file that changes one")
     with Home(source.home), _engine(source.database_url) as old, _engine(target.database_url) as new:
         rows = count_rows(old)
         if not (new_database and is_copy(old, new)):
@@ -89,7 +90,8 @@ def _send_files(old: Engine, here: Artifacts, there: Artifacts, stage: Stage) ->
             folder = here.fetch(row["location"], version)
             sent.append((version, there.upload(version.policy, folder, version_files(folder))))
             if dict(sent[-1][1].digests) != dict(version.files):
-                raise Conflict(f"{version.policy} {version.version}: its files changed while they were sent")
+                said = f"{version.policy} {version.version}: its files changed while they were sent"
+                raise Conflict(f"{said}; leave them alone, and move again")
             told(len(sent), len(rows))
         return {(version.policy, version.version): upload.seal(version) for version, upload in sent}
     except BaseException:

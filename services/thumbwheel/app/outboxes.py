@@ -10,24 +10,25 @@ are fewer replicas now) are emptied by those that live, with the broker's acknow
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from thumbwheel.app.background import in_background
 from thumbwheel.app.home import Home
 from thumbwheel.app.storage import open_outbox
-from thumbwheel.bus.port import TOPICS, EventLog
+from thumbwheel.bus.port import REQUESTS, TOPICS, EventLog
 from thumbwheel.bus.relay import Relay
 from thumbwheel.bus.source import Place, ends, shipped, waiting
-from thumbwheel.bus.sqlite_log import open_log
+from thumbwheel.bus.sqlite_log import SqliteLog, look_into
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import HomeInUse, InvalidInput, Unavailable
 from thumbwheel.telemetry.logging import get_logger
 
 _LOOK_S = 5.0
-_ANY_SIZE = 1 << 62  # of a log that is only read
+_LOOKED_THROUGH = 5_000
 
 logger = get_logger(__name__)
 
@@ -90,7 +91,7 @@ def unshipped(replicas_dir: Path) -> int:
     count = 0
     for folder in _folders(replicas_dir):
         if outbox_of(folder).exists():
-            with closing(open_log(outbox_of(folder), max_bytes=_ANY_SIZE, read_only=True)) as outbox:
+            with closing(look_into(outbox_of(folder))) as outbox:
                 count += sum(waiting(outbox, topic).records for topic in TOPICS)
     return count
 
@@ -103,7 +104,7 @@ def shipping(replicas_dir: Path) -> Callable[[], bool]:
     marks = {}
     for folder in _folders(replicas_dir):
         if (path := outbox_of(folder)).exists():
-            with closing(open_log(path, max_bytes=_ANY_SIZE, read_only=True)) as outbox:
+            with closing(look_into(path)) as outbox:
                 marks[path] = ends(outbox, TOPICS)
     return lambda: all(_is_shipped(*mark) for mark in marks.items())
 
@@ -111,8 +112,45 @@ def shipping(replicas_dir: Path) -> Callable[[], bool]:
 def _is_shipped(path: Path, marks: Mapping[Place, int]) -> bool:
     if not path.exists():
         return True
-    with closing(open_log(path, max_bytes=_ANY_SIZE, read_only=True)) as outbox:
+    with closing(look_into(path)) as outbox:
         return shipped(outbox, marks)
+
+
+class OtherOutboxes:
+    """Outboxes of other processes of this machine, kept open for reading. One thread at a time may ask."""
+
+    def __init__(self, mine: Path, replicas_dir: Path, left: Sequence[Path] = ()) -> None:
+        """Look into those of `replicas_dir`, and those `left` by other processes, but for `mine`."""
+        self._mine = mine
+        self._replicas_dir = replicas_dir
+        self._left = left
+        self._open: dict[tuple[Path, int], SqliteLog] = {}
+
+    def held(self, answers: Collection[str]) -> set[str]:
+        """Return which of these answers may still be in one of them. Raises Unavailable.
+
+        Where more than `_LOOKED_THROUGH` answers wait, all may be: that relay is far behind.
+        """
+        return {one for outbox in self._opened() for one in outbox.held(REQUESTS, answers, _LOOKED_THROUGH)}
+
+    def close(self) -> None:
+        """Close them."""
+        for outbox in self._open.values():
+            outbox.close()
+        self._open.clear()
+
+    def _opened(self) -> list[SqliteLog]:
+        files = {(path, path.stat().st_ino): path for path in self._paths() if path != self._mine and path.exists()}
+        for gone in self._open.keys() - files.keys():
+            self._open.pop(gone).close()
+        for place in files.keys() - self._open.keys():
+            with suppress(sqlite3.OperationalError):  # it is being made, and has no tables yet: nothing is in it
+                self._open[place] = look_into(place[0])
+        return list(self._open.values())
+
+    def _paths(self) -> Iterator[Path]:
+        yield from self._left
+        yield from (outbox_of(folder) for folder in _folders(self._replicas_dir))
 
 
 def _folders(replicas_dir: Path) -> list[Path]:

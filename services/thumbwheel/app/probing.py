@@ -1,4 +1,4 @@
-"""/healthz and /metrics of a process that stands alone, on a port of their own."""
+"""/healthz and /metrics of a process that stands alone, or has no pages yet, on a port of their own."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ async def probing(
 ) -> AsyncIterator[str]:
     """Answer probes on `port`, which came from `setting`, while the block runs; yield their address.
 
-    Raises InvalidConfig when the port can't be had.
+    They listen at the host of the setting's section. Raises InvalidConfig when the port can't be had.
     """
+    host = settings.serve.host if setting.startswith("serve.") else settings.probes.host
     app = create_probes(health, metrics.registry)
-    async with serving(app, settings.probes.host, port, _DRAIN_S, setting) as url:
+    async with serving(app, host, port, _DRAIN_S, setting) as url:
         yield url

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grpc_health.v1.health import aio as health_aio
@@ -23,12 +23,14 @@ from thumbwheel.app.doors import (
     inference_door,
     request_log_of,
 )
+from thumbwheel.app.durability import feedback_durability
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.observing import Observer, at_log, observing, write_observer
-from thumbwheel.app.outboxes import adopting, held_folder, outbox_of
+from thumbwheel.app.outboxes import OtherOutboxes, adopting, held_folder, outbox_of
 from thumbwheel.app.relaying import relaying, ship_the_rest
 from thumbwheel.app.storage import Storage, open_storage
+from thumbwheel.bus.answers_elsewhere import AnswersElsewhere
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import InvalidConfig
 from thumbwheel.feedback.keys import Keys, load_keys
@@ -106,6 +108,11 @@ def _storage(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Sto
     stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
     stack.enter_context(adopting(settings, replicas_dir(settings), source.log))
     stack.enter_context(observing(metrics, Observer(at_log(source, outbox))))
+    if feedback_durability(settings).place == "broker":
+        # Clients' votes come to any replica, whichever gave the answer; `serve` on this home may have left some, too.
+        others = stack.enter_context(closing(OtherOutboxes(outbox, replicas_dir(settings), [settings.log_path])))
+        votes = AnswersElsewhere(storage.votes, others.held, settings.kafka.ack_timeout_s)
+        storage = replace(storage, votes=votes)
     return storage
 
 

@@ -75,6 +75,8 @@ def open_storage(
         requests = votes = committing(source.outbox or source.log)
         held = feedback_durability(settings)
         logger.info("where a vote is when its OK is given", place=held.place, why=held.why)
+        if source.outbox is not None and settings.log.answer_durability == "broker":
+            requests = committing(source.log)
         if source.outbox is not None and held.place == "broker":
             votes = committing(BrokerVotes(source.log, source.outbox, settings.kafka.ack_timeout_s))
         yield Storage(source, requests, votes, store, registry)

@@ -18,6 +18,7 @@ from thumbwheel.errors import LogUnavailable
 _LOOK_S = 0.005
 _RETRY_S = 1.0
 _WAITING = "answers from before are still on their way to Kafka, which may be unavailable"
+_REFUSED = "Kafka has not acknowledged it, and may be unavailable; send the vote again"
 
 
 class BrokerVotes:
@@ -38,14 +39,15 @@ class BrokerVotes:
                 their ids they count once.
         """
         self._await_answers()
-        self._log.append(records)
+        try:
+            self._log.append(records)
+        except LogUnavailable as error:  # where the brokers are, and what ails them, is for operators
+            raise LogUnavailable(_REFUSED, error.retry_after_s) from error
 
     def _await_answers(self) -> None:
         answers = ends(self._outbox, [REQUESTS])
         deadline = time.monotonic() + self._patience_s
         while not shipped(self._outbox, answers):
             if time.monotonic() >= deadline:
-                raise LogUnavailable(
-                    "answers from before are still on their way to Kafka, which may be unavailable", _RETRY_S
-                )
+                raise LogUnavailable(_WAITING, _RETRY_S)
             time.sleep(_LOOK_S)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, NewRecord, StoredRecord
 from thumbwheel.bus.sealing import KEY_HEADER
 from thumbwheel.errors import PoisonRecord
 from thumbwheel.events.convert import EventRecord, decode, encode
 from thumbwheel.events.outline import AnswerOutline, Outline, outline
-from thumbwheel.records import LoggedResponse
+from thumbwheel.records import Feedback, LoggedResponse
 
 SCHEMA_HEADER = "thumbwheel-schema"
 SCHEMA = b"events.v1"
@@ -33,6 +35,15 @@ def from_log(stored: StoredRecord) -> EventRecord:
     record = decode(stored.payload)
     _demand_topic(stored, isinstance(record, LoggedResponse))
     return record
+
+
+def answers_of(vote: NewRecord) -> Sequence[str]:
+    """Return the ids of the answers that a vote, or its retraction, is about: of a ranking, all its candidates'.
+
+    Raises PoisonRecord as `from_log` does.
+    """
+    record = decode(vote.payload)
+    return record.ranking if isinstance(record, Feedback) and record.ranking else (vote.key,)
 
 
 def outline_from_log(stored: StoredRecord) -> Outline:

@@ -75,7 +75,7 @@ def make_client(kind: Callable[..., _Client], options: dict[str, Any]) -> _Clien
         return made[-1]
 
     try:
-        with translated():
+        with translated(",".join(options["bootstrap_servers"])):
             return kind(kafka_client=network, **options)
     except BaseException:
         for one in made:
@@ -169,12 +169,17 @@ class _Use(Generic[_Thing]):
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn kafka-python's errors into `LogUnavailable`, with what to do about them."""
+def translated(servers: str) -> Iterator[None]:
+    """Turn kafka-python's errors into `LogUnavailable`, with where the brokers are (`servers`) and what to do."""
     try:
         yield
     except KafkaError as error:
-        raise LogUnavailable(f"Kafka is unavailable: {_cause(error)}", RETRY_S) from error
+        raise unavailable(servers, _cause(error)) from error
+
+
+def unavailable(servers: str, why: str) -> LogUnavailable:
+    """Return the error that says where Kafka was looked for, which is no secret."""
+    return LogUnavailable(f"Kafka is unavailable at {servers}: {why}", RETRY_S)
 
 
 def _quieten() -> None:

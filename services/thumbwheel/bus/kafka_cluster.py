@@ -28,7 +28,7 @@ def topic_configs(settings: Kafka) -> Mapping[str, Mapping[str, str]]:
     A topic that is missing, or that we may not look at, is left out. Raises LogUnavailable.
     """
     wanted = [ConfigResource(ConfigResourceType.TOPIC, name) for name in topic_names(settings).values()]
-    with administrator(settings) as admin, translated():
+    with administrator(settings) as admin, translated(settings.bootstrap_servers):
         try:
             found = admin.describe_configs(wanted, config_filter="all").get("topic", {})
         except AuthorizationError:
@@ -42,7 +42,7 @@ def group_members(settings: Kafka, group: str) -> int | None:
 
     Raises LogUnavailable.
     """
-    with administrator(settings) as admin, translated():
+    with administrator(settings) as admin, translated(settings.bootstrap_servers):
         try:
             return len(admin.describe_groups([group])[group]["members"])
         except GroupIdNotFoundError:
@@ -57,7 +57,7 @@ def clock_ahead_s(settings: Kafka) -> float | None:
     None where that can't be seen: only controllers tell the time (KIP-836), to those who may describe the cluster.
     Raises LogUnavailable.
     """
-    with administrator(settings) as admin, translated():
+    with administrator(settings) as admin, translated(settings.bootstrap_servers):
         before = time.time()
         try:
             answer = admin.describe_metadata_quorum()

@@ -70,7 +70,7 @@ class KafkaLog:
             self._check(record)
         if not records:
             return
-        with self._in_flight(), self._producer.using() as producer, translated():
+        with self._in_flight(), self._producer.using() as producer, translated(self._settings.bootstrap_servers):
             self._send(producer, records)
         with self._changed:
             self._changed.notify_all()
@@ -184,7 +184,7 @@ class KafkaLog:
     def _reading(self) -> Iterator[KafkaReader]:
         with self._consuming:
             self._demand_open()
-            with self._consumer.using() as reader, translated():
+            with self._consumer.using() as reader, translated(self._settings.bootstrap_servers):
                 yield reader
 
     def _demand_open(self) -> None:

@@ -79,7 +79,7 @@ class KafkaMembership:
         self._keep(())
 
     def _ask(self) -> Sequence[Place]:
-        with self._consumer.using() as consumer, translated():
+        with self._consumer.using() as consumer, translated(self._settings.bootstrap_servers):
             # Nothing comes, all is paused: this takes part in the group. Joining is never done in no time at all.
             consumer.poll(milliseconds(_JOIN_S) if consumer._coordinator.need_rejoin() else 0)
             self._demand_heard(consumer)

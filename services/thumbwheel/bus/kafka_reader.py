@@ -10,7 +10,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from thumbwheel.bus.kafka_client import RETRY_S, make_client, milliseconds, translated
+from thumbwheel.bus.kafka_client import RETRY_S, make_client, milliseconds, translated, unavailable
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import InvalidInput, LogUnavailable
 
@@ -44,9 +44,10 @@ class KafkaReader:
         """
         self._timeout_s = settings.request_timeout_s
         self._names = names
+        self._servers = settings.bootstrap_servers
         self._consumer = make_client(KafkaConsumer, options | _consumer_options(settings))
         try:
-            with translated():
+            with translated(settings.bootstrap_servers):
                 self.places = [
                     TopicPartition(name, number) for name in names.values() for number in self._numbers(name)
                 ]
@@ -68,13 +69,13 @@ class KafkaReader:
         try:
             return dict(self._consumer.end_offsets(list(places), timeout_ms=milliseconds(self._timeout_s)))
         except KeyError as error:  # how the client says that some did not come in time
-            raise LogUnavailable("Kafka is unavailable: it does not tell where all partitions end", RETRY_S) from error
+            raise unavailable(self._servers, "it does not tell where all partitions end") from error
 
     def begin(self, place: TopicPartition) -> int:
         """Return the first offset that is left. Raises LogUnavailable when that can not be had."""
         found = self._consumer.beginning_offsets([place], timeout_ms=milliseconds(self._timeout_s))
         if place not in found:
-            raise LogUnavailable("Kafka is unavailable: it does not tell where a partition begins", RETRY_S)
+            raise unavailable(self._servers, "it does not tell where a partition begins")
         return int(found[place])
 
     def read(self, place: TopicPartition, offset: int, limit: int) -> list[Any]:
@@ -118,7 +119,7 @@ class KafkaReader:
             if following is not None and following > offset:
                 # Where retention has dropped `offset`, reading goes on at what is left; who reads asks for `begin`.
                 return _Page(offset, following, polled)
-        raise LogUnavailable("Kafka is unavailable: it does not send the records that it has", RETRY_S)
+        raise unavailable(self._servers, "it does not send the records that it has")
 
     def _numbers(self, name: str) -> list[int]:
         numbers = sorted(self._consumer.partitions_for_topic(name))

@@ -44,7 +44,7 @@ def create_topics(settings: Kafka) -> list[str]:
 def describe_topics(settings: Kafka) -> list[TopicState]:
     """Return the state of every topic. Raises LogUnavailable."""
     names = topic_names(settings)
-    with administrator(settings) as admin, translated():
+    with administrator(settings) as admin, translated(settings.bootstrap_servers):
         found = {one["name"]: one["partitions"] for one in admin.describe_topics() if not one["error_code"]}
     return [_state(name, found.get(name, []), _partitions(topic, settings)) for topic, name in names.items()]
 
@@ -85,7 +85,7 @@ def _create(admin: KafkaAdminClient, topic: str, name: str, settings: Kafka) -> 
     except TopicAlreadyExistsError:
         return False
     except KafkaError as error:
-        with translated():
+        with translated(settings.bootstrap_servers):
             if getattr(error, "retriable", False):
                 raise
         raise Conflict(f"the cluster refused to make the topic {name}: {type(error).__name__}") from error

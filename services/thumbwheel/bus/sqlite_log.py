@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,13 @@ def open_log(
         max_record_bytes=max_record_bytes,
         ballast_bytes=ballast_bytes,
         read_only=read_only,
+    )
+
+
+def look_into(path: Path) -> SqliteLog:
+    """Open another process's log for reading alone; to be closed. Raises LogUnavailable."""
+    return SqliteLog(
+        path, max_bytes=1, partitions=1, topics=TOPICS, max_record_bytes=None, ballast_bytes=0, read_only=True
     )
 
 
@@ -153,6 +160,20 @@ class SqliteLog:
     def begin_offset(self, topic: str, partition: int) -> int:
         """Return 0: nothing is dropped that was not trimmed or erased."""
         return 0
+
+    def held(self, topic: str, keys: Collection[str], most: int) -> set[str]:
+        """Return which of `keys` have a record in the first `most` records of a partition; all where more are there.
+
+        So who asks looks through `most` records at most, and an answer "not held" is never wrong.
+        """
+        found: set[str] = set()
+        for partition in self.partitions(topic):
+            first, end = self._range(topic, partition)
+            rows = self._query("SELECT key FROM records WHERE id >= ? AND id < ? LIMIT ?", (first, end, most + 1))
+            if len(rows) > most:
+                return set(keys)
+            found.update(key for (key,) in rows if key in keys)
+        return found
 
     def wait(self, timeout_s: float) -> None:
         """Return when something may have been appended since this thread's last call, or after `timeout_s`."""

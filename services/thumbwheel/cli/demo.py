@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shlex
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -43,7 +42,6 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
     from thumbwheel.simulate.demo import INTENT, REPLY, DemoPlan, example_question, run_loop, write_first_data
     from thumbwheel.simulate.service import ServiceProcess
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = DemoPlan(seed=seed, asks={INTENT: asks * 4 // 3, REPLY: asks})
     home = _home(context)
     with _told_at_the_end(context, home), Bars(stderr=context.json) as bars:

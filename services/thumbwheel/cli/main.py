@@ -12,6 +12,7 @@ import click
 
 from thumbwheel import errors
 from thumbwheel.cli.context import Context
+from thumbwheel.cli.stopping import exit_status, stopped_by_sigterm
 from thumbwheel.cli.wording import worded
 
 # command -> (module, one line for the list); a module is imported only when its command is used
@@ -40,6 +41,7 @@ COMMANDS = {
     "backup": ("backup", "Copy the home and its database into a folder."),
     "restore": ("restore", "Make a home and its database from a backup."),
     "move": ("move", "Move versions and votes to another database and store of files."),
+    "database": ("database", "Show the database's schema, upgrade it, or take it back."),
     "replay": ("replay", "Rebuild the store from the log into an empty database."),
     "keys": ("keys", "Make the secret keys, or change the signing one."),
     "completion": ("completion", "Print the shell completion script."),
@@ -65,7 +67,8 @@ _OUTPUT_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _EXIT_STATUS = """\b
 Exit status:
   0    done
-  1    a negative answer (doctor, demo, simulate, retrain --once), or a defect
+  1    a negative answer (doctor, demo, simulate, retrain --once,
+       database show), or a defect
   2    wrong use, or a wrong value or data file
   3    no such policy, version, run or vote
   4    the state does not allow it
@@ -74,6 +77,7 @@ Exit status:
   75   overloaded, or the time ran out: try again
   77   no right to rate the answer
   130  stopped with Ctrl-C
+  143  stopped with SIGTERM; services end in order, with 0
 """
 
 
@@ -92,10 +96,26 @@ class Commands(click.Group):
         command: click.Command = module.command
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; where no service answered, add what starts the one that was meant."""
+        try:
+            return super().invoke(ctx)
+        except errors.Unreachable as error:
+            error.add_note(_how_to_reach(ctx.obj))
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _how_to_reach(context: Context) -> str:
+    if context.address or context.admin_address:
+        return "Does it run there? `thumbwheel up` or `serve` says at its start where its doors are."
+    apart = context.settings.log.kind == "kafka"  # then `up` is one of two ways
+    starts = "`thumbwheel serve` (or `up`, all in one process)" if apart else "`thumbwheel up`"
+    return f"Is the service running? Start it with {starts}, or name another with --address and --admin-address."
 
 
 def _flags(settings: tuple[str, ...], home: str | None) -> dict[str, str]:
@@ -150,13 +170,14 @@ def group(
 def main() -> None:
     """Run the command line; errors meant for the user become one line and an exit code."""
     try:
-        group.main(prog_name="thumbwheel", standalone_mode=False)
+        with stopped_by_sigterm():
+            group.main(prog_name="thumbwheel", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
         click.echo("stopped", err=True)
-        sys.exit(130)
+        sys.exit(exit_status(stop))
     except OSError as error:
         if error.errno not in _OUTPUT_LOST or error.filename is not None:
             raise
@@ -164,8 +185,6 @@ def main() -> None:
         os._exit(1)  # an ordinary exit would try to write the rest once more, and fail with a traceback
     except errors.ThumbwheelError as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {worded(error)}", err=True)
-        if isinstance(error, errors.Unreachable):
-            click.echo(
-                "Is the service running? Start it with `thumbwheel up`, or name another with --address.", err=True
-            )
+        for note in getattr(error, "__notes__", ()):
+            click.echo(note, err=True)
         sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))

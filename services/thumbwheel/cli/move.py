@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import counted, emit_json
+from thumbwheel.errors import ThumbwheelError
 
 
 @click.command(name="move")
@@ -41,13 +45,30 @@ def command(context: Context, file: Path) -> None:
 
     source = context.settings
     target = load_settings(file, {**context.flags, "home": str(source.home)}).settings
-    made = create_topics(target.kafka) if target.log.kind == "kafka" else []
-    with Bars(stderr=context.json) as bars:
-        done = move(source, target, lambda what: bars.bar(f"moving {what}"))
+    with _told_what_next(source.home, file):
+        made = create_topics(target.kafka) if target.log.kind == "kafka" else []
+        with Bars(stderr=context.json) as bars:
+            done = move(source, target, lambda what: bars.bar(f"moving {what}"))
     if context.json:
         emit_json({**asdict(done), "set_aside": str(done.set_aside or ""), "topics_made": list(made)})
         return
+    apart = target.log.kind == "kafka"
     click.echo(f"moved: {counted(done.versions, 'version')}, {counted(done.rows, 'row')}")
+    if made:
+        click.echo(f"made in Kafka: {', '.join(made)}")
     if done.set_aside:
-        click.echo(f"the old database is now {done.set_aside}")
-    click.echo(f"go on with  thumbwheel --home {source.home} --config {file} up")
+        click.echo(f"the old database is now {done.set_aside}; `erase` refuses until you remove it, when all is well")
+    command = f"thumbwheel --home {shlex.quote(str(source.home))} --config {shlex.quote(str(file))}"
+    click.echo(f"look at it with  {command} doctor")
+    click.echo(f"go on with       {command} {'serve, and ingest, or all in one: up' if apart else 'up'}")
+
+
+@contextmanager
+def _told_what_next(home: Path, file: Path) -> Iterator[None]:
+    """Let an error end with the next step: whatever went wrong, nothing was moved."""
+    try:
+        yield
+    except ThumbwheelError as error:
+        again = f"thumbwheel --home {shlex.quote(str(home))} move --to {shlex.quote(str(file))}"
+        error.add_note(f"Nothing was moved, and the old place goes on as it was. When that is mended:  {again}")
+        raise

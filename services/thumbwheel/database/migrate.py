@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,25 @@ HEAD = "0004"
 EMPTY = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A schema the database can have: what it brought, and what is `lost` with it on the way back."""
+
+    revision: str
+    title: str
+    lost: str
+
+
+def revisions() -> list[Revision]:
+    """Return all that this version knows, oldest first."""
+    from alembic.script import ScriptDirectory  # slow to import
+
+    scripts = reversed(list(ScriptDirectory.from_config(_config()).walk_revisions()))
+    return [
+        Revision(one.revision, one.doc, getattr(one.module, "lost", f"what it brought ({one.doc})")) for one in scripts
+    ]
+
+
 def current(engine: Engine) -> str:
     """Return the database's revision; empty when it has no tables yet. Raises Unavailable."""
     with reading(engine) as connection:
@@ -35,8 +55,8 @@ def check(engine: Engine) -> None:
     _refuse_newer(found)
     if found != HEAD:
         raise SchemaMismatch(
-            f"the database has schema {found or 'none'}, this version needs {HEAD}; the next start of `up` or "
-            "`serve` brings it up to date (take a backup first, if there is something in it)"
+            f"the database has schema {found or 'none'}, this version needs {HEAD}; `thumbwheel database upgrade`, "
+            "or the next start of `up` or `serve`, brings it up to date (take a backup first, if it holds something)"
         )
 
 
@@ -89,7 +109,7 @@ def _revision(connection: Connection) -> str:
     return str(row[0]) if row else EMPTY
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection | None = None) -> Config:
     from alembic.config import Config
 
     config = Config()

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from thumbwheel.bus.source import Place, Source, ends, shipped
-from thumbwheel.errors import Unavailable
+from thumbwheel.errors import LogUnavailable, Unavailable
 from thumbwheel.store.port import FeedbackStore
 
 _LOOK_S = 0.02
 _RETRY_S = 1.0
+_UNKNOWN = "the log is away, so that it can not be known what is still on its way to the store; try again"
 
 Others = Callable[[], Callable[[], bool]]
 """Notes what waits in outboxes, and returns what tells whether all of that was shipped. Both may raise Unavailable."""
@@ -46,7 +47,10 @@ class IngestProgress:
         if self._others is not None:
             all_shipped = await asyncio.to_thread(self._others)
             await _until(all_shipped, deadline)
-        readable = await asyncio.to_thread(ends, log, topics)
+        try:
+            readable = await asyncio.to_thread(ends, log, topics)
+        except LogUnavailable as error:  # what ails it is for operators
+            raise LogUnavailable(_UNKNOWN, error.retry_after_s) from error
         await _until(lambda: self._passed(readable), deadline)
 
     def _passed(self, marks: Mapping[Place, int]) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from thumbwheel.app.outboxes import held_folder, outbox_of, ship_abandoned, shipping, unshipped
+from thumbwheel.app import outboxes
+from thumbwheel.app.outboxes import OtherOutboxes, held_folder, outbox_of, ship_abandoned, shipping, unshipped
 from thumbwheel.app.storage import open_outbox
-from thumbwheel.bus.port import REQUESTS, EventLog, NewRecord
+from thumbwheel.bus.port import FEEDBACK, REQUESTS, EventLog, NewRecord
 from thumbwheel.bus.source import places
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Settings
@@ -94,3 +96,44 @@ def test_with_the_broker_away_all_of_it_stays(settings: Settings, tmp_path: Path
     assert unshipped(tmp_path) == 3
     with held_folder(tmp_path) as free_again:
         assert free_again.name == "0"
+
+
+def test_answers_are_found_in_outboxes_of_others_until_they_are_shipped(settings: Settings, tmp_path: Path) -> None:
+    mine, left = outbox_of(tmp_path / "0"), tmp_path / "log.sqlite"
+    leave(settings, tmp_path / "0", 1)  # r0, in the one that asks
+    leave(settings, tmp_path / "1", 3)  # r0, r1, r2
+    with closing(OtherOutboxes(mine, tmp_path, [left])) as others:
+        assert others.held(["r0", "r2", "r3"]) == {"r0", "r2"}
+        with closing(open_outbox(settings, left)) as outbox:
+            outbox.append([NewRecord(REQUESTS, "r3", b"event"), NewRecord(FEEDBACK, "r4", b"a vote is no answer")])
+        assert others.held(["r0", "r3", "r4"]) == {"r0", "r3"}
+        with closing(open_log(tmp_path / "broker.sqlite", max_bytes=1 << 30)) as broker:
+            ship_abandoned(settings, tmp_path, broker, lambda: False)
+        assert others.held(["r0", "r3"]) == {"r3"}
+        left.unlink()
+        assert others.held(["r3"]) == set()
+        leave(settings, tmp_path / "2", 6)  # a replica that came later
+        assert others.held(["r5", "r6"]) == {"r5"}
+
+
+def test_of_a_relay_far_behind_all_answers_may_be_held(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outboxes, "_LOOKED_THROUGH", 4)
+    leave(settings, tmp_path / "0", 4)
+    leave(settings, tmp_path / "1", 5)
+    with closing(OtherOutboxes(outbox_of(tmp_path / "1"), tmp_path)) as others:
+        assert others.held(["x"]) == set()
+    with closing(OtherOutboxes(outbox_of(tmp_path / "0"), tmp_path)) as others:
+        assert others.held(["x"]) == {"x"}
+
+
+def test_an_outbox_that_is_being_made_holds_nothing(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    with closing(sqlite3.connect(outbox_of(tmp_path / "0"))) as half:
+        half.execute("PRAGMA journal_mode = WAL")
+    with closing(OtherOutboxes(tmp_path / "mine.sqlite", tmp_path)) as others:
+        assert others.held(["r0"]) == set()
+        with closing(open_outbox(settings, outbox_of(tmp_path / "0"))) as outbox:
+            outbox.append([NewRecord(REQUESTS, "r0", b"event")])
+        assert others.held(["r0"]) == {"r0"}

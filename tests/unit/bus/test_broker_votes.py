@@ -73,3 +73,14 @@ def test_it_waits_for_the_answers_before_it_and_for_no_later_ones(logs: tuple[Ev
     voter.join()
     assert len(log.read(REQUESTS, 0, 0, 10)) == 1
     assert len(log.read(FEEDBACK, 0, 0, 10)) == 1
+
+
+def test_whoever_votes_is_not_told_where_the_brokers_are(logs: tuple[EventLog, EventLog]) -> None:
+    class Away:
+        def append(self, records: object) -> None:
+            raise LogUnavailable("Kafka is unavailable at kafka-1.internal:9092: it hangs", 7.0)
+
+    with pytest.raises(LogUnavailable, match="^Kafka has not acknowledged it, and may be unavailable") as refused:
+        BrokerVotes(cast(EventLog, Away()), logs[0], patience_s=0.0).append([VOTE])
+    assert refused.value.retry_after_s == 7.0
+    assert "internal" in str(refused.value.__cause__)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
+from kafka.errors import KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from thumbwheel.bus import kafka_client
-from thumbwheel.bus.kafka_client import Kept
+from thumbwheel.bus.kafka_client import Kept, make_client, translated
 from thumbwheel.errors import LogUnavailable
 
 
@@ -91,3 +92,18 @@ def test_after_a_failure_none_is_made_for_a_while(
     with pytest.raises(LogUnavailable, match=r"^away \(a moment ago\)$"), kept.using():
         pass
     assert ended == [0]
+
+
+def test_an_error_says_where_kafka_was_looked_for() -> None:
+    both = r"^Kafka is unavailable at k1:9092,k2:9092: KafkaTimeoutError; see that"
+    with pytest.raises(LogUnavailable, match=both), translated("k1:9092,k2:9092"):
+        raise KafkaTimeoutError
+    missing = r"at k1:9092: a topic is missing; `thumbwheel topics create`"
+    with pytest.raises(LogUnavailable, match=missing), translated("k1:9092"):
+        raise UnknownTopicOrPartitionError
+
+    def refused(**_: object) -> None:
+        raise KafkaTimeoutError
+
+    with pytest.raises(LogUnavailable, match="^Kafka is unavailable at a:1,b:2: "):
+        make_client(refused, {"bootstrap_servers": ["a:1", "b:2"]})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from thumbwheel.config.settings import Settings
+from thumbwheel.config.settings import Artifacts, Settings
 from thumbwheel.errors import Conflict, RunInProgress, Unavailable, UnknownPolicy, UnknownRun
 from thumbwheel.records import AuditAction, Channel, PolicyKind, RunState
 from thumbwheel.registry.artifacts.local import LocalArtifacts
@@ -93,6 +93,25 @@ def test_a_part_that_is_away_is_waited_for_and_not_held_against_the_run(
     run = bench.store.run(run_id)
     assert run is not None and "died 3 times" in run.error
     assert (tmp_path / "seen").read_text() == "once\n" * (5 + 3)
+
+
+def test_what_a_run_that_was_given_up_left_beside_the_versions_goes(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.promote()
+    settings = bench.settings.model_copy(update={"artifacts": Artifacts(url=f"file://{tmp_path}/volume")})
+    runner = Runner(bench.store, bench.registry, settings)
+    monkeypatch.setattr(sys, "executable", dying_worker(tmp_path))
+    monkeypatch.setattr(module, "MAX_STARTS", 1)
+    monkeypatch.setattr(module, "RETRY_S", 0.001)
+    left = tmp_path / "volume" / ".runs" / "given" / "checkpoint.safetensors"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"state")
+    assert runner.start("desk", "ann", "asked for", "given") == "given"
+    assert runner.wait(60)
+    run = bench.store.run("given")
+    assert run is not None and run.state is RunState.FAILED
+    assert not left.parent.exists()
 
 
 def test_a_run_whose_plan_is_lost_has_failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ from s3_server import S3Gateway
 
 from thumbwheel.config.settings import Artifacts
 from thumbwheel.errors import Unavailable
+from thumbwheel.records import Run, RunState, RunStep
 from thumbwheel.registry.artifacts.opening import open_store
 from thumbwheel.retrain.checkpoint_place import LocalPlace, checkpoint_place
+from thumbwheel.retrain.left_checkpoints import clear_left
 
 
 def test_without_a_store_it_is_the_runs_own_file(tmp_path: Path) -> None:
@@ -51,3 +55,37 @@ def test_a_store_that_is_away_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "saved").write_bytes(b"state")
     with pytest.raises(Unavailable, match="artifact store s3://nobody/versions"):
         place.put_away(tmp_path / "saved")
+
+
+def run_in(state: RunState) -> Run:
+    return Run(
+        run_id="r", policy="p", state=state, step=RunStep.IMPROVE, parent_version="v1", started_us=1, watermark=0
+    )
+
+
+@pytest.mark.parametrize("kind", ["file", "memory"])
+def test_what_ended_runs_left_goes_and_what_is_at_work_stays(kind: str, tmp_path: Path) -> None:
+    artifacts = Artifacts(url=f"file://{tmp_path}/a%20b" if kind == "file" else f"memory://{uuid.uuid4()}")
+    store = open_store(artifacts)
+    runs = {state.value: run_in(state) for state in RunState}
+    for name in (*runs, "unknown"):
+        store.write(f".runs/{name}/checkpoint.safetensors", iter([b"state"]))
+    store.write("p/v1/model.safetensors", iter([b"weights"]))
+    final = sorted(name for name, run in runs.items() if run.state.is_final)
+    assert "failed" in final and "running" not in final
+    assert clear_left(artifacts, runs.get) == final
+    kept = {f".runs/{name}/checkpoint.safetensors" for name in {*runs, "unknown"} - set(final)}
+    assert set(store.sizes("")) == {*kept, "p/v1/model.safetensors"}
+    assert clear_left(artifacts, runs.get) == []
+    assert clear_left(artifacts, runs.get, lambda: time.time() + 86_000) == []
+    assert clear_left(artifacts, runs.get, lambda: time.time() + 87_000) == ["unknown"]
+    if kind == "file":
+        assert not (tmp_path / "a b" / ".runs" / "failed").exists()
+
+
+def test_nothing_left_and_a_store_that_is_away_are_no_trouble(tmp_path: Path) -> None:
+    (tmp_path / "volume").mkdir()
+    assert clear_left(Artifacts(), lambda _: None) == []
+    assert clear_left(Artifacts(url=f"file://{tmp_path}/volume"), lambda _: None) == []
+    nobody = Artifacts(url="s3://nobody/versions", endpoint_url="http://127.0.0.1:1", timeout_s=0.5)
+    assert clear_left(nobody, lambda _: None) == []

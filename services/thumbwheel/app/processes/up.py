@@ -2,7 +2,8 @@
 
 It comes up from the inside out and goes down the other way round:
 
-1. the home is locked, the storage opened, relay and ingest started, and runs that were interrupted go on;
+1. the home is locked; a database elsewhere that is away is waited for, /healthz saying so where the pages will be; the
+   storage is opened, relay and ingest are started, and runs that were interrupted go on;
 2. the doors are opened, saying NOT_SERVING, while the reconciler loads what the registry's channels point at;
 3. the pages are opened, the schedule starts, the addresses are announced in the home. So a service that can not come
    up (a port is taken) starts no new run.
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.first_keys import keys_of_whole_service
 from thumbwheel.app.home import Addresses, Home, trains_here
 from thumbwheel.app.identity import Identity
@@ -46,6 +48,7 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         InvalidConfig: a port is taken; the key file can be read by others, or is missing while Kafka has users' keys.
         SchemaMismatch: a newer release wrote the database.
         Unavailable: the home can not be written; or there are no keys yet, and Kafka can not be asked for users' keys.
+            A database that is away is waited for.
     """
     # What is written here holds users' texts: for this user's eyes only, also where the home was opened to others.
     os.umask(0o077)
@@ -54,6 +57,8 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         home = stack.enter_context(Home(settings.home))
         stack.enter_context(trains_here(settings.home))
         keys = keys_of_whole_service(settings, started_us)
+        if not await database_there(settings, settings.serve.web_port, "serve.web_port", metrics, stopped):
+            return
         storage = stack.enter_context(open_storage(settings, write_observer(metrics.log)))
         _move_events(stack, settings, storage, metrics)
         training = stack.enter_context(learning(settings, storage.store, storage.registry))

@@ -32,10 +32,19 @@ class Log(Section):
         "system that goes with the machine or the container (tmpfs, ramfs, overlay), else `outbox`; which it is, each "
         "process says at its start, and `config show` and `doctor` tell.",
     )
+    answer_durability: Literal["outbox", "broker"] = Field(
+        "outbox",
+        description="Where an answer is when it is given, with `log.kind` `kafka`. `outbox`: on this machine's disk, "
+        "so that nobody waits for the broker. `broker`: all in-step copies in Kafka have it, so that no vote outlives "
+        "its answer, whichever machine's disk is lost; every answer waits for the broker's acknowledgement, and while "
+        "the broker is away answers take up to `kafka.ack_timeout_s` longer, are not logged and can not be rated.",
+    )
     max_batch: Count = Field(512, ge=1, le=10_000, description="Records written by one fsync at most.")
 
     @model_validator(mode="after")
     def _broker_only_with_kafka(self) -> Self:
         if self.feedback_durability == "broker" and self.kind != "kafka":
             raise ValueError('feedback_durability "broker" needs kind "kafka": the embedded log has no broker')
+        if self.answer_durability == "broker" and self.kind != "kafka":
+            raise ValueError('answer_durability "broker" needs kind "kafka": the embedded log has no broker')
         return self

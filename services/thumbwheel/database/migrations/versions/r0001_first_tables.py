@@ -11,6 +11,7 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+lost = "everything: answers, votes, policies, versions, channels with their history, runs, dead letters"
 
 _TABLES = (
     "versions",

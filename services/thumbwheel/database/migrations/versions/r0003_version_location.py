@@ -11,6 +11,7 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+lost = "the places of versions that `artifacts.url` keeps elsewhere than in POLICY/VERSION: they are not found any more"
 
 
 def upgrade() -> None:

@@ -13,6 +13,7 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+lost = "the keys that open users' events in Kafka, until the next upgrade reads them again; how far retention has gone"
 
 _SLICE_MS = 28 * 86_400_000
 _PARTITIONED = {"postgresql_partition_by": "RANGE (response_id)"}
