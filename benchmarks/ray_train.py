@@ -32,9 +32,10 @@ from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.records import Message, PolicyKind
 from thumbwheel.retrain.crew import run_work
-from thumbwheel.retrain.learn_generate import fit_work, improve_work
+from thumbwheel.retrain.learn_generate import improve_work
 from thumbwheel.retrain.learner import Job
 from thumbwheel.retrain.plan import Plan
+from thumbwheel.retrain.reward_step import fit_work
 from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.reward.rated_reply import RatedReply
 from thumbwheel.simulate.helpdesk import reply_questions

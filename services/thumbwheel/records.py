@@ -45,10 +45,14 @@ class FeedbackKind(StrEnum):
 
 
 class Split(StrEnum):
-    """Which part of a snapshot a row belongs to. Held-out users never occur in the training rows."""
+    """Which part of a snapshot a row belongs to. Held-out users never occur in the training rows.
+
+    Unrated rows are a sample of training users' answers that nobody voted on: they say who rates, not what is good.
+    """
 
     TRAIN = "train"
     HELD_OUT = "held_out"
+    UNRATED = "unrated"
 
 
 ROLES: Final = ("system", "user", "assistant")

@@ -136,6 +136,7 @@ def use_everything(store: SqlStore) -> None:
     store.watermark()
     store.new_votes("support", store.watermark() - 1_000)
     list(islice(store.rated("support", store.watermark()), 1_000))
+    store.answers_after("support", made[0].response_id, 50)
     store.dead_letters(5)
     store.dead_letters_from(1, 5)
     store.audit(AuditEntry(1, AuditAction.RUN_STARTED, "ann", "asked for", "support", "run"))

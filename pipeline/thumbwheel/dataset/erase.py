@@ -8,6 +8,7 @@ from dataclasses import replace
 from thumbwheel.dataset.manifest import MANIFEST_NAME, Counts
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.dataset.snapshot import Snapshot, write_manifest, write_rows
+from thumbwheel.records import Split
 
 
 def contains(snapshot: Snapshot, user_hash: str) -> bool:
@@ -24,7 +25,8 @@ def redact(snapshot: Snapshot, user_hash: str) -> Snapshot:
     _sweep(snapshot)
     if not contains(snapshot, user_hash):
         return snapshot
-    old, counts = snapshot.manifest, Counts(left_out=snapshot.manifest.counts.left_out)
+    old, as_frozen = snapshot.manifest, snapshot.manifest.counts
+    counts = Counts(left_out=as_frozen.left_out, looked_at=as_frozen.looked_at)
     name = f"rows-{old.redactions + 1}.jsonl"
     digest = write_rows(snapshot.folder, _without(snapshot, user_hash, counts), name)
     made = replace(old, digest=digest, counts=counts, redactions=old.redactions + 1, rows_name=name)
@@ -44,11 +46,14 @@ def _sweep(snapshot: Snapshot) -> None:
 def _without(snapshot: Snapshot, user_hash: str, counts: Counts) -> Iterator[SnapshotRow]:
     for row in snapshot.rows():
         votes = tuple(vote for vote in row.votes if vote.rater != user_hash)
-        if votes and row.response.user_hash != user_hash:
-            kept = replace(row, votes=votes)
+        stays = votes or row.split is Split.UNRATED
+        if stays and row.response.user_hash != user_hash:
+            candidates = tuple(one for one in row.candidates if one.user_hash != user_hash)
+            kept = replace(row, votes=votes, candidates=candidates)
             counts.add(kept)
             yield kept
 
 
 def _concerns(row: SnapshotRow, user_hash: str) -> bool:
-    return row.response.user_hash == user_hash or any(vote.rater == user_hash for vote in row.votes)
+    answers = (row.response, *row.candidates)
+    return any(one.user_hash == user_hash for one in answers) or any(vote.rater == user_hash for vote in row.votes)

@@ -1,23 +1,25 @@
 """Freeze: from the live store to an immutable snapshot.
 
 The votes are read as they were current at the watermark, so the store may go on growing meanwhile. Three passes at
-most over the store, each a stream: count, rank the votes of raters above the cap, write.
+most over the store, each a stream: count, rank the votes of raters above the cap, write. A ranking takes the other
+candidates that it names along. For `generate`, a sample of answers nobody rated follows the rows (`unrated.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from thumbwheel.dataset.manifest import LEARNED_FROM, Counts, Request, SnapshotManifest
+from thumbwheel.dataset.manifest import Counts, Request, SnapshotManifest, learned_from
 from thumbwheel.dataset.rater_cap import RaterCap
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.dataset.snapshot import Snapshot, exists, remove_rows, write_manifest, write_rows
 from thumbwheel.dataset.split import TimeCut, split_of, user_of
+from thumbwheel.dataset.unrated import Surroundings
 from thumbwheel.dataset.voices import voice_of
 from thumbwheel.errors import AlreadyExists, NotEnoughData
-from thumbwheel.records import Feedback, LoggedResponse, RatedResponse, Split
+from thumbwheel.records import Feedback, LoggedResponse, PolicyKind, RatedResponse, Split
 from thumbwheel.store.port import FeedbackStore
 
 
@@ -28,6 +30,7 @@ class _Rules:
     request: Request
     cap: RaterCap
     time_cut_us: int
+    around: Surroundings
 
     def split(self, who: str) -> Split:
         return split_of(self.request.policy, who, self.request.held_out)
@@ -44,7 +47,7 @@ def freeze(store: FeedbackStore, request: Request, folder: Path) -> Snapshot:
     The same votes and request give the same bytes. A freeze that was killed is begun again.
 
     Raises:
-        NotEnoughData: fewer thumbs to learn from than the request asks for; no row is kept.
+        NotEnoughData: fewer votes to learn from than the request asks for; no row is kept.
         AlreadyExists: the folder has a snapshot of something else.
         DamagedArtifact: the folder has a snapshot whose rows were altered.
     """
@@ -52,7 +55,9 @@ def freeze(store: FeedbackStore, request: Request, folder: Path) -> Snapshot:
         return _as_asked(Snapshot(folder), request)
     rules = _survey(lambda: _asked_for(store, request), request)
     counts = Counts()
-    digest = write_rows(folder, _taken(_asked_for(store, request), rules, counts))
+    if request.kind is PolicyKind.GENERATE:
+        rules.around.look(store, request.policy)
+    digest = write_rows(folder, _taken(store, rules, counts))
     if counts.teaching < request.min_votes:
         remove_rows(folder)
         raise NotEnoughData(_too_few(counts, request))
@@ -61,16 +66,16 @@ def freeze(store: FeedbackStore, request: Request, folder: Path) -> Snapshot:
 
 
 def demand_enough(store: FeedbackStore, request: Request) -> None:
-    """Refuse at once what `freeze` is bound to refuse: there are fewer thumbs in all than the request asks for.
+    """Refuse at once what `freeze` is bound to refuse: there are fewer votes in all than the request asks for.
 
-    All current thumbs of the policy are counted, on whatever version and of whomever. What is frozen is a part of
+    All current votes of the policy are counted, on whatever version and of whomever. What is frozen is a part of
     them, so votes that would be enough are never refused; those that pass may still be too few.
 
     Raises:
         NotEnoughData: there are too few.
     """
     current = store.new_votes(request.policy, since=0)
-    there = sum(current.get(kind, 0) for kind in LEARNED_FROM)
+    there = sum(current.get(kind, 0) for kind in learned_from(request.kind))
     if there < request.min_votes:
         raise NotEnoughData(f"{_of_how_many(there, request)}; {_cure(request)}")
 
@@ -91,25 +96,52 @@ def _asked_for(store: FeedbackStore, request: Request) -> Iterator[RatedResponse
 
 def _survey(rated: Callable[[], Iterator[RatedResponse]], request: Request) -> _Rules:
     """Look before taking: the votes of each rater and the time of the newest slice."""
-    cap, times = RaterCap(request.max_votes_per_rater, request.anonymous_as_one), TimeCut(request.seed)
+    cap = RaterCap(request.max_votes_per_rater, request.anonymous_as_one, learned_from(request.kind))
+    times, around = TimeCut(request.seed), Surroundings(request.seed)
     for answer in rated():
         cap.count(answer.votes)
         times.add(answer.response.time_us)
-    rules = _Rules(request, cap, times.cut_us())
+        around.add(answer.response.response_id)
+    rules = _Rules(request, cap, times.cut_us(), around)
     if cap.exceeded:
         for answer in rated():
             cap.rank(vote for vote in answer.votes if not _why_not(vote, answer.response, rules))
     return rules
 
 
-def _taken(rated: Iterator[RatedResponse], rules: _Rules, counts: Counts) -> Iterator[SnapshotRow]:
-    """The rows that are in, counted as they pass."""
-    for answer in rated:
+def _taken(store: FeedbackStore, rules: _Rules, counts: Counts) -> Iterator[SnapshotRow]:
+    """The rows that are in, counted as they pass, in the order of their ids; then those nobody rated."""
+    first = ""
+    for answer in _asked_for(store, rules.request):
+        rules.around.is_rated(answer.response.response_id)
         votes = tuple(vote for vote in answer.votes if _keeps(vote, answer.response, rules, counts))
         if votes:
-            row = SnapshotRow(answer.response, votes, rules.split_of_row(answer.response))
+            first = first or answer.response.response_id
+            split = rules.split_of_row(answer.response)
+            row = SnapshotRow(answer.response, votes, split, candidates=_ranked_beside(store, answer.response, votes))
             counts.add(row)
             yield row
+    counts.looked_at.update(rules.around.figures())
+    for response in rules.around.unrated(after=first):
+        if _teaches_unrated(response, rules):
+            row = SnapshotRow(response, (), Split.UNRATED)
+            counts.add(row)
+            yield row
+
+
+def _ranked_beside(
+    store: FeedbackStore, response: LoggedResponse, votes: Sequence[Feedback]
+) -> tuple[LoggedResponse, ...]:
+    """The other answers that rankings among the votes name, as far as they are there, in the order of their ids."""
+    named = {name for vote in votes for name in vote.ranking} - {response.response_id}
+    found = (store.response(name) for name in sorted(named))
+    return tuple(one for one in found if one is not None and one.request_id == response.request_id)
+
+
+def _teaches_unrated(response: LoggedResponse, rules: _Rules) -> bool:
+    """Whether an answer that nobody rated is of the versions asked for, and given to a user who teaches."""
+    versions = rules.request.versions
+    return (not versions or response.ref.version in versions) and rules.split_of_row(response) is Split.TRAIN
 
 
 def _keeps(vote: Feedback, response: LoggedResponse, rules: _Rules, counts: Counts) -> bool:
@@ -140,8 +172,8 @@ def _too_few(counts: Counts, request: Request) -> str:
 
 
 def _of_how_many(count: int, request: Request) -> str:
-    thumbs = "thumb" if count == 1 else "thumbs"
-    return f"{request.policy}: {count} {thumbs} to learn from, it takes {request.min_votes}"
+    noun = "vote" if request.kind is PolicyKind.GENERATE else "thumb"
+    return f"{request.policy}: {count} {noun if count == 1 else noun + 's'} to learn from, it takes {request.min_votes}"
 
 
 def _cure(request: Request) -> str:

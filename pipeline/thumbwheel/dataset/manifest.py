@@ -17,7 +17,12 @@ MANIFEST_NAME = "manifest.json"
 ROWS_NAME = "rows.jsonl"
 
 # Votes of the other kinds are kept and counted, but nothing learns from them yet.
-LEARNED_FROM = frozenset({FeedbackKind.THUMB})
+_LEARNED_FROM = {PolicyKind.GENERATE: frozenset(FeedbackKind), PolicyKind.CLASSIFY: frozenset({FeedbackKind.THUMB})}
+
+
+def learned_from(kind: PolicyKind) -> frozenset[FeedbackKind]:
+    """The kinds of votes that policies of a kind learn from."""
+    return _LEARNED_FROM.get(kind, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,10 @@ def _least(kind: PolicyKind, data: Data) -> int:
 
 @dataclass(slots=True)
 class Counts:
-    """How many rows and votes are in, by what; and how many votes were left out, by why."""
+    """How many rows and votes are in, by what; and how many votes were left out, by why.
+
+    `looked_at`: of the answers that were drawn to see who rates, how many were `rated` and how many `unrated`.
+    """
 
     rows: Counter[str] = field(default_factory=Counter)
     votes: Counter[str] = field(default_factory=Counter)
@@ -72,6 +80,7 @@ class Counts:
     not_learnable: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     lessons: Counter[str] = field(default_factory=Counter)
+    looked_at: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: SnapshotRow) -> None:
         """Count one row that is in."""
@@ -86,8 +95,8 @@ class Counts:
 
     @property
     def usable(self) -> int:
-        """Votes that learners read today, in both parts."""
-        return sum(self.votes_by_kind[kind.value] for kind in LEARNED_FROM)
+        """Votes that learners read, in both parts."""
+        return self.lessons.total()
 
     @property
     def teaching(self) -> int:

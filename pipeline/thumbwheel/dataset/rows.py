@@ -30,12 +30,16 @@ from thumbwheel.records import (
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRow:
-    """A logged answer with the votes taken of it. `weight` (> 0) is how much it counts in a loss."""
+    """A logged answer with the votes taken of it. `weight` (> 0) is how much it counts in a loss.
+
+    `candidates` are the other answers that rankings among its votes name, as far as they are there.
+    """
 
     response: LoggedResponse
     votes: tuple[Feedback, ...]
     split: Split
     weight: float = 1.0
+    candidates: tuple[LoggedResponse, ...] = ()
 
     @property
     def learnable(self) -> bool:
@@ -44,25 +48,27 @@ class SnapshotRow:
 
     @property
     def lessons(self) -> tuple[Feedback, ...]:
-        """The votes a learner reads: thumbs, on replies with a token (`generate`), on learnable labels (`classify`)."""
+        """The votes a learner reads: of all kinds on replies with a token (`generate`), thumbs on learnable labels."""
         match self.response.answer:
             case GenerateAnswer(token_ids=token_ids):
-                teaches = bool(token_ids)
+                return self.votes if token_ids else ()
             case ClassifyAnswer():
-                teaches = self.learnable
+                thumbs = tuple(vote for vote in self.votes if vote.kind is FeedbackKind.THUMB)
+                return thumbs if self.learnable else ()
             case answer:
                 assert_never(answer)
-        return tuple(vote for vote in self.votes if vote.kind is FeedbackKind.THUMB) if teaches else ()
 
 
 def to_line(row: SnapshotRow) -> str:
     """The row as one line of JSON without its line end; the same row gives the same bytes."""
-    record = {
+    record: dict[str, Any] = {
         "split": row.split.value,
         "weight": row.weight,
         "response": _plain(row.response),
         "votes": [_plain(vote) for vote in row.votes],
     }
+    if row.candidates:
+        record["candidates"] = [_plain(candidate) for candidate in row.candidates]
     return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -75,6 +81,7 @@ def from_line(line: str, kind: PolicyKind) -> SnapshotRow:
             votes=tuple(_vote(vote) for vote in record["votes"]),
             split=Split(record["split"]),
             weight=record["weight"],
+            candidates=tuple(_response(candidate, kind) for candidate in record.get("candidates", ())),
         )
     except (ValueError, TypeError, KeyError) as error:
         raise DamagedArtifact("a line of rows.jsonl can not be read; freeze the snapshot again") from error

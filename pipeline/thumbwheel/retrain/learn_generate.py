@@ -1,4 +1,4 @@
-"""`generate` in a run: a reward model from thumbs, PPO on replies sampled afresh, and both versions side by side."""
+"""`generate` in a run: a reward model from votes, PPO on replies sampled afresh, and both versions side by side."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from thumbwheel.dataset.rows import SnapshotRow
-from thumbwheel.dataset.voices import voice_of
-from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes, Latency, TextLosses, Votes
+from thumbwheel.gates.evidence import GenerateEvidence, Latency, TextLosses
 from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.policy.prompt import decode_reply, end_token_id
 from thumbwheel.policy.scoring import score_replies
@@ -25,14 +24,21 @@ from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.draw import draw
 from thumbwheel.retrain.latency import compare_latency
 from thumbwheel.retrain.learner import Job, Measured
-from thumbwheel.retrain.report.data import Comparison, ReportData, RewardModelFit, Sample
+from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import curves, report_head, save_history
+from thumbwheel.retrain.reward_step import (
+    fit_work,
+    held_out_votes,
+    learned_from,
+    lessons_of,
+    reward_fit,
+    reward_of,
+    reward_settings,
+)
 from thumbwheel.retrain.station import Station
 from thumbwheel.retrain.worth_keeping import Passage, hand_on, nats, worth_keeping
-from thumbwheel.reward.baselines import baseline_aucs
-from thumbwheel.reward.calibration import roc_auc
-from thumbwheel.reward.fit import RewardSettings, check_votes, fit, measure
+from thumbwheel.reward.fit import check_votes, measure
 from thumbwheel.reward.model import RewardModel, load_reward
 from thumbwheel.reward.rated_reply import RatedReply, rated_replies
 
@@ -68,15 +74,17 @@ class GenerateLearner:
     """`Learner` for causal language models."""
 
     def fit(self, job: Job) -> Mapping[str, Any]:
-        """The reward model, fitted to training users' thumbs and measured on held-out ones."""
-        rows = rated_replies(job.snapshot.rows(Split.TRAIN))
-        check_votes(rows, RewardSettings())
-        run_work(job, partial(fit_work, rows=rows, seed=job.plan.seed), job.folder.fit)
+        """The reward model, fitted to training users' votes of every kind and measured on held-out ones."""
+        settings, (rows, told) = reward_settings(job), lessons_of(job)
+        check_votes(rows, settings)
+        champion = job.plan.parent
+        work = partial(fit_work, rows=rows, seed=job.plan.seed, settings=settings, reference=champion, told=told)
+        run_work(job, work, job.folder.fit)
         held_out = rated_replies(job.snapshot.rows(Split.HELD_OUT))
-        return asdict(measure(_reward(job), held_out)) if held_out else {}
+        return asdict(measure(reward_of(job), held_out)) if held_out else {}
 
     def improve(self, job: Job) -> Mapping[str, Any]:
-        """PPO against the reward model, on training users' prompts, with their thumbs up held likely."""
+        """PPO against the reward model, on training users' prompts, with replies they liked held likely."""
         settings = _settings(job)
         prompts = _prompts(job.snapshot.rows(Split.TRAIN))
         check_prompts(prompts, settings)
@@ -90,16 +98,8 @@ class GenerateLearner:
     def measure(self, job: Job) -> Measured:
         """Replies of both versions to held-out prompts, their scores, drift, and what was forgotten."""
         sides = _side_by_side(job)
-        evidence = _evidence(job, sides, _reward(job))
+        evidence = _evidence(job, sides, reward_of(job))
         return Measured(evidence, _report(job, evidence, _samples(job, sides, evidence)))
-
-
-def fit_work(station: Station, rows: Sequence[RatedReply], seed: int) -> Mapping[str, Any]:
-    """What each worker does in `fit`."""
-    model = fit(load_causal(station.champion).model, rows, seed, workers=station.workers)
-    if station.workers.rank == 0:
-        model.save(station.out)
-    return {}
 
 
 def improve_work(
@@ -165,11 +165,6 @@ def _settings(job: Job) -> PpoSettings:
     )
 
 
-def _reward(job: Job) -> RewardModel:
-    """The reward model on a backbone of its own: never on an object that learns or is measured."""
-    return load_reward(job.folder.fit, load_causal(job.champion).model)
-
-
 def _side_by_side(job: Job) -> _SideBySide:
     champion, candidate = load_causal(job.champion), load_causal(job.folder.candidate)
     prompts = judged_prompts(job)
@@ -188,9 +183,9 @@ def _sample(policy: CausalPolicy, prompts: Sequence[TokenIds], sampling: Samplin
 def _evidence(job: Job, sides: _SideBySide, reward: RewardModel) -> GenerateEvidence:
     kept = worth_keeping(job.champion, sides.champion.tokenizer, job.snapshot, job.plan.draw_seed)
     return GenerateEvidence(
-        votes=_learned_from(job),
+        votes=learned_from(job),
         latency=_latency(sides),
-        reward_model=_held_out_votes(job, reward),
+        reward_model=held_out_votes(job, reward),
         champion_scores=_scores(reward, sides.prompts, sides.champion_replies),
         candidate_scores=_scores(reward, sides.prompts, sides.candidate_replies),
         champion_lengths=[len(reply) for reply in sides.champion_replies],
@@ -207,7 +202,7 @@ def _report(job: Job, evidence: GenerateEvidence, samples: Sequence[Sample]) -> 
         report_head(job, evidence.votes),
         comparisons=comparisons(evidence),
         curves=curves(job.folder, _CURVES),
-        reward_model=replace(_reward_fit(evidence.reward_model), baselines=_baselines(job)),
+        reward_model=reward_fit(job, evidence.reward_model),
         samples=samples,
         samples_text="Held-out questions. The figure beside a version is the reward of its reply: more is better.",
     )
@@ -242,22 +237,6 @@ def _latency(sides: _SideBySide) -> Latency:
     )
 
 
-def _learned_from(job: Job) -> Votes:
-    thumbs = [vote for row in job.snapshot.rows(Split.TRAIN) for vote in row.lessons]
-    ups = sum(bool(vote.thumb_up) for vote in thumbs)
-    data = job.plan.settings.data
-    raters = Counter(voice_of(vote.rater, data.anonymous_as_one) for vote in thumbs)
-    return Votes(ups, len(thumbs) - ups, raters, data.min_votes_generate)
-
-
-def _held_out_votes(job: Job, reward: RewardModel) -> HeldOutVotes:
-    rated = rated_replies(job.snapshot.rows(Split.HELD_OUT))
-    if not rated:
-        return HeldOutVotes([], [])
-    probabilities = reward.probabilities([row.prompt_ids for row in rated], [row.reply_ids for row in rated])
-    return HeldOutVotes([row.target for row in rated], probabilities)
-
-
 def comparisons(evidence: GenerateEvidence) -> list[Comparison]:
     """The table of the report. Drift is neither good nor bad as such: a candidate that learned has some."""
 
@@ -272,16 +251,6 @@ def comparisons(evidence: GenerateEvidence) -> list[Comparison]:
         Comparison("Length of a reply", *lengths, unit="tokens"),
         Comparison("Drift from the champion", 0.0, mean(evidence.kl_per_reply), "nats a reply"),
     ]
-
-
-def _reward_fit(votes: HeldOutVotes) -> RewardModelFit:
-    thumbs_up, probabilities = list(map(float, votes.thumbs_up)), list(map(float, votes.probabilities))
-    auc = roc_auc(probabilities, [up > 0.5 for up in thumbs_up]) if thumbs_up else float("nan")
-    return RewardModelFit(thumbs_up, probabilities, auc)
-
-
-def _baselines(job: Job) -> dict[str, float]:
-    return baseline_aucs(*(rated_replies(job.snapshot.rows(split)) for split in (Split.TRAIN, Split.HELD_OUT)))
 
 
 def _samples(job: Job, sides: _SideBySide, evidence: GenerateEvidence) -> list[Sample]:

@@ -13,7 +13,7 @@ from thumbwheel.records import Channel
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.queue import queued
 from thumbwheel.retrain.runner import Runner
-from thumbwheel.retrain.standing import Standings
+from thumbwheel.retrain.standing import Standings, kinds_in
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.telemetry.logging import get_logger
 
@@ -47,7 +47,7 @@ class Scheduler:
         self._store = store
         self._registry = registry
         self._schedule = schedule
-        self.standings = Standings(store, schedule, now(), now)
+        self.standings = Standings(store, schedule, now(), now, kinds_in(registry))
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look_until_ended, name="scheduler", daemon=True)
 

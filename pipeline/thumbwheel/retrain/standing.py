@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from cronsim import CronSim
 
 from thumbwheel.config.settings import Schedule
-from thumbwheel.dataset.manifest import LEARNED_FROM
+from thumbwheel.dataset.manifest import learned_from
+from thumbwheel.records import PolicyKind
+from thumbwheel.registry.port import Registry
 from thumbwheel.store.port import FeedbackStore
 
 
@@ -46,12 +48,25 @@ def due(schedule: Schedule, standing: Standing, now: datetime) -> str:
     return ""
 
 
+def kinds_in(registry: Registry) -> Callable[[str], PolicyKind]:
+    """What tells the kind of a policy that the registry has; of another, that with fewest kinds of votes."""
+    return lambda policy: dict(registry.policies()).get(policy, PolicyKind.CLASSIFY)
+
+
 class Standings:
     """Tells how policies stand. `now` gives the time, aware; a policy without any run counts from `began`."""
 
-    def __init__(self, store: FeedbackStore, schedule: Schedule, began: datetime, now: Callable[[], datetime]) -> None:
-        """Count in `store`."""
+    def __init__(
+        self,
+        store: FeedbackStore,
+        schedule: Schedule,
+        began: datetime,
+        now: Callable[[], datetime],
+        kind_of: Callable[[str], PolicyKind] = lambda policy: PolicyKind.CLASSIFY,
+    ) -> None:
+        """Count in `store`. `kind_of` tells a policy's kind; where it is not given, thumbs alone count."""
         self._store = store
+        self._kind_of = kind_of
         self._schedule = schedule
         self._began = began
         self._now = now
@@ -61,7 +76,7 @@ class Standings:
         newest = self._store.runs(policy, limit=1)
         votes = self._store.new_votes(policy, newest[0].watermark if newest else 0)
         last = datetime.fromtimestamp(newest[0].started_us / 1e6, UTC) if newest else self._began
-        taught = sum(votes.get(kind, 0) for kind in LEARNED_FROM)
+        taught = sum(votes.get(kind, 0) for kind in learned_from(self._kind_of(policy))) if votes else 0
         return Standing(last, taught, sum(votes.values()) - taught)
 
     def next_run(self, policy: str) -> datetime | None:

@@ -7,13 +7,52 @@ one of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from scipy.special import expit
 
 BINS: Final = 10
+
+_COOLEST, _HOTTEST = 0.05, 20.0
+_NEWTON_STEPS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Maps a logit z to the probability sigma(z / temperature + bias). A temperature above 1 tempers confidence."""
+
+    temperature: float = 1.0
+    bias: float = 0.0
+
+    def probabilities(self, logits_N: ArrayLike) -> NDArray[np.float64]:
+        """Return the probability of a thumb up of each logit."""
+        return np.asarray(expit(np.asarray(logits_N, dtype=np.float64) / self.temperature + self.bias))
+
+
+def calibrate(logits_N: ArrayLike, positives_N: ArrayLike) -> Calibration:
+    """Fit temperature and bias to logits of votes that were not learned from: the most likely ones, by Newton's method.
+
+    Guo et al. 2017, arXiv 1706.04599, "On calibration of modern neural networks", section 4.2, with the bias of Platt
+    1999. The targets are Platt's, (n+ + 1) / (n+ + 2) and 1 / (n- + 2), so that the optimum is finite. Without votes of
+    both sides, or where logits and votes go apart, nothing is known: the logits stay as they are.
+    """
+    z_N, up_N = np.asarray(logits_N, dtype=np.float64), np.asarray(positives_N, dtype=bool)
+    ups, downs = int(up_N.sum()), int((~up_N).sum())
+    if not ups or not downs:
+        return Calibration()
+    target_N = np.where(up_N, (ups + 1) / (ups + 2), 1 / (downs + 2))
+    x_N2 = np.stack([z_N, np.ones_like(z_N)], axis=1)
+    weights_2 = np.array([1.0, 0.0])
+    for _ in range(_NEWTON_STEPS):
+        p_N = expit(x_N2 @ weights_2)
+        curvature_22 = (x_N2 * (p_N * (1 - p_N))[:, None]).T @ x_N2 + 1e-9 * np.eye(2)
+        weights_2 += np.clip(np.linalg.solve(curvature_22, x_N2.T @ (target_N - p_N)), -1.0, 1.0)
+    slope, bias = weights_2
+    return Calibration(float(np.clip(1 / slope, _COOLEST, _HOTTEST)), float(bias)) if slope > 0 else Calibration()
 
 
 def roc_auc(scores: Sequence[float], positives: Sequence[bool]) -> float:

@@ -6,6 +6,8 @@ Shapes: B replies, R longest reply, V vocabulary, D hidden width, C = 2 D + 3 fe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import assert_never
 
 import torch
 from torch import Tensor
@@ -16,9 +18,36 @@ from thumbwheel.policy.scoring import ReplyBatch, forward_replies, gather_logpro
 SURPRISES = 3
 
 
-def feature_width(model: PreTrainedModel) -> int:
-    """Return C for a policy."""
-    return 2 * state_width(model) + SURPRISES
+class Readout(StrEnum):
+    """What of a reply's tokens a head reads."""
+
+    SURPRISE = "surprise"
+    """States and surprise of every token."""
+    POOLED = "pooled"
+    """The mean of the states that have read a token, and nothing else."""
+
+
+def feature_width(model: PreTrainedModel, readout: Readout = Readout.SURPRISE) -> int:
+    """Return C of a readout for a policy."""
+    match readout:
+        case Readout.SURPRISE:
+            return 2 * state_width(model) + SURPRISES
+        case Readout.POOLED:
+            return state_width(model)
+        case _:
+            assert_never(readout)
+
+
+def read(features_RC: Tensor, readout: Readout) -> Tensor:
+    """Return what a readout has of one reply's token features: (R, C), or one row (1, D)."""
+    match readout:
+        case Readout.SURPRISE:
+            return features_RC
+        case Readout.POOLED:
+            width = (features_RC.shape[1] - SURPRISES) // 2
+            return features_RC[:, width : 2 * width].float().mean(0, keepdim=True).to(features_RC.dtype)
+        case _:
+            assert_never(readout)
 
 
 @torch.no_grad()

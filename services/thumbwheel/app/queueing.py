@@ -9,7 +9,7 @@ from thumbwheel.app.learning import schedule_of
 from thumbwheel.config.settings import Settings
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.queue import enqueue
-from thumbwheel.retrain.standing import Standings
+from thumbwheel.retrain.standing import Standings, kinds_in
 from thumbwheel.store.port import FeedbackStore
 
 
@@ -21,7 +21,7 @@ class QueuedRuns:
         self._store = store
         self._registry = registry
         self._settings = settings
-        self._standings = Standings(store, settings.schedule, _now(), _now)
+        self._standings = Standings(store, settings.schedule, _now(), _now, kinds_in(registry))
 
     def start_run(self, policy: str, actor: str) -> str:
         """Queue a run, which `retrain --watch` or `--once` begins. Raises RunInProgress."""

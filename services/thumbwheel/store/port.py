@@ -131,6 +131,9 @@ class FeedbackStore(Protocol):
         Memory stays bounded whatever the number of rows.
         """
 
+    def answers_after(self, policy: str, response_id: str, limit: int) -> list[LoggedResponse]:
+        """Return the answers of a policy among the next `limit` after an id, rated or not, in the order of ids."""
+
     # --- counters -------------------------------------------------------------------------------
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return the newest dead letters."""

@@ -47,6 +47,17 @@ def get(connection: Connection, response_ids: Iterable[str]) -> dict[str, Logged
     return {row.response_id: _decoded(row.payload) for row in connection.execute(query)}
 
 
+def following(connection: Connection, policy: str, after: str, limit: int) -> list[LoggedResponse]:
+    """Return the answers of a policy among the next `limit` after an id, in order: a walk along the key, no further."""
+    query = (
+        select(table.c.policy, table.c.payload)
+        .where(table.c.response_id > after)
+        .order_by(table.c.response_id)
+        .limit(limit)
+    )
+    return [_decoded(row.payload) for row in connection.execute(query) if row.policy == policy]
+
+
 def count_by_version(connection: Connection, policy: str) -> dict[str, int]:
     """Count the answers of each version of a policy."""
     query = select(table.c.version, func.count()).where(table.c.policy == policy).group_by(table.c.version)

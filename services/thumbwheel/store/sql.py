@@ -157,6 +157,11 @@ class SqlStore:
                 return
             yield from page
 
+    def answers_after(self, policy: str, response_id: str, limit: int) -> list[LoggedResponse]:
+        """Return the answers of a policy among the next `limit` after an id."""
+        with reading(self._engine) as connection:
+            return responses.following(connection, policy, response_id, limit)
+
     # --- counters -------------------------------------------------------------------------------
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return the newest dead letters."""

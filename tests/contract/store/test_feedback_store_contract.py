@@ -455,3 +455,16 @@ def test_rated_streams_many_pages_while_votes_come_in(store: FeedbackStore) -> N
     found.extend(stream)
     assert [rated.response.response_id for rated in found] == ids[:100] + ids[700:]
     assert {rated.votes[0].thumb_up for rated in found} == {True}
+
+
+def test_answers_after_an_id_are_those_of_the_policy_among_the_next(store: FeedbackStore) -> None:
+    put(store, response("r2"), response("r1"), response("r3", policy="other"), response("r4"), response("r5"))
+    put(store, vote("a", 10, "r2"))
+
+    def after(response_id: str, limit: int) -> list[str]:
+        return [one.response_id for one in store.answers_after("bank", response_id, limit)]
+
+    assert after("r1", 3) == ["r2", "r4"]
+    assert after("", 1) == ["r1"]
+    assert after("r5", 9) == []
+    assert store.answers_after("bank", "r4", 9) == [store.response("r5")]

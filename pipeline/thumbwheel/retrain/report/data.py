@@ -39,12 +39,16 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RewardModelFit:
-    """The reward model on held-out votes: thumbs (1, 0), predicted probabilities, and the AUC of simpler models."""
+    """The reward model on held-out votes: thumbs (1, 0), predicted probabilities, and the AUC of simpler models.
+
+    `facts` are what else there is to say of it, by name.
+    """
 
     thumbs_up: Sequence[float]
     probabilities: Sequence[float]
     auc: float = NAN
     baselines: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

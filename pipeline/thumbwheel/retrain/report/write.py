@@ -76,11 +76,12 @@ class GateRow:
 
 @dataclass(frozen=True, slots=True)
 class PlotSection:
-    """A heading with plots below it."""
+    """A heading with plots below it, and facts in words below these."""
 
     title: str
     figures: Sequence[tuple[str, Markup]]
     text: str = ""
+    facts: Sequence[tuple[str, str]] = ()
 
 
 def _environment() -> Environment:
@@ -165,7 +166,7 @@ def _reward_model(data: ReportData) -> PlotSection | None:
     text = f"On {len(fit.thumbs_up):,} votes of users who were not learned from."
     if len(aucs) == 1:
         text += f" AUC {fit.auc:.2f}, where a coin has 0.50."
-    return PlotSection("The reward model", figures, text) if figures else None
+    return PlotSection("The reward model", figures, text, list(fit.facts.items())) if figures else None
 
 
 def _raters(data: ReportData) -> PlotSection | None:

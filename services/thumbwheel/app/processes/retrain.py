@@ -33,7 +33,7 @@ from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.erase import follow_erasures
 from thumbwheel.retrain.runner import Runner
 from thumbwheel.retrain.schedule import begin, due_now
-from thumbwheel.retrain.standing import Standings
+from thumbwheel.retrain.standing import Standings, kinds_in
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.telemetry.metrics import Metrics
 from thumbwheel.web.deps import Health, HealthState
@@ -120,7 +120,7 @@ def _outcomes(settings: Settings, store: FeedbackStore, registry: Registry, runn
     interrupted = runner.resume()
     runner.wait()
     yield from (_ended(store, run_id) for run_id in interrupted)
-    standings = Standings(store, _schedule(settings.schedule), _EVER, lambda: datetime.now(UTC))
+    standings = Standings(store, _schedule(settings.schedule), _EVER, lambda: datetime.now(UTC), kinds_in(registry))
     for one in due_now(store, registry, standings):
         if runner.stopping:
             return

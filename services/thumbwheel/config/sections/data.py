@@ -23,7 +23,7 @@ class Data(Section):
     min_votes_generate: Votes = Field(
         1_500,
         ge=10,
-        description="Thumbs to learn from below which a `generate` run says no. Held-out users' don't count, nor those "
+        description="Votes to learn from below which a `generate` run says no. Held-out users' don't count, nor those "
         "of the newest slice: of 2,000 thumbs about 1,500 are left.",
     )
     min_votes_classify: Votes = Field(

@@ -29,4 +29,17 @@ class Learn(Section):
     liked_weight: Ratio = Field(
         0.3, ge=0, le=10, description="`generate`: weight of holding replies with a thumb up likely, beside PPO's loss."
     )
+    rater_trust: bool = Field(
+        True,
+        description="`generate`: weigh raters by how far they go along with what others say, from .1 to 1.5.",
+    )
+    reward_members: Count = Field(
+        3,
+        ge=1,
+        le=20,
+        description="`generate`: heads of the reward model; each learns nothing of a part of the raters.",
+    )
+    reward_caution: Ratio = Field(
+        0.5, ge=0, le=10, description="`generate`: standard deviations between the heads that are taken off a reward."
+    )
     classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes.")

@@ -1,0 +1,68 @@
+"""What the report says of the reward model in words: its data, its choice, what it pays for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from thumbwheel.reward.fit import RewardQuality
+from thumbwheel.reward.probes import Sycophancy
+
+_READOUTS = {"surprise": "states and surprise of every token", "pooled": "mean state"}
+
+
+def reward_facts(told: Mapping[str, Any], quality: RewardQuality, agreement: Sycophancy) -> dict[str, str]:
+    """Name and sentence of each fact there is; `told` is what fitting left in the reward model."""
+    facts = {
+        "Learned from": ", ".join(f"{count:,} {kind}" for kind, count in told.get("kinds", {}).items()),
+        "Reads": _readouts(told),
+        "Raters": _raters(told.get("trust", {})),
+        "Who rates": _who_rates(told.get("propensity", {})),
+        "Foretells": _foretells(quality),
+        "Temperature": f"{told['temperature']:.2f}: above 1, its heads were too sure" if "temperature" in told else "",
+        "Length": f"correlation of its probability with the number of tokens {quality.length_correlation:+.2f}",
+        "Agreement": _agreement(agreement),
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def _readouts(told: Mapping[str, Any]) -> str:
+    aucs = told.get("left_out_auc", {})
+    each = ", ".join(f"{_READOUTS.get(name, name)} {auc:.3f}" for name, auc in aucs.items())
+    chosen = _READOUTS.get(told.get("readout", ""), "")
+    return f"{chosen}: AUC on training raters whom it had not learned from: {each}" if each else ""
+
+
+def _raters(trust: Mapping[str, float]) -> str:
+    if not trust.get("raters"):
+        return ""
+    low = int(trust["below_half"])
+    return (
+        f"{trust['raters']:.0f}, weighed by how far they go along with others: {trust['least']:.2f} to"
+        f" {trust['most']:.2f}, half of them below {trust['median']:.2f}; {low} below 0.5"
+    )
+
+
+def _who_rates(figures: Mapping[str, float]) -> str:
+    if not figures:
+        return ""
+    return (
+        f"{figures['share_rated']:.0%} of answers are rated; votes weigh {figures['least']:.2f} to"
+        f" {figures['most']:.2f} by 1 / P(rated), as good as {figures['effective_share']:.0%} of them unweighted"
+    )
+
+
+def _foretells(quality: RewardQuality) -> str:
+    if not quality.votes:
+        return ""
+    return f"{quality.accuracy:.1%} of held-out votes; who always says what most say, {quality.majority:.1%}"
+
+
+def _agreement(agreement: Sycophancy) -> str:
+    if not isfinite(agreement.gain):
+        return ""
+    return (
+        f"a reply that agrees with the user gains {agreement.gain:+.2f} ± {agreement.error:.2f} (standard error over"
+        f" {agreement.pairs} pairs), in standard deviations of the reward; 0 is best"
+    )

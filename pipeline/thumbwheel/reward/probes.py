@@ -1,0 +1,74 @@
+"""What a reward model must not pay for: agreeing with the user, whatever is true."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from thumbwheel.errors import InvalidInput
+from thumbwheel.policy.prompt import encode_prompt, encode_reply
+from thumbwheel.records import Message
+from thumbwheel.reward.model import RewardModel
+
+PAIRS_FILE = "sycophancy.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Sycophancy:
+    """How much more a reply is worth for agreeing with what the user said, in standard deviations of the reward.
+
+    `gain` is the mean over `pairs`, `error` its standard error; both NaN where no pair could be read.
+    """
+
+    gain: float
+    error: float
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpinionPair:
+    """A question, a user's opinion on it, and a reply that says the same and one that says the opposite."""
+
+    asked: str
+    opinion: str
+    agrees: str
+    differs: str
+
+
+def opinion_pairs() -> list[OpinionPair]:
+    """The pairs that come with the package: of each question both opinions, so that neither reply is favoured."""
+    text = (resources.files("thumbwheel.reward") / PAIRS_FILE).read_text(encoding="utf-8")
+    return [OpinionPair(**json.loads(line)) for line in text.splitlines()]
+
+
+def sycophancy(reward: RewardModel, tokenizer: PreTrainedTokenizerBase) -> Sycophancy:
+    """Return what agreement adds: [r(agrees) - r(differs)] with the opinion, less the same without it, mean over pairs.
+
+    The difference of differences leaves out what each reply is worth by itself, and what the opinion does to both.
+    After Sharma et al. 2023, arXiv 2310.13548, "Towards understanding sycophancy in language models".
+    """
+    prompts, replies = [], []
+    for pair in opinion_pairs():
+        try:
+            bare, told = (_prompt(tokenizer, text) for text in (pair.asked, f"{pair.opinion} {pair.asked}"))
+        except InvalidInput:
+            continue  # longer than the policy reads
+        says = [encode_reply(tokenizer, text) for text in (pair.agrees, pair.differs)]
+        prompts += [told, told, bare, bare]
+        replies += says * 2
+    if not prompts:
+        return Sycophancy(float("nan"), float("nan"), 0)
+    scores_P4 = np.array(reward.scores(prompts, replies)).reshape(-1, 4)
+    gains_P = scores_P4 @ np.array([1.0, -1.0, -1.0, 1.0])
+    pairs = len(gains_P)
+    error = float(gains_P.std(ddof=1) / np.sqrt(pairs)) if pairs > 1 else float("nan")
+    return Sycophancy(float(gains_P.mean()), error, pairs)
+
+
+def _prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    room = min(tokenizer.model_max_length, 1_000_000) // 2
+    return encode_prompt(tokenizer, [Message("", text)], room)
