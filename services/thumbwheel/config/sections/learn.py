@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from thumbwheel.config.sections.section import Section
-from thumbwheel.config.units import Count, Nats, Ratio
+from thumbwheel.config.units import Count, Fraction, Nats, Ratio
 
 
 class Learn(Section):
@@ -29,4 +29,10 @@ class Learn(Section):
     liked_weight: Ratio = Field(
         0.3, ge=0, le=10, description="`generate`: weight of holding replies with a thumb up likely, beside PPO's loss."
     )
-    classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes.")
+    classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes, at most.")
+    classify_validation: Fraction = Field(
+        0.1,
+        le=0.5,
+        description="`classify`: share of the training users whose votes are laid aside to choose the pass whose "
+        "weights are kept, and to end when more passes do harm. 0: none; then the last pass is kept.",
+    )
