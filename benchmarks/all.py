@@ -32,6 +32,8 @@ BENCHMARKS = (
     "classify_demo",
     "generate_quality",
     "gates_false_alarms",
+    "ope_coverage",
+    "cartpole",
     "ray_train",
     "ingest_rate",
     "feedback_durability",

@@ -113,6 +113,7 @@ class ClassifyEvidence(Evidence):
     `labels_N` is the index of the label served and `rewards_N` its vote's reward; `logged_NK` the probability of
     every label when it was served, as logged, `champion_NK` and `candidate_NK` what both versions would serve for
     the same texts, all with the probability floor. Votes on answers of several versions may stand together.
+    `raters_N` says whose votes they are; where it is empty each counts as a rater's of its own.
     """
 
     labels_N: NDArray[np.int64]
@@ -120,6 +121,7 @@ class ClassifyEvidence(Evidence):
     logged_NK: Floats
     champion_NK: Floats
     candidate_NK: Floats
+    raters_N: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Refuse columns of different length, and versions with different labels."""
@@ -127,6 +129,8 @@ class ClassifyEvidence(Evidence):
         if len(shapes) > 1:
             raise ValueError(f"probabilities must be of one shape (votes, labels), got {sorted(shapes)}")
         same_length(labels_N=self.labels_N, rewards_N=self.rewards_N, logged_NK=self.logged_NK[:, 0])
+        if self.raters_N and len(self.raters_N) != len(self.labels_N):
+            raise ValueError(f"{len(self.raters_N)} raters for {len(self.labels_N)} votes")
 
 
 def as_floats(numbers: Numbers) -> Floats:

@@ -1,7 +1,7 @@
 """Does the log reach as far as the candidate goes?
 
-All off-policy gates use weights truncated at the square root of the number of votes: a label that was served against
-all odds would else decide alone. What that costs in reach, the doubly robust gate's prediction makes up for.
+Asked of weights truncated at the square root of the number of votes: a label that was served against all odds would
+else decide alone. The values of `off_policy_value` are estimated with weights cut off lower still.
 """
 
 from __future__ import annotations

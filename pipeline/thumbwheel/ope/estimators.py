@@ -8,9 +8,22 @@ Shape suffixes: B logged answers, K labels. Rewards have any unit; thumbs are 1 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from thumbwheel.ope.weights import Floats, Indices
+from thumbwheel.ope.weights import Floats, Indices, clipped
+
+
+def ips_terms(weights_B: Floats, rewards_B: Floats, most: float = math.inf) -> Floats:
+    """IPS, min(w, most) * r: unbiased where `most` is infinite, with the variance of the weights.
+
+    Clipped (`most` > 0) it never overstates the value of rewards of at least 0: what is cut off is taken as worth
+    nothing. Horvitz and Thompson (1952); clipped: Ionides (2008), "Truncated importance sampling", section 2, and
+    Bottou et al. (2013), "Counterfactual reasoning and learning systems", section 4.4. Raises InvalidInput for a `most`
+    that is not above 0.
+    """
+    return np.asarray(clipped(weights_B, most) * rewards_B, dtype=np.float64)
 
 
 def snips(weights_B: Floats, rewards_B: Floats) -> float:

@@ -1,5 +1,6 @@
 """Intervals: of a mean (Student's t), of a share (Wilson), of an AUC (DeLong), of anything else (the bootstrap).
 
+`bounded` has those of a mean that hold at any size, for terms whose range is known.
 All are two-sided at the given confidence, so that at 0.95 a lower bound is wrong in one case of forty. A confidence
 that is not between 0 and 1 raises InvalidInput.
 Shape suffixes: B terms, N votes, M votes up, L votes down.
@@ -8,8 +9,10 @@ Shape suffixes: B terms, N votes, M votes up, L votes down.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +40,7 @@ def student_t_interval(terms_B: Floats, confidence: float = 0.95) -> Interval:
     Right on average once the mean is nearly normal; too narrow when a few huge weights rule the terms, which is
     what the effective sample size is looked at for. Raises NotEnoughData below 2 terms.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if (count := len(terms_B)) < 2:
         raise NotEnoughData(f"an interval wants at least 2 rated answers, got {count}")
     mean = float(terms_B.mean())
@@ -48,32 +51,44 @@ def student_t_interval(terms_B: Floats, confidence: float = 0.95) -> Interval:
 
 def wilson(hits: int, trials: int, confidence: float) -> Interval:
     """Share of hits with Wilson's score interval (Wilson 1927), which stays honest near 0 and 1."""
-    _check_confidence(confidence)
+    check_confidence(confidence)
     found = stats.binomtest(hits, trials).proportion_ci(confidence, method="wilson")
     return Interval(hits / trials, float(found.low), float(found.high))
 
 
 def bootstrap(
-    statistic: Callable[..., NDArray[np.float64]], *columns: Floats, confidence: float, paired: bool = True
+    statistic: Callable[..., NDArray[np.float64]],
+    *columns: Floats,
+    confidence: float,
+    paired: bool = True,
+    method: Literal["percentile", "BCa"] = "percentile",
 ) -> Interval:
-    """Percentile bootstrap (Efron 1979) of a statistic that takes columns and `axis`, seeded.
+    """Bootstrap of a statistic that takes columns and `axis`, seeded: percentile (Efron 1979) or BCa.
 
-    Rows are drawn together when `paired`, so that entry i of every column stays with its companions. Resamples are
-    computed a hundred at a time (more go through memory and take longer): the statistic sees leading axes.
+    BCa shifts the percentiles by the median's bias and by how the spread grows with the value (Efron 1987, "Better
+    bootstrap confidence intervals"), which follows skewed terms, as weighted rewards are. Rows are drawn together when
+    `paired`, so that entry i of every column stays with its companions. Resamples are computed a hundred at a time
+    (more go through memory and take longer): the statistic sees leading axes. Where resamples are all alike the
+    interval is a point.
     """
-    _check_confidence(confidence)
-    found = stats.bootstrap(
-        columns,
-        statistic,
-        n_resamples=RESAMPLES,
-        paired=paired,
-        vectorized=True,
-        confidence_level=confidence,
-        method="percentile",
-        batch=100,
-        rng=np.random.default_rng(SEED),
-    ).confidence_interval
-    return Interval(float(statistic(*columns, axis=-1)), float(found.low), float(found.high))
+    check_confidence(confidence)
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # the point interval below says it
+        found = stats.bootstrap(
+            columns,
+            statistic,
+            n_resamples=RESAMPLES,
+            paired=paired,
+            vectorized=True,
+            confidence_level=confidence,
+            method=method,
+            batch=100,
+            rng=np.random.default_rng(SEED),
+        ).confidence_interval
+    value = float(statistic(*columns, axis=-1))
+    if math.isnan(found.low) and math.isfinite(value):
+        return Interval(value, value, value)
+    return Interval(value, float(found.low), float(found.high))
 
 
 def delong(is_up_N: NDArray[np.bool_], scores_N: Floats, confidence: float) -> Interval:
@@ -82,7 +97,7 @@ def delong(is_up_N: NDArray[np.bool_], scores_N: Floats, confidence: float) -> I
     V10 holds, for each vote up, the share of votes down it outranks; V01, for each vote down, the share of votes
     up that outrank it. AUC = mean V10, and its variance is var(V10)/ups + var(V01)/downs.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     up_M, down_L = scores_N[is_up_N], scores_N[~is_up_N]
     ranks_N = stats.rankdata(np.concatenate([up_M, down_L]))
     v10_M = (ranks_N[: len(up_M)] - stats.rankdata(up_M)) / len(down_L)
@@ -93,6 +108,7 @@ def delong(is_up_N: NDArray[np.bool_], scores_N: Floats, confidence: float) -> I
     return Interval(auc, max(0.0, auc - reach), min(1.0, auc + reach))
 
 
-def _check_confidence(confidence: float) -> None:
+def check_confidence(confidence: float) -> None:
+    """Raise InvalidInput unless `confidence` is between 0 and 1."""
     if not 0 < confidence < 1:
         raise InvalidInput("confidence", f"must lie between 0 and 1, got {confidence}")

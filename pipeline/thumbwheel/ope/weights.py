@@ -26,6 +26,13 @@ def importance_weights(target_BK: Floats, logged_BK: Floats, actions_B: Indices)
     return np.asarray(target_BK[rows_B, actions_B] / logged_B, dtype=np.float64)
 
 
+def clipped(weights_B: Floats, most: float) -> Floats:
+    """The weights, none above `most`. Raises InvalidInput for a `most` that is not above 0."""
+    if not most > 0:
+        raise InvalidInput("most", f"the largest weight allowed must be above 0, got {most}")
+    return np.minimum(weights_B, most)
+
+
 def effective_sample_size(weights_B: Floats) -> float:
     """How many equally weighted answers carry the same information: (sum w)^2 / sum w^2, in [0, B].
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,16 @@ class Checkpoint:
     job: str = ""
     workers: Workers = field(default_factory=Alone)
 
-    def save(self, optimizer: torch.optim.Optimizer, facts: Mapping[str, Any]) -> None:
-        """Replace what was saved by the optimiser's parameters and moments, and `facts`, which JSON can hold."""
+    def save(self, optimizer: torch.optim.Optimizer, facts: Mapping[str, Any], kept: Sequence[Tensor] = ()) -> None:
+        """Replace what was saved by the optimiser's parameters and moments, and `facts`, which JSON can hold.
+
+        `kept` are further tensors: earlier weights, say, that may yet be gone back to.
+        """
         if self.workers.rank == 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             header = {"job": self.job, "facts": json.dumps(facts)}
             with whole(self.path) as partial:
-                save_file(_tensors(optimizer), partial, header)
+                save_file(_tensors(optimizer) | {f"kept.{i}": tensor for i, tensor in enumerate(kept)}, partial, header)
         self.workers.keep(self.path)
 
     def restore(self, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
@@ -59,6 +62,12 @@ class Checkpoint:
         facts: dict[str, Any] = json.loads(header["facts"])
         _put_back(optimizer, named)
         return facts
+
+    def kept(self) -> list[Tensor]:
+        """The further tensors that were saved, in their order. To be asked after `restore` returned facts."""
+        with safe_open(self.path, "pt") as file:
+            names = [name for name in file.keys() if name.startswith("kept.")]  # noqa: SIM118 - it has no iterator
+            return [file.get_tensor(f"kept.{i}") for i in range(len(names))]
 
     def clear(self) -> None:
         """Forget what was saved: the job is done."""
@@ -80,7 +89,7 @@ def _put_back(optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> 
         kind, index, *moment = name.split(".", 2)
         if kind == "parameter":
             _parameters(optimizer)[int(index)].copy_(value)
-        else:
+        elif kind == "moment":
             moments[int(index)][moment[0]] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": dict(moments)})
 

@@ -45,7 +45,7 @@ def clipped_policy_loss(
     return PolicyLoss(
         loss=_mean(torch.maximum(plain, clipped), mask, count),
         clip_fraction=_mean((clipped > plain).float(), mask, count).detach(),
-        approx_kl=_mean(ratio - 1 - log_ratio, mask, count).detach(),
+        approx_kl=_mean(kl_k3(old_logprobs, logprobs), mask, count).detach(),
         mean_ratio=_mean(ratio, mask, count).detach(),
     )
 
@@ -77,6 +77,15 @@ def squared_drift(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
     its gradient that of the KL. On texts of others, as the customers' own, it is neither: it holds their likelihoods.
     """
     return 0.5 * (logprobs - reference_logprobs) ** 2
+
+
+def kl_k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
+    """Return (r - 1) - log r of each action, r = pi_ref / pi: never below 0, and unbiased for KL(pi || pi_ref).
+
+    Estimator k3 of Schulman 2020, "Approximating KL divergence", for actions drawn from pi. log r is clamped to +-20.
+    """
+    log_ratio = (reference_logprobs - logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    return torch.expm1(log_ratio) - log_ratio
 
 
 def _mean(values: Tensor, mask: Tensor, count: Tensor | None) -> Tensor:

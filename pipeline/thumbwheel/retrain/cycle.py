@@ -22,7 +22,8 @@ from thumbwheel.durable import write_whole
 from thumbwheel.errors import Conflict, NotEnoughData
 from thumbwheel.records import Channel, Manifest, PolicyKind, Run, RunState, RunStep, Verdict
 from thumbwheel.registry.port import NewVersion, Registry
-from thumbwheel.retrain.learner import Job, Learner
+from thumbwheel.retrain.event_files import event_file
+from thumbwheel.retrain.learner import Job, Learner, Tell
 from thumbwheel.retrain.lock import RunLease
 from thumbwheel.retrain.plan import Plan
 from thumbwheel.retrain.report.data import ReportData
@@ -64,7 +65,7 @@ class Cycle:
         try:
             self.once(RunStep.FREEZE, self.freeze)
             self.once(RunStep.FIT, lambda: self.learner.fit(self.job(RunStep.FIT)))
-            self.once(RunStep.IMPROVE, lambda: self.learner.improve(self.job(RunStep.IMPROVE)))
+            self.once(RunStep.IMPROVE, self.improve)
             self.once(RunStep.JUDGE, self.judge)
         except NotEnoughData as refusal:
             return self.refuse(refusal)
@@ -92,6 +93,11 @@ class Cycle:
         """The votes at the plan's watermark, as an immutable snapshot."""
         snapshot = freeze(self.store, self.plan.votes, self.folder.snapshot)
         return {"digest": snapshot.digest, "votes": snapshot.manifest.counts.usable}
+
+    def improve(self) -> Record:
+        """The champion improved by PPO; its figures go into an event file besides, for TensorBoard."""
+        with event_file(self.folder.events) as show:
+            return self.learner.improve(self.job(RunStep.IMPROVE, show))
 
     def judge(self) -> Record:
         """Hold the candidate against every gate, and write the verdict and the report."""
@@ -181,13 +187,17 @@ class Cycle:
             raise Conflict("a user was erased from this run's snapshot while it was under way; start another run")
         return snapshot, self.registry.fetch(self.plan.policy, self.plan.parent)
 
-    def job(self, step: RunStep) -> Job:
-        """What the learner works on in a step; its inputs are checked before every one, see `check_inputs`."""
+    def job(self, step: RunStep, show: Tell = lambda done, total, figures: None) -> Job:
+        """What the learner works on in a step; its inputs are checked before every one, see `check_inputs`.
+
+        What it tells is written down as progress, and handed on to `show`.
+        """
         snapshot, champion = self.check_inputs()
 
         def tell(done: int, total: int, figures: Mapping[str, float]) -> None:
             self.lease.check()
             self.folder.tell(step, done, total, figures)
+            show(done, total, figures)
 
         return Job(self.plan, self.folder, snapshot, champion, tell)
 

@@ -7,6 +7,7 @@ served label is the reward.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -17,11 +18,13 @@ import numpy as np
 import torch
 from scipy.special import rel_entr
 
+from thumbwheel.dataset.split import split_of
 from thumbwheel.dataset.voices import voice_of
 from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
+from thumbwheel.ppo.classify.stopping import LEAST_VOTES
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, votes_of
 from thumbwheel.records import Split
@@ -49,6 +52,7 @@ _CURVES = {
     "policy_loss": ("Policy loss", ""),
     "approx_kl": ("Ratio - 1 - ln(ratio) of voted labels, dropout on", ""),
     "entropy": ("Entropy", "nats"),
+    "validation_value": ("Earned on votes laid aside, SNIPS", "reward"),
 }
 
 
@@ -61,10 +65,10 @@ class ClassifyLearner:
 
     def improve(self, job: Job) -> Mapping[str, Any]:
         """PPO on the training users' votes."""
-        votes = training_votes(job)
+        votes, aside = lay_aside(job)
         if not votes:
             raise NotEnoughData("there are no votes to learn from; collect some first")
-        work = partial(improve_work, votes=votes, settings=ppo_settings(job))
+        work = partial(improve_work, votes=votes, aside=aside, settings=ppo_settings(job))
         done = dict(run_work(job, work, job.folder.candidate))
         save_history(job.folder, done.pop("history"))
         return done
@@ -72,18 +76,36 @@ class ClassifyLearner:
     def measure(self, job: Job) -> Measured:
         """Both versions' probabilities on the held-out users' votes."""
         champion, candidate = load_classifier(job.champion), load_classifier(job.folder.candidate)
-        held_out = [vote for _, vote in _votes(job, Split.HELD_OUT, champion)]
-        evidence = _evidence(job, champion, candidate, held_out)
+        judging = list(_votes(job, Split.HELD_OUT, champion))
+        raters, held_out = [rater for rater, _ in judging], [vote for _, vote in judging]
+        evidence = replace(_evidence(job, champion, candidate, held_out), raters_N=raters)
         samples = pick_samples(changed_answers(champion.labels, held_out, evidence), job.plan.seed)
         return Measured(evidence, _report(job, evidence, samples))
 
 
-def improve_work(station: Station, votes: Sequence[ClassifyVote], settings: ClassifyPpoSettings) -> Mapping[str, Any]:
+def improve_work(
+    station: Station, votes: Sequence[ClassifyVote], aside: Sequence[ClassifyVote], settings: ClassifyPpoSettings
+) -> Mapping[str, Any]:
     """What each worker does in `improve`."""
     done = improve_classify(
-        station.champion, votes, station.out, station.checkpoint, settings, station.tell, station.workers
+        station.champion, votes, station.out, station.checkpoint, settings, station.tell, station.workers, aside
     )
     return asdict(done)
+
+
+def lay_aside(job: Job) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
+    """The training users' votes: those to learn from, and those of the users who choose the epoch.
+
+    Nobody who judges is among them: a choice made by the judges would be judged too well. Where the votes laid aside
+    are too few to choose by, all are learned from.
+    """
+    learn, data = job.plan.settings.learn, job.plan.settings.data
+    parts: dict[Split, list[ClassifyVote]] = {Split.TRAIN: [], Split.HELD_OUT: []}
+    for rater, vote in _votes(job, Split.TRAIN, load_classifier(job.champion)):
+        voice = voice_of(rater, data.anonymous_as_one)
+        parts[split_of(f"{job.plan.policy} epochs", voice, learn.classify_validation)].append(vote)
+    votes, aside = parts[Split.TRAIN], parts[Split.HELD_OUT]
+    return (votes, aside) if len(aside) >= LEAST_VOTES else (votes + aside, [])
 
 
 def training_votes(job: Job) -> list[ClassifyVote]:
@@ -142,7 +164,20 @@ def _report(job: Job, evidence: ClassifyEvidence, samples: Sequence[Sample]) -> 
         curves=curves(job.folder, _CURVES, "epoch"),
         samples=samples,
         samples_text=_SAMPLES_TEXT,
-        config={**head.config, "probability_floor": _floor(job)},
+        config={**head.config, "probability_floor": _floor(job), "epoch kept": _epoch_kept(job)},
+    )
+
+
+def _epoch_kept(job: Job) -> str:
+    """Which epoch's weights are the candidate's, and why, in words."""
+    history = json.loads(job.folder.history.read_text(encoding="utf-8"))
+    kept = max((epoch for epoch, row in enumerate(history, start=1) if row.get("kept")), default=0)
+    if not kept:
+        return f"{len(history)}, the last; no votes were laid aside to choose by"
+    earned, peak = history[kept - 1]["validation_value"], max(row["validation_value"] for row in history)
+    return (
+        f"{kept} of {len(history)}: the latest that votes laid aside don't find worse than the best; it earns "
+        f"{earned:.3f} an answer there, the best {peak:.3f}"
     )
 
 

@@ -4,6 +4,7 @@ plan.json            the inputs
 snapshot/            freeze
 fit/                 the reward model, where the kind has one
 improve/             checkpoint while it lasts, then the curves
+events/              curves of improve, for TensorBoard
 candidate/           the improved policy, as it would be published
 verdict.json         judge
 report.html          for people
@@ -69,6 +70,11 @@ class RunFolder:
     def history(self) -> Path:
         """File of the figures of each iteration of `improve`."""
         return self.improve / "history.json"
+
+    @property
+    def events(self) -> Path:
+        """Folder of the event files that TensorBoard reads."""
+        return self.path / "events"
 
     @property
     def candidate(self) -> Path:

@@ -12,7 +12,7 @@ from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
 from thumbwheel.gates.judge import CLASSIFY, judge
 from thumbwheel.gates.off_policy_support import EffectiveSamples, LargestWeight, truncated_weights
-from thumbwheel.gates.off_policy_value import DoublyRobustValue, SnipsValue
+from thumbwheel.gates.off_policy_value import DoublyRobustValue, SnipsValue, cut_weights
 from thumbwheel.gates.outcome_model import predict_rewards
 from thumbwheel.records import PolicyKind
 
@@ -180,6 +180,38 @@ def test_a_candidate_whose_probabilities_say_nothing_gets_no_credit_for_new_labe
     new_N = (noise_NK.argmax(axis=1) != evidence.champion_NK.argmax(axis=1)) & (noise_NK.argmax(axis=1) != truth_N)
     assert of_noise[rows_N, noise_NK.argmax(axis=1)][new_N].mean() < 0.3
     assert of_truth[rows_N, truth_N].mean() > 0.75
+
+
+def test_the_doubly_robust_interval_is_as_wide_as_gains_spread() -> None:
+    """Over logs of one pair of versions the interval's half width is 1.96 standard deviations of the gain."""
+    found = [DoublyRobustValue().check(log_of(0.7, votes=300, seed=seed)[0], Gates()) for seed in range(60)]
+    half = np.mean([result.high - result.low for result in found]) / 2
+    assert half == pytest.approx(1.97 * np.std([result.value for result in found]), rel=0.25)
+
+
+def test_values_cut_weights_at_the_cube_root_of_the_votes() -> None:
+    evidence = log_of(0.6, votes=512)[0]
+    logged_NK = np.full((512, K), 0.999 / (K - 1))
+    logged_NK[:, 0] = 0.001
+    sure_NK = np.tile([0.96, 0.01, 0.01, 0.01, 0.01], (512, 1))
+    strange = replace(evidence, logged_NK=logged_NK, candidate_NK=sure_NK)
+    weights_N = cut_weights(strange, sure_NK)
+    assert weights_N[evidence.labels_N == 0].tolist() == pytest.approx([8.0] * int((evidence.labels_N == 0).sum()))
+    assert weights_N[evidence.labels_N == 1][0] == pytest.approx(0.01 / (0.999 / 4))
+
+
+def test_folds_go_by_rater(limits: Gates) -> None:
+    evidence = log_of(0.8, votes=200)[0]
+    raters = [f"r{n // 10}" for n in range(200)]
+    by_rater = DoublyRobustValue().check(replace(evidence, raters_N=raters), limits)
+    assert by_rater.value != DoublyRobustValue().check(evidence, limits).value
+    columns = (evidence.champion_NK, evidence.candidate_NK, evidence.labels_N)
+    flipped_N = evidence.rewards_N.copy()
+    flipped_N[70:80] = 1.0 - flipped_N[70:80]
+    before_NK, after_NK = (predict_rewards(*columns, r, raters) for r in (evidence.rewards_N, flipped_N))
+    assert after_NK[70:80].tolist() == before_NK[70:80].tolist()
+    with pytest.raises(ValueError, match="3 raters for 200 votes"):
+        replace(evidence, raters_N=raters[:3])
 
 
 def test_predictions_keep_the_rewards_unit_and_range() -> None:

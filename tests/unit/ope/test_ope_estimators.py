@@ -11,10 +11,11 @@ from thumbwheel.errors import InvalidInput
 from thumbwheel.ope.estimators import (
     direct_method_terms,
     doubly_robust_terms,
+    ips_terms,
     snips,
     snips_terms,
 )
-from thumbwheel.ope.weights import Floats, Indices, effective_sample_size, importance_weights, largest_weight
+from thumbwheel.ope.weights import Floats, Indices, clipped, effective_sample_size, importance_weights, largest_weight
 
 LABELS = 4
 
@@ -56,6 +57,33 @@ def test_weights_are_the_ratio_of_the_two_policies(log: SyntheticLog) -> None:
 def test_a_served_label_of_logged_probability_zero_is_refused() -> None:
     with pytest.raises(InvalidInput, match="not above 0"):
         importance_weights(np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]]), np.array([1]))
+
+
+@pytest.mark.parametrize("most", [math.inf, 1.5])
+def test_ips_against_a_loop(log: SyntheticLog, most: float) -> None:
+    expected = [min(w, most) * r for w, r in zip(log.weights_B.tolist(), log.rewards_B.tolist(), strict=True)]
+    assert ips_terms(log.weights_B, log.rewards_B, most) == pytest.approx(np.array(expected), abs=1e-12)
+
+
+def test_ips_by_hand() -> None:
+    # Weights .5, 2, 4 on rewards 1, 0, 1: mean 4.5 / 3; clipped at 3: 3.5 / 3.
+    weights_B, rewards_B = np.array([0.5, 2.0, 4.0]), np.array([1.0, 0.0, 1.0])
+    assert ips_terms(weights_B, rewards_B).mean() == pytest.approx(1.5, abs=1e-12)
+    assert ips_terms(weights_B, rewards_B, 3.0).mean() == pytest.approx(3.5 / 3, abs=1e-12)
+
+
+def test_clipped_ips_never_overstates_and_plain_ips_is_right_on_average() -> None:
+    logs = [SyntheticLog(100, seed=seed) for seed in range(120)]
+    off = [float(ips_terms(log.weights_B, log.rewards_B).mean()) - log.truth for log in logs]
+    short = [float(ips_terms(log.weights_B, log.rewards_B, 1.2).mean()) - log.truth for log in logs]
+    assert np.mean(off) == pytest.approx(0.0, abs=3 * float(np.std(off)) / math.sqrt(120))
+    assert np.mean(short) < -0.02
+
+
+@pytest.mark.parametrize("most", [0.0, -1.0, math.nan])
+def test_a_largest_weight_that_is_not_above_0_is_refused(most: float) -> None:
+    with pytest.raises(InvalidInput, match="most: the largest weight allowed must be above 0"):
+        clipped(np.ones(2), most)
 
 
 def test_snips_against_a_loop_and_its_terms_average_to_it(log: SyntheticLog) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from thumbwheel.errors import InvalidInput, NotEnoughData
-from thumbwheel.ope.intervals import Interval, bootstrap, delong, student_t_interval, wilson
+from thumbwheel.ope.intervals import SEED, Interval, bootstrap, delong, student_t_interval, wilson
 from thumbwheel.ope.weights import Floats
 
 
@@ -101,3 +103,28 @@ def test_a_paired_bootstrap_keeps_rows_together() -> None:
 
     found = bootstrap(difference, first, first + 1.0, confidence=0.95)
     assert (found.low, found.high) == pytest.approx((1.0, 1.0))
+
+
+def test_bca_by_the_books_formula() -> None:
+    # Efron 1987: z0 from the share of resamples below the estimate, a from the jackknife's skewness.
+    sample = np.random.default_rng(8).exponential(1.0, 60)
+    found = bootstrap(np.mean, sample, confidence=0.9, method="BCa")
+    rng = np.random.default_rng(SEED)
+    resampled = np.sort([sample[rng.integers(0, 60, 60)].mean() for _ in range(4000)])
+    bias = stats.norm.ppf((resampled < sample.mean()).mean())
+    left_out = np.array([np.delete(sample, i).mean() for i in range(60)])
+    apart = left_out.mean() - left_out
+    skew = (apart**3).sum() / (6 * (apart**2).sum() ** 1.5)
+    ends = []
+    for tail in (0.05, 0.95):
+        z = bias + stats.norm.ppf(tail)
+        ends.append(np.quantile(resampled, stats.norm.cdf(bias + z / (1 - skew * z))))
+    assert (found.low, found.high) == pytest.approx(tuple(ends), abs=0.03)
+    percentile = bootstrap(np.mean, sample, confidence=0.9)
+    assert found.high - percentile.high > 0.01  # a long right tail moves both ends up
+    assert found.low - percentile.low > 0.01
+
+
+@pytest.mark.parametrize("method", ["percentile", "BCa"])
+def test_terms_all_alike_have_a_point_for_an_interval(method: Literal["percentile", "BCa"]) -> None:
+    assert bootstrap(np.mean, np.full(40, 0.25), confidence=0.95, method=method) == Interval(0.25, 0.25, 0.25)

@@ -84,3 +84,14 @@ def test_nothing_saved_another_job_and_a_damaged_file_are_nothing_to_go_on_from(
     saved.clear()
     saved.clear()
     assert not saved.path.exists()
+
+
+def test_further_tensors_come_back_in_their_order_and_are_no_moments(tmp_path: Path) -> None:
+    optimizer, kept = optimizer_at(1, steps=2, kind=torch.optim.Adam), [torch.full((2,), float(i)) for i in range(12)]
+    saved = Checkpoint(tmp_path / "state", job="a")
+    saved.save(optimizer, FACTS, kept)
+    other = optimizer_at(2, steps=0, kind=torch.optim.Adam)
+    assert saved.restore(other) == FACTS and same(optimizer, other)
+    assert [tensor.tolist() for tensor in saved.kept()] == [[float(i)] * 2 for i in range(12)]
+    saved.save(optimizer, FACTS)
+    assert saved.kept() == []

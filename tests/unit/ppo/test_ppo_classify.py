@@ -216,6 +216,50 @@ def test_a_killed_job_resumes_to_the_same_weights(champion: Path, votes: list[Cl
     assert not (tmp_path / "cut.ckpt").exists()
 
 
+def _split(votes: list[ClassifyVote]) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
+    """Votes turned round to learn from, and honest ones laid aside."""
+    return [replace(vote, thumb_up=not vote.thumb_up) for vote in votes[:300]], votes[300:]
+
+
+def test_passes_that_do_harm_are_ended_and_the_best_one_is_kept(
+    champion: Path, votes: list[ClassifyVote], tmp_path: Path
+) -> None:
+    wrong, honest = _split(votes)
+    settings = replace(QUICK, training=replace(QUICK.training, epochs=30, seed_label_weight=0.0, patience=2))
+    report = improve_classify(champion, wrong, tmp_path / "v2", tmp_path / "ckpt", settings, aside=honest)
+    kept = [row["kept"] for row in report.history]
+    assert len(report.history) < 30 and kept[-2:] == [0.0, 0.0]
+    chosen = max(epoch for epoch, is_kept in enumerate(kept, start=1) if is_kept)
+    best = max(row["validation_value"] for row in report.history)
+    assert report.history[chosen - 1]["validation_value"] > best - 0.15
+    improve_classify(champion, wrong, tmp_path / "all", tmp_path / "ckpt", settings)
+    assert _accuracy(tmp_path / "v2") > _accuracy(tmp_path / "all") + 0.1
+
+
+def test_passes_that_teach_are_all_taken(champion: Path, votes: list[ClassifyVote], tmp_path: Path) -> None:
+    report = improve_classify(champion, votes[:300], tmp_path / "v2", tmp_path / "ckpt", QUICK, aside=votes[300:])
+    assert len(report.history) == 6 and report.history[-1]["kept"] == 1.0
+    assert report.history[-1]["validation_value"] > report.history[0]["validation_value"] - 0.02
+    few = improve_classify(champion, votes, tmp_path / "v3", tmp_path / "ckpt", QUICK, aside=votes[:49])
+    assert "kept" not in few.history[0]
+
+
+@pytest.mark.parametrize("last", [2, 4])
+def test_a_killed_choice_goes_on_to_the_same_epoch(
+    champion: Path, votes: list[ClassifyVote], tmp_path: Path, last: int
+) -> None:
+    wrong, honest = _split(votes)
+    settings = replace(QUICK, training=replace(QUICK.training, seed_label_weight=0.0, patience=9))
+    whole = improve_classify(champion, wrong, tmp_path / "whole", tmp_path / "a.ckpt", settings, aside=honest)
+    assert any(row["kept"] == 0.0 for row in whole.history)
+    kill, cut = _killed_after(last, []), (tmp_path / "cut", tmp_path / "b.ckpt", settings)
+    with pytest.raises(Killed):
+        improve_classify(champion, wrong, *cut, kill, aside=honest)
+    resumed = improve_classify(champion, wrong, *cut, aside=honest)
+    assert resumed.history == whole.history
+    assert _weights(tmp_path / "cut") == _weights(tmp_path / "whole")
+
+
 def test_a_checkpoint_of_other_votes_is_not_gone_on_from(
     champion: Path, votes: list[ClassifyVote], tmp_path: Path
 ) -> None:

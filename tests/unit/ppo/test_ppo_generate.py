@@ -119,6 +119,25 @@ def test_the_first_minibatch_has_ratio_one_and_kl_zero(champion: Path) -> None:
     assert facts["objective/kl"] == pytest.approx(0.0, abs=1e-4)
 
 
+def test_one_minibatch_of_everything_moves_nothing_before_its_step(champion: Path) -> None:
+    facts = improve(champion, "out", iterations=1, epochs=1, minibatch=SETTINGS.episodes).history[0]
+    assert facts["policy/approxkl"] == pytest.approx(0.0, abs=1e-8)
+    assert facts["policy/clipfrac"] == 0.0
+    assert facts["val/ratio"] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_rows_run_one_by_one_learn_what_rows_run_together_learn(
+    champion: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = improve(champion, "together", iterations=2)
+    monkeypatch.setattr("thumbwheel.ppo.generate.improve._ROWS", 1)
+    alone = improve(champion, "alone", iterations=2)
+    expected = weights(together.folder)
+    for name, value in weights(alone.folder).items():
+        assert torch.allclose(value, expected[name], atol=1e-4), name
+    assert alone.history[0]["loss/policy"] == pytest.approx(together.history[0]["loss/policy"], abs=1e-5)
+
+
 def test_scores_rise_and_the_champion_stays(champion: Path) -> None:
     before = weights(champion)
     history = improve(champion, "out", iterations=12, epochs=4, beta=0.0, liked=()).history

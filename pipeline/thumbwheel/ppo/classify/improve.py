@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,6 +28,7 @@ from torch import Tensor
 
 from thumbwheel.policy.classify import Classifier, load_classifier, served_probabilities
 from thumbwheel.ppo.checkpoint import Checkpoint
+from thumbwheel.ppo.classify.stopping import LEAST_VOTES, LaidAside
 from thumbwheel.ppo.classify.trainer import VoteLoss, VoteTrainer, VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, VoteColumns, vote_columns
 from thumbwheel.ppo.losses import clipped_policy_loss
@@ -63,10 +65,14 @@ class ClassifyImprovement:
     seed_labels: int
     largest_initial_logratio: float
     history: list[dict[str, float]]
-    """Each epoch's means: policy_loss, seed_loss, approx_kl, clip_fraction, ratio, entropy, learning_rate, ..."""
+    """Each epoch's means: policy_loss, seed_loss, approx_kl, clip_fraction, ratio, entropy, learning_rate, ...
+
+    With votes laid aside also validation_value, what they say the epoch's policy would earn, and kept: 1 where the
+    epoch's weights were the ones to keep so far.
+    """
 
 
-def improve_classify(
+def improve_classify(  # noqa: PLR0913 - the inputs of a run, each with its own source
     champion: Path,
     votes: Sequence[ClassifyVote],
     candidate: Path,
@@ -74,8 +80,11 @@ def improve_classify(
     settings: ClassifyPpoSettings | None = None,
     round_done: RoundDone = lambda done, total, metrics: None,
     workers: Workers | None = None,
+    aside: Sequence[ClassifyVote] = (),
 ) -> ClassifyImprovement:
     """Update the classifier in `champion` on `votes` and save it in `candidate`, seed labels handed on.
+
+    Votes laid `aside`, at least `stopping.LEAST_VOTES`, choose the epoch; without any the last one's weights are saved.
 
     All `workers` call this with the same inputs; the first of them writes.
 
@@ -94,8 +103,9 @@ def improve_classify(
     texts = [vote.text for vote in votes]
     proximal_N = _log_probabilities(classifier, texts, columns.labels_N, settings.probability_floor, workers)
     loss = ppo_vote_loss(columns, proximal_N, settings)
-    trainer = VoteTrainer(classifier, texts, seeds, loss, settings.training, workers)
-    saved = Checkpoint(checkpoint, job_fingerprint(champion, votes, settings), workers)
+    judges = _laid_aside(classifier, aside, settings.probability_floor, workers)
+    trainer = VoteTrainer(classifier, texts, seeds, loss, settings.training, workers, judges)
+    saved = Checkpoint(checkpoint, job_fingerprint(champion, [*votes, *aside], settings), workers)
     history = trainer.train(saved, round_done)
     if workers.rank == 0:
         save_classifier(classifier, seeds, candidate)
@@ -106,6 +116,17 @@ def improve_classify(
         largest_initial_logratio=float((proximal_N - columns.logged_N).abs().max()),
         history=history,
     )
+
+
+def _laid_aside(
+    classifier: Classifier, votes: Sequence[ClassifyVote], floor: float, workers: Workers
+) -> LaidAside | None:
+    """What asks these votes; None where they are too few to say anything."""
+    if len(votes) < LEAST_VOTES:
+        return None
+    columns, texts = vote_columns(votes, len(classifier.labels)), [vote.text for vote in votes]
+    now = partial(_log_probabilities, classifier, texts, columns.labels_N, floor, workers)
+    return LaidAside(columns.logged_N, (columns.advantages_N > 0).float(), now)
 
 
 def ppo_vote_loss(columns: VoteColumns, proximal_N: Tensor, settings: ClassifyPpoSettings) -> VoteLoss:

@@ -27,6 +27,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from thumbwheel.policy.classify import Classifier
 from thumbwheel.ppo.checkpoint import Checkpoint
+from thumbwheel.ppo.classify.stopping import EpochChoice, LaidAside
 from thumbwheel.ppo.metrics import Metrics, RoundDone
 from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.pretrain.minibatches import length_bucketed
@@ -55,6 +56,8 @@ class VoteTrainingSettings:
     weight_decay: float = 0.01
     largest_gradient: float = 1.0
     """Norm to which gradients are clipped."""
+    patience: int = 3
+    """Epochs that votes laid aside find worse, one after the other, before it ends; not used without such votes."""
     seed: int = 0
 
 
@@ -64,7 +67,10 @@ _Slice = tuple[int, Callable[[], dict[str, float]]]
 
 @dataclass(frozen=True, slots=True)
 class VoteTrainer:
-    """One job: a classifier, texts of votes, seed labels, a loss, how and by whom. Each text is tokenised once."""
+    """One job: a classifier, texts of votes, seed labels, a loss, how and by whom. Each text is tokenised once.
+
+    Where there are votes laid aside they choose the epoch whose weights are kept, else it is the last.
+    """
 
     classifier: Classifier
     texts: Sequence[str]
@@ -72,6 +78,7 @@ class VoteTrainer:
     loss: VoteLoss
     settings: VoteTrainingSettings
     workers: Workers = field(default_factory=Alone)
+    aside: LaidAside | None = None
     _tokens: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
 
     def train(self, checkpoint: Checkpoint, round_done: RoundDone) -> list[dict[str, float]]:
@@ -82,13 +89,19 @@ class VoteTrainer:
         model, settings = self.classifier.model, self.settings
         optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
         history: list[dict[str, float]] = []
+        choice = EpochChoice(settings.patience)
         if (facts := checkpoint.restore(optimizer)) is not None:
             history = facts["history"]
-        for epoch in range(len(history), settings.epochs):
-            history.append(self._epoch(epoch, optimizer))
-            checkpoint.save(optimizer, {"history": history})
-            round_done(epoch + 1, settings.epochs, history[-1])
-        model.eval()
+            choice.restore(facts["choice"], checkpoint.kept())
+        while len(history) < settings.epochs and not choice.over:
+            history.append(self._epoch(len(history), optimizer))
+            model.eval()
+            if self.aside is not None:
+                history[-1] |= choice.take(len(history), self.aside.terms(), list(model.parameters()))
+            checkpoint.save(optimizer, {"history": history, "choice": choice.facts()}, choice.weights)
+            round_done(len(history), settings.epochs, history[-1])
+        if choice.weights:
+            choice.put_back(list(model.parameters()))
         return history
 
     def _epoch(self, epoch: int, optimizer: torch.optim.Optimizer) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from thumbwheel.config.sections.section import Section
-from thumbwheel.config.units import Count, Nats, Ratio
+from thumbwheel.config.units import Count, Fraction, Nats, Ratio
 
 
 class Learn(Section):
@@ -42,4 +42,10 @@ class Learn(Section):
     reward_caution: Ratio = Field(
         0.5, ge=0, le=10, description="`generate`: standard deviations between the heads that are taken off a reward."
     )
-    classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes.")
+    classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes, at most.")
+    classify_validation: Fraction = Field(
+        0.1,
+        le=0.5,
+        description="`classify`: share of the training users whose votes are laid aside to choose the pass whose "
+        "weights are kept, and to end when more passes do harm. 0: none; then the last pass is kept.",
+    )
