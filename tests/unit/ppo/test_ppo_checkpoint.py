@@ -84,3 +84,15 @@ def test_nothing_saved_another_job_and_a_damaged_file_are_nothing_to_go_on_from(
     saved.clear()
     saved.clear()
     assert not saved.path.exists()
+
+
+def test_tensors_saved_beside_the_optimizer_come_back_and_are_none_of_its_own(tmp_path: Path) -> None:
+    saved, whole = Checkpoint(tmp_path / "file"), optimizer_at(0, 3, torch.optim.Adam)
+    best = {"0": torch.randn(3, 2), "head": torch.randn(1)}
+    saved.save(whole, FACTS, best)
+    fresh = optimizer_at(1, 0, torch.optim.Adam)
+    assert saved.restore(fresh) == FACTS
+    assert same(fresh, whole)
+    kept = saved.kept()
+    assert kept.keys() == best.keys()
+    assert all(torch.equal(kept[name], best[name]) for name in best)
