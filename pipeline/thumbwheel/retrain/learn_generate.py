@@ -181,6 +181,7 @@ def _settings(job: Job) -> PpoSettings:
         kl_target=learn.kl_target,
         liked_weight=learn.liked_weight,
         edit_weight=learn.edit_weight,
+        rollouts=learn.rollouts,
         lora_rank=learn.lora_rank,
         lora_alpha=learn.lora_alpha,
         evaluate_every=learn.evaluate_every,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -22,11 +22,11 @@ from thumbwheel.records import Message
 from thumbwheel.reward.features import featurise
 from thumbwheel.workers.alone import Alone
 
-MODELS = {
+MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     "gpt2": tiny_gpt2,
     "opt": tiny_opt,
-    "opt-350m": lambda seed=0: tiny_opt(8),
-    "llama": lambda seed=0: tiny_policy(seed).model,
+    "opt-350m": lambda: tiny_opt(8),
+    "llama": lambda: tiny_policy().model,
 }
 CHAT = tiny_policy().tokenizer
 TALKS = [
@@ -41,8 +41,7 @@ TEMPERATURE = 0.7
 
 @pytest.fixture(params=list(MODELS))
 def model(request: pytest.FixtureRequest) -> PreTrainedModel:
-    made: PreTrainedModel = MODELS[request.param]()
-    return made
+    return MODELS[request.param]()
 
 
 def plain(model: PreTrainedModel, ids: Sequence[int]) -> tuple[Tensor, Tensor]:

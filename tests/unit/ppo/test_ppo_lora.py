@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -120,7 +121,14 @@ def test_the_first_minibatch_has_ratio_one_and_kl_zero(champion: Path) -> None:
 
 def test_scores_rise_by_changes_of_low_rank_to_adapted_matrices_alone(champion: Path) -> None:
     """One layer of random weights has little to adapt, so steps are large and nothing holds it back."""
-    bold = {"learning_rate": 5e-2, "lora_alpha": 12.0, "episodes": 48, "epochs": 4, "beta": 0.0, "anchor_weight": 0.0}
+    bold: dict[str, Any] = {
+        "learning_rate": 5e-2,
+        "lora_alpha": 12.0,
+        "episodes": 48,
+        "epochs": 4,
+        "beta": 0.0,
+        "anchor_weight": 0.0,
+    }
     done = improve(champion, "out", iterations=6, evaluate_every=0, **bold)
     assert done.history[-1]["objective/scores"] > done.history[0]["objective/scores"] + 0.5
     assert done.history[-1]["objective/kl"] > 0.1

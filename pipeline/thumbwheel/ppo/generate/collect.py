@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from thumbwheel.errors import Unlearnable
 from thumbwheel.policy.prompt import end_token_id
 from thumbwheel.ppo.advantages import generalised_advantages, whiten
-from thumbwheel.ppo.generate.rollout import Sampling, draws, replies_by
+from thumbwheel.ppo.generate.rollout import Sampling, draws
 from thumbwheel.ppo.generate.sequences import ROWS, TokenIds, forward_tokens, of_like_length, pack_right
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.ppo.generate.training_state import TrainingState
@@ -197,7 +197,7 @@ def _sample(
     ids_BR = torch.zeros(uniform_BR.shape, dtype=torch.long)
     lengths_B = torch.zeros(len(prompts), dtype=torch.long)
     mine = share(range(len(prompts)), state.workers)
-    replies = replies_by(state.policy.model, [prompts[i] for i in mine], sampling, uniform_BR[mine])
+    replies = state.replies([prompts[i] for i in mine], sampling, uniform_BR[mine])
     for row, reply in zip(mine, replies, strict=True):
         ids_BR[row, : len(reply)] = torch.tensor(reply)
         lengths_B[row] = len(reply)

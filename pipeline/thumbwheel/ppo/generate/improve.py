@@ -10,12 +10,12 @@ would have taken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from thumbwheel.errors import NotEnoughData, Unlearnable
 from thumbwheel.policy.loading import CausalPolicy, save_causal
 from thumbwheel.ppo.checkpoint import Checkpoint
 from thumbwheel.ppo.generate.collect import Rollouts, Scorer, collect
+from thumbwheel.ppo.generate.engine_rollout import EngineSampler
 from thumbwheel.ppo.generate.held_out import Evaluation, best, evaluate, is_due, is_over, set_aside
 from thumbwheel.ppo.generate.liked import Held, add_likelihood_gradient, draw_liked
 from thumbwheel.ppo.generate.sequences import ROWS, TokenIds, forward_tokens, of_like_length, pack_right
@@ -35,6 +36,8 @@ from thumbwheel.ppo.metrics import Metrics, RoundDone
 from thumbwheel.reward.rated_reply import RatedReply
 from thumbwheel.workers.alone import Alone
 from thumbwheel.workers.port import Workers, add_up_figures, add_up_gradients, share
+
+Prompt = TypeVar("Prompt", bound=TokenIds)
 
 _STEP_FIGURES = ("loss/policy", "loss/value", "loss/anchor", "policy/clipfrac", "policy/approxkl", "val/ratio")
 
@@ -105,6 +108,7 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
     """
     settings = settings or PpoSettings()
     state = initial_state(trainee_of(champion, settings, seed), settings, workers or Alone())
+    state.engine = EngineSampler(champion) if settings.rollouts == "engine" else None
     prompts = fitting(prompts, state.policy, settings.max_new_tokens)
     check_prompts(prompts, settings)
     saved = Checkpoint(checkpoint, workers=state.workers) if checkpoint else None
@@ -167,7 +171,7 @@ def _ended(state: TrainingState, course: _Course, out: Path) -> Improvement:
     )
 
 
-def fitting(prompts: Sequence[TokenIds], policy: CausalPolicy, max_new_tokens: int) -> list[TokenIds]:
+def fitting(prompts: Iterable[Prompt], policy: CausalPolicy, max_new_tokens: int) -> list[Prompt]:
     """The prompts that leave room for a whole reply: an architecture may have no positions beyond its last."""
     return [prompt for prompt in prompts if len(prompt) + max_new_tokens <= policy.max_tokens]
 

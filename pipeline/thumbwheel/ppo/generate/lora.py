@@ -8,12 +8,15 @@ saved has W + (alpha / rank) B A in place of W, a policy like any other.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import peft
 import torch
+from peft.tuners.lora import LoraLayer
+from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -43,6 +46,17 @@ class Adapters:
     def reference(self) -> AbstractContextManager[PreTrainedModel]:
         """See the protocol."""
         return _WithoutAdapters(self.policy.model, self.adapted)
+
+    @torch.no_grad()
+    def weights(self) -> Mapping[str, Tensor]:
+        """See the protocol."""
+        weights = dict(self.policy.model.state_dict())
+        for name in [name for name in weights if ".lora_" in name]:
+            del weights[name]
+        for at, module in self.policy.model.named_modules():
+            if isinstance(module, LoraLayer):
+                weights[f"{at}.base_layer.weight"] = module.weight + module.get_delta_weight("default")
+        return {name.replace(".base_layer.", "."): value for name, value in weights.items()}
 
     def whole(self) -> CausalPolicy:
         """See the protocol."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,9 @@ class PpoSettings:
     reads `liked_rows`. `edit_weight` is that of replies as users corrected them, of which each step reads `edit_rows`.
 
     With `lora_rank` above 0 adapters of that rank learn instead of the weights, and count `lora_alpha / lora_rank`.
+
+    Replies are sampled by a plain loop on the learning model (`rollouts` "generate"), or by the batching loop that
+    serves, on a copy ("engine"): the same replies.
 
     Every `evaluate_every` iterations (0: never) the policy answers up to `evaluation_prompts` prompts of a tenth that
     is set aside; the best state is taken, and after `patience` evaluations without a better one (0: never) it is over.
@@ -50,3 +54,4 @@ class PpoSettings:
     evaluate_every: int = 5
     evaluation_prompts: int = 128
     patience: int = 2
+    rollouts: Literal["generate", "engine"] = "generate"

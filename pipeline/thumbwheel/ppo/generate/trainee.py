@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from thumbwheel.policy.loading import CausalPolicy, load_causal
@@ -23,6 +25,9 @@ class Trainee(Protocol):
     def reference(self) -> AbstractContextManager[PreTrainedModel]:
         """The champion's model, for a while. The trainee's own must not run within."""
 
+    def weights(self) -> Mapping[str, Tensor]:
+        """The weights of the moment as one model has them, adapters merged in: for a copy to take over."""
+
     def whole(self) -> CausalPolicy:
         """The policy as it is saved and served: one model, without adapters. Nothing may learn afterwards."""
 
@@ -37,6 +42,11 @@ class AllWeights:
     def reference(self) -> AbstractContextManager[PreTrainedModel]:
         """See the protocol."""
         return nullcontext(self.champion.model)
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """See the protocol."""
+        weights: Mapping[str, Tensor] = self.policy.model.state_dict()
+        return weights
 
     def whole(self) -> CausalPolicy:
         """See the protocol."""

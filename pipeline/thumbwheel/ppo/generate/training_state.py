@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from thumbwheel.policy.loading import CausalPolicy
 from thumbwheel.policy.scoring import state_width
+from thumbwheel.ppo.generate.engine_rollout import EngineSampler
+from thumbwheel.ppo.generate.rollout import Sampling, replies_by
+from thumbwheel.ppo.generate.sequences import TokenIds
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.ppo.generate.trainee import Trainee
 from thumbwheel.ppo.kl import AdaptiveKl
@@ -19,13 +22,17 @@ from thumbwheel.workers.port import Workers
 
 @dataclass(slots=True, eq=False)
 class TrainingState:
-    """The policy, its value head, their optimiser, the KL controller: the same on each of the `workers`."""
+    """The policy, its value head, their optimiser, the KL controller: the same on each of the `workers`.
+
+    Where there is an `engine`, it samples the replies.
+    """
 
     trainee: Trainee
     value_head: nn.Linear
     optimizer: torch.optim.Adam
     kl: AdaptiveKl
     workers: Workers = field(default_factory=Alone)
+    engine: EngineSampler | None = None
 
     @property
     def policy(self) -> CausalPolicy:
@@ -44,6 +51,12 @@ class TrainingState:
         parameters = list(self.policy.model.named_parameters())
         learned = sum(value.numel() for _, value in parameters if value.requires_grad)
         return learned, sum(value.numel() for name, value in parameters if "lora_" not in name)
+
+    def replies(self, prompts: Sequence[TokenIds], sampling: Sampling, uniform_BR: Tensor) -> list[list[int]]:
+        """Sample a reply to each prompt from the policy as it is now, by the draws."""
+        if self.engine is not None:
+            return self.engine.replies(self.trainee.weights(), prompts, sampling, uniform_BR)
+        return replies_by(self.policy.model, prompts, sampling, uniform_BR)
 
     def copy(self) -> dict[str, Tensor]:
         """Copies of what learns, by its place."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from thumbwheel.config.sections.section import Section
@@ -41,6 +43,11 @@ class Learn(Section):
         le=0.1,
         description="`generate`: Adam's rate at the start of PPO; it falls to a tenth. The default suits models of "
         "about a million weights; large ones want less, adapters about ten times as much as all weights would.",
+    )
+    rollouts: Literal["generate", "engine"] = Field(
+        "generate",
+        description="`generate`: what samples PPO's replies: a plain loop on the model that learns, or the batching "
+        "loop that serves, on a copy of it. Both sample the same replies.",
     )
     lora_rank: Count = Field(
         0,
