@@ -18,7 +18,8 @@
     │   ├── SchemaMismatch
     │   ├── RunInProgress
     │   ├── Fenced                                              stop: another worker took over
-    │   └── NotEnoughData
+    │   └── Unlearnable                                         look at the votes, the champion, the settings
+    │       └── NotEnoughData                                   collect more feedback
     ├── Overloaded                       RESOURCE_EXHAUSTED     retry after the hint
     ├── Unavailable                      UNAVAILABLE            retry after the hint
     │   ├── LogUnavailable
@@ -115,7 +116,11 @@ class Fenced(Conflict):
     """Another worker has taken over; what was being written was not written."""
 
 
-class NotEnoughData(Conflict):
+class Unlearnable(Conflict):
+    """A run can learn nothing from what it was given; the message says why. It ends with a verdict: no."""
+
+
+class NotEnoughData(Unlearnable):
     """Too few votes to learn from; the message says how many there are and how many it takes."""
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
-from generate_world import GenerateWorld, make_first_generator
+from generate_world import LEARN, GenerateWorld, make_first_generator
 
 from thumbwheel.gates.judge import GENERATE
+from thumbwheel.policy.loading import load_causal
 from thumbwheel.records import Run, RunState, RunStep
 from thumbwheel.retrain.cycle import Cycle
 from thumbwheel.retrain.learners import learner_for
@@ -68,3 +70,25 @@ def test_an_interrupted_run_measures_what_an_undisturbed_one_does(tmp_path: Path
     page = (plain / "report.html").read_text()
     assert "where is my" in page and "KL" in page
     assert "Surprise at replies users liked" in page, "the thumbs up did not reach the update"
+    assert "Reward less KL, prompts set aside" in page
+    assert "the highest lower bound of 2 looks at prompts set aside" in page  # after the fifth and the last, seventh
+    choice = json.loads(RunFolder(plain).choice.read_text())
+    assert f"iteration {choice['iteration']} of 7" in page
+    assert f"all {choice['weights']:,}" in page
+    assert choice == json.loads(RunFolder(broken).choice.read_text())
+
+
+def test_adapters_learn_and_a_whole_model_comes_of_them(tmp_path: Path, policy: Path) -> None:
+    learn = LEARN.model_copy(update={"lora_rank": 2, "learning_rate": 5e-3})
+    world = GenerateWorld(tmp_path / "home", policy, learn)
+    plan = make_plan(world.store, world.registry, world.settings, "chat")
+    folder = RunFolder(world.settings.runs_dir / "adapters")
+    folder.path.mkdir(parents=True)
+    with RunLease(world.store, "chat", plan.run_id) as lease:
+        run = Cycle(plan, folder, world.store, world.registry, learner_for, lease, lambda: 0).run()
+    world.close()
+    assert run.state in (RunState.PROMOTED, RunState.REJECTED)
+    assert [gate.name for gate in run.gates] == [gate.name for gate in GENERATE]
+    before, after = (load_causal(path).model.state_dict() for path in (policy, folder.candidate))
+    assert before.keys() == after.keys()
+    assert "of adapters of rank 2, merged into" in folder.report.read_text()

@@ -12,11 +12,12 @@ import torch
 from tiny_policy import tiny_policy
 from torch import nn
 
-from thumbwheel.policy.loading import load_causal
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
 from thumbwheel.ppo.classify.votes import ClassifyVote
-from thumbwheel.ppo.generate.improve import collect, improve_generate, step
+from thumbwheel.ppo.generate.collect import collect
+from thumbwheel.ppo.generate.improve import improve_generate, step
 from thumbwheel.ppo.generate.settings import PpoSettings
+from thumbwheel.ppo.generate.trainee import trainee_of
 from thumbwheel.ppo.generate.training_state import initial_state
 from thumbwheel.reward.fit import RewardSettings, fit
 from thumbwheel.reward.rated_reply import RatedReply
@@ -77,10 +78,9 @@ def sums(workers: Workers) -> dict[str, Any]:
 
 def one_step(workers: Workers, champion: Path, rows: int) -> dict[str, Any]:
     """Rollouts, and the figures and the gradient (clipped) of one step on the first `rows` of them."""
-    policy = load_causal(champion)
-    state = initial_state(load_causal(champion), PPO, workers)
+    state = initial_state(trainee_of(champion, PPO, seed=1), PPO, workers)
     nn.init.constant_(state.value_head.weight, 0.1)
-    rollouts, facts = collect(state, policy, high_ids, PROMPTS, 1, 0, PPO)
+    rollouts, facts = collect(state, high_ids, PROMPTS, 1, 0, PPO)
     figures = step(state, rollouts, range(rows), LIKED[:rows], PPO)
     return {
         "replies": rollouts.replies,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +21,8 @@ from torch import Tensor
 from thumbwheel.durable import whole
 from thumbwheel.workers.alone import Alone
 from thumbwheel.workers.port import Workers
+
+_KEPT: Final = "kept."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,19 @@ class Checkpoint:
     job: str = ""
     workers: Workers = field(default_factory=Alone)
 
-    def save(self, optimizer: torch.optim.Optimizer, facts: Mapping[str, Any], kept: Sequence[Tensor] = ()) -> None:
+    def save(
+        self, optimizer: torch.optim.Optimizer, facts: Mapping[str, Any], kept: Mapping[str, Tensor] | None = None
+    ) -> None:
         """Replace what was saved by the optimiser's parameters and moments, and `facts`, which JSON can hold.
 
-        `kept` are further tensors: earlier weights, say, that may yet be gone back to.
+        `kept` are tensors to save beside them, such as those of the best state so far.
         """
         if self.workers.rank == 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             header = {"job": self.job, "facts": json.dumps(facts)}
             with whole(self.path) as partial:
-                save_file(_tensors(optimizer) | {f"kept.{i}": tensor for i, tensor in enumerate(kept)}, partial, header)
+                beside = {f"{_KEPT}{name}": value for name, value in (kept or {}).items()}
+                save_file(_tensors(optimizer) | beside, partial, header)
         self.workers.keep(self.path)
 
     def restore(self, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
@@ -54,7 +59,8 @@ class Checkpoint:
         try:
             with safe_open(self.path, "pt") as file:
                 header = file.metadata()
-                named = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it has no iterator
+                names = [name for name in file.keys() if not name.startswith(_KEPT)]  # noqa: SIM118 - no iterator
+                named = {name: file.get_tensor(name) for name in names}
         except (OSError, SafetensorError):
             return None
         if header["job"] != self.job:
@@ -63,11 +69,11 @@ class Checkpoint:
         _put_back(optimizer, named)
         return facts
 
-    def kept(self) -> list[Tensor]:
-        """The further tensors that were saved, in their order. To be asked after `restore` returned facts."""
+    def kept(self) -> dict[str, Tensor]:
+        """The tensors saved beside the optimiser's, by their names. To be called when `restore` found something."""
         with safe_open(self.path, "pt") as file:
-            names = [name for name in file.keys() if name.startswith("kept.")]  # noqa: SIM118 - it has no iterator
-            return [file.get_tensor(f"kept.{i}") for i in range(len(names))]
+            names = [name for name in file.keys() if name.startswith(_KEPT)]  # noqa: SIM118 - it has no iterator
+            return {name.removeprefix(_KEPT): file.get_tensor(name) for name in names}
 
     def clear(self) -> None:
         """Forget what was saved: the job is done."""

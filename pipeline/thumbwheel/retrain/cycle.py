@@ -11,6 +11,7 @@ and its report too.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 from thumbwheel.dataset.freeze import freeze
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.durable import write_whole
-from thumbwheel.errors import Conflict, NotEnoughData
+from thumbwheel.errors import Conflict, Unlearnable
 from thumbwheel.records import Channel, Manifest, PolicyKind, Run, RunState, RunStep, Verdict
 from thumbwheel.registry.port import NewVersion, Registry
 from thumbwheel.retrain.event_files import event_file
@@ -55,7 +56,8 @@ class Cycle:
     def run(self) -> Run:
         """Freeze the votes, fit a reward to them, improve the champion by it, judge the candidate, publish if it won.
 
-        Too few votes are a verdict too: no. Whatever else goes wrong is raised, and the champion is untouched.
+        Votes that nothing can be learned from, such as too few, are a verdict too: no. Whatever else goes wrong is
+        raised, and the champion is untouched.
 
         Raises:
             Fenced: another run has taken over; nothing more was written.
@@ -67,7 +69,7 @@ class Cycle:
             self.once(RunStep.FIT, lambda: self.learner.fit(self.job(RunStep.FIT)))
             self.once(RunStep.IMPROVE, self.improve)
             self.once(RunStep.JUDGE, self.judge)
-        except NotEnoughData as refusal:
+        except Unlearnable as refusal:
             return self.refuse(refusal)
         self.once(RunStep.PUBLISH, self.publish)
         return self.outcome()
@@ -90,8 +92,14 @@ class Cycle:
         self.folder.mark_done(step, record)
 
     def freeze(self) -> Record:
-        """The votes at the plan's watermark, as an immutable snapshot."""
+        """The votes at the plan's watermark, as an immutable snapshot.
+
+        Raises:
+            NotEnoughData: there are too few.
+            Unlearnable: some are on answers of a version that is no more.
+        """
         snapshot = freeze(self.store, self.plan.votes, self.folder.snapshot)
+        self.check_versions(snapshot)
         return {"digest": snapshot.digest, "votes": snapshot.manifest.counts.usable}
 
     def improve(self) -> Record:
@@ -138,8 +146,8 @@ class Cycle:
             return {"promoted": False, "problem": f"Published as {made.version}, but not promoted: {conflict}"}
         return {"promoted": True, "problem": ""}
 
-    def refuse(self, refusal: NotEnoughData) -> Run:
-        """The run that ends for want of votes: a verdict without gates, and a report that says so."""
+    def refuse(self, refusal: Unlearnable) -> Run:
+        """The run that ends for want of what to learn from: a verdict without gates, and a report that says so."""
         verdict = Verdict(False, (), str(refusal))
         plan = self.plan
         write_whole(self.folder.verdict, verdict_to_json(verdict))
@@ -186,6 +194,17 @@ class Cycle:
         if snapshot.digest != self.done(RunStep.FREEZE)["digest"]:
             raise Conflict("a user was erased from this run's snapshot while it was under way; start another run")
         return snapshot, self.registry.fetch(self.plan.policy, self.plan.parent)
+
+    def check_versions(self, snapshot: Snapshot) -> None:
+        """Refuse votes on versions that the registry does not know: nobody can tell any more what answered there."""
+        known = {made.version for made in self.registry.versions(self.plan.policy)}
+        answers = Counter(row.response.ref.version for row in snapshot.rows())
+        gone = ", ".join(f"{version} ({answers[version]:,} answers)" for version in sorted(answers.keys() - known))
+        if gone:
+            raise Unlearnable(
+                f"votes are on versions of {self.plan.policy} that were erased: {gone}; restore them from a backup, or "
+                "wait until those answers are past (store.retention_days)"
+            )
 
     def job(self, step: RunStep, show: Tell = lambda done, total, figures: None) -> Job:
         """What the learner works on in a step; its inputs are checked before every one, see `check_inputs`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,15 +12,18 @@ from typing import Any
 import torch
 
 from thumbwheel.dataset.rows import SnapshotRow
+from thumbwheel.durable import write_whole
 from thumbwheel.gates.evidence import GenerateEvidence, Latency, TextLosses
-from thumbwheel.policy.loading import CausalPolicy, load_causal
+from thumbwheel.policy.loading import CausalPolicy, load_causal, load_tokenizer
 from thumbwheel.policy.prompt import decode_reply, end_token_id
 from thumbwheel.policy.scoring import score_replies
-from thumbwheel.ppo.generate.improve import check_prompts, improve_generate
+from thumbwheel.ppo.generate.edits import EditedReply, edited_replies
+from thumbwheel.ppo.generate.improve import check_prompts, fitting, improve_generate
 from thumbwheel.ppo.generate.liked import liked_replies
 from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.records import GenerateAnswer, Split
+from thumbwheel.retrain.choice import choice_of, held_out_curves, told_choice
 from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.draw import draw
 from thumbwheel.retrain.latency import compare_latency
@@ -36,6 +40,7 @@ from thumbwheel.retrain.reward_step import (
     reward_of,
     reward_settings,
 )
+from thumbwheel.retrain.same_tokenizer import check_tokens
 from thumbwheel.retrain.station import Station
 from thumbwheel.retrain.worth_keeping import Passage, hand_on, nats, worth_keeping
 from thumbwheel.reward.fit import check_votes, measure
@@ -74,10 +79,16 @@ class GenerateLearner:
     """`Learner` for causal language models."""
 
     def fit(self, job: Job) -> Mapping[str, Any]:
-        """The reward model, fitted to training users' votes of every kind and measured on held-out ones."""
+        """The reward model, fitted to training users' votes of every kind and measured on held-out ones.
+
+        Raises:
+            NotEnoughData: too few votes, or of one sign only.
+            Unlearnable: the champion reads texts by another tokenizer than those who answered them.
+        """
         settings, (rows, told) = reward_settings(job), lessons_of(job)
         check_votes(rows, settings)
         champion = job.plan.parent
+        check_tokens(load_tokenizer(job.champion), champion, job.snapshot.rows(Split.TRAIN))
         work = partial(fit_work, rows=rows, seed=job.plan.seed, settings=settings, reference=champion, told=told)
         run_work(job, work, job.folder.fit)
         held_out = rated_replies(job.snapshot.rows(Split.HELD_OUT))
@@ -89,11 +100,13 @@ class GenerateLearner:
         prompts = _prompts(job.snapshot.rows(Split.TRAIN))
         check_prompts(prompts, settings)
         liked = liked_replies(rated_replies(job.snapshot.rows(Split.TRAIN)))
-        work = partial(improve_work, prompts=prompts, liked=liked, seed=job.plan.seed, settings=settings)
-        history = run_work(job, work, job.folder.candidate)["history"]
+        edits = edited_replies(job.snapshot.rows(Split.TRAIN), load_tokenizer(job.champion))
+        work = partial(improve_work, prompts=prompts, liked=liked, edits=edits, seed=job.plan.seed, settings=settings)
+        done = run_work(job, work, job.folder.candidate)
         hand_on(job.champion, job.folder.candidate)
-        save_history(job.folder, history)
-        return dict(history[-1])
+        save_history(job.folder, done["history"])
+        write_whole(job.folder.choice, json.dumps(done["choice"]))
+        return dict(done["history"][done["choice"]["iteration"] - 1])
 
     def measure(self, job: Job) -> Measured:
         """Replies of both versions to held-out prompts, their scores, drift, and what was forgotten."""
@@ -103,7 +116,12 @@ class GenerateLearner:
 
 
 def improve_work(
-    station: Station, prompts: Sequence[TokenIds], liked: Sequence[RatedReply], seed: int, settings: PpoSettings
+    station: Station,
+    prompts: Sequence[TokenIds],
+    liked: Sequence[RatedReply],
+    edits: Sequence[EditedReply],
+    seed: int,
+    settings: PpoSettings,
 ) -> Mapping[str, Any]:
     """What each worker does in `improve`. The reward model reads by a backbone of its own, never one that learns."""
     done = improve_generate(
@@ -113,12 +131,13 @@ def improve_work(
         station.out,
         seed=seed,
         liked=liked,
+        edits=edits,
         settings=settings,
         checkpoint=station.checkpoint,
         round_done=station.tell,
         workers=station.workers,
     )
-    return {"history": done.history}
+    return {"history": done.history, "choice": choice_of(done, settings)}
 
 
 def _answer(row: SnapshotRow) -> GenerateAnswer:
@@ -158,8 +177,15 @@ def _settings(job: Job) -> PpoSettings:
     return PpoSettings(
         iterations=learn.ppo_iterations,
         episodes=learn.ppo_batch,
+        learning_rate=learn.learning_rate,
         kl_target=learn.kl_target,
         liked_weight=learn.liked_weight,
+        edit_weight=learn.edit_weight,
+        rollouts=learn.rollouts,
+        lora_rank=learn.lora_rank,
+        lora_alpha=learn.lora_alpha,
+        evaluate_every=learn.evaluate_every,
+        patience=learn.patience,
         temperature=temperature,
         max_new_tokens=max_new_tokens,
     )
@@ -167,8 +193,8 @@ def _settings(job: Job) -> PpoSettings:
 
 def _side_by_side(job: Job) -> _SideBySide:
     champion, candidate = load_causal(job.champion), load_causal(job.folder.candidate)
-    prompts = judged_prompts(job)
     temperature, max_new_tokens = _served_as(job)
+    prompts = fitting(judged_prompts(job), champion, max_new_tokens)
     sampling = Sampling(end_token_id(champion.tokenizer), temperature, max_new_tokens)
     drawn = [_sample(policy, prompts, sampling, job.plan.seed) for policy in (champion, candidate)]
     return _SideBySide(champion, candidate, prompts, sampling, *drawn)
@@ -198,10 +224,12 @@ def _evidence(job: Job, sides: _SideBySide, reward: RewardModel) -> GenerateEvid
 
 
 def _report(job: Job, evidence: GenerateEvidence, samples: Sequence[Sample]) -> ReportData:
+    head, choice = report_head(job, evidence.votes), json.loads(job.folder.choice.read_text(encoding="utf-8"))
     return replace(
-        report_head(job, evidence.votes),
+        head,
+        lineage={**head.lineage, **told_choice(choice)},
         comparisons=comparisons(evidence),
-        curves=curves(job.folder, _CURVES),
+        curves=[*held_out_curves(choice), *curves(job.folder, _CURVES)],
         reward_model=reward_fit(job, evidence.reward_model),
         samples=samples,
         samples_text="Held-out questions. The figure beside a version is the reward of its reply: more is better.",

@@ -77,6 +77,11 @@ class RunFolder:
         return self.path / "events"
 
     @property
+    def choice(self) -> Path:
+        """File that says which iteration of `improve` was taken, and why."""
+        return self.improve / "choice.json"
+
+    @property
     def candidate(self) -> Path:
         """Folder of the improved policy."""
         return self.path / "candidate"

@@ -18,7 +18,10 @@ from thumbwheel.registry.sql import demand_name
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a first policy comes from: exactly one of `data` (a file) and `model` (a folder or a hub id)."""
+    """Where a first policy comes from: exactly one of `data` (a file) and `model` (a folder or a hub id).
+
+    Where `model` is the folder of an adapter, `base` is the model that it belongs to, likewise.
+    """
 
     kind: PolicyKind
     data: Path | None = None
@@ -26,6 +29,7 @@ class Source:
     labels_per_class: int = 5
     worth_keeping: Path | None = None
     seed: int = 0
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ def demand_source(registry: Registry, name: str, source: Source) -> None:
         raise AlreadyExists(f"name: policy {name!r} exists already; choose another name")
     if (source.data is None) == (not source.model):
         raise InvalidInput("data", "give either a data file to train from (--data), or an existing model (--from)")
+    if source.base and not source.model:
+        raise InvalidInput("base", "it is the model of an adapter; name the adapter's folder by --from")
     if source.data is not None and source.kind is not PolicyKind.TAG:
         read = read_labelled if source.kind is PolicyKind.CLASSIFY else read_chats
         read(source.data)
@@ -105,8 +111,8 @@ def _take(source: Source, folder: Path) -> _Model:
     """Load an existing model and save it again: what is served is what could be loaded, and safetensors only."""
     from thumbwheel.policy.adopt import adopt
 
-    adopt(source.kind, source.model, folder)
-    return _Model(source.model)
+    adopt(source.kind, source.model, folder, source.base)
+    return _Model(f"{source.base} with {source.model}" if source.base else source.model)
 
 
 def _add_worth_keeping(file: Path, folder: Path) -> None:

@@ -30,6 +30,7 @@ def command() -> None:
 @click.option("--kind", required=True, type=click.Choice(["classify", "generate"]), help="What it does.")
 @click.option("--data", type=click.Path(path_type=Path), help="Your texts, to train a small model from scratch.")
 @click.option("--from", "model", default="", help="An existing model: a folder, or a hub id (needs the network).")
+@click.option("--base", default="", help="Where --from is a LoRA adapter: the model it was trained on.")
 @click.option(
     "--labels-per-class",
     type=click.IntRange(1, 1_000_000),
@@ -49,6 +50,7 @@ def init(
     kind: str,
     data: Path | None,
     model: str,
+    base: str,
     labels_per_class: int,
     worth_keeping: Path | None,
     seed: int,
@@ -63,10 +65,12 @@ def init(
       thumbwheel policy init reply --kind generate --data chats.jsonl
     From an existing model:
       thumbwheel policy init reply --kind generate --from ./my-model
+    From a LoRA adapter, which is merged into its model:
+      thumbwheel policy init reply --kind generate --from ./my-adapter --base ./my-model
     """
     from thumbwheel.app.first_policy import Source
 
-    source = Source(PolicyKind(kind), data, model, labels_per_class, worth_keeping, seed)
+    source = Source(PolicyKind(kind), data, model, labels_per_class, worth_keeping, seed, base)
     _show(context, _init(context, name, source), labels_per_class)
 
 

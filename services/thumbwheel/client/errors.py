@@ -162,6 +162,7 @@ _MAKERS: dict[grpc.StatusCode, _Maker] = {
         errors.SchemaMismatch,
         errors.RunInProgress,
         errors.Fenced,
+        errors.Unlearnable,
         errors.NotEnoughData,
     ),
     grpc.StatusCode.RESOURCE_EXHAUSTED: _exhausted,

@@ -12,22 +12,14 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from transformers import GenerationConfig
-from transformers.generation import LogitsProcessorList
-from transformers.generation.configuration_utils import ContinuousBatchingConfig
-from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessorList
-
 from thumbwheel.config.settings import Generate
-from thumbwheel.errors import Unavailable, UnservableVersion
+from thumbwheel.errors import Unavailable
 from thumbwheel.inference.loop_router import LoopRouter
 from thumbwheel.inference.token_sampler import PlanProcessor, SequencePlan
+from thumbwheel.policy.batching import Batching, batching_manager
 from thumbwheel.policy.loading import CausalPolicy
 from thumbwheel.policy.prompt import end_token_id
 
-# Tokens of one sequence that a block of the key-value cache holds.
-TOKENS_PER_BLOCK = 32
-# Prompt tokens and decoded tokens of one step, at most; it also sizes the attention mask.
-_STEP_TOKENS = 512
 _STOP_TIMEOUT_S = 30.0
 # How the loop is told that no token ends a sequence.
 _NO_END = -1
@@ -105,35 +97,11 @@ class BatchingThread:
 
 
 def _start(policy: CausalPolicy, settings: Generate, router: LoopRouter) -> Any:
-    """Make and start the manager: bounded cache, synchronous steps, our own sampling, log-probabilities."""
-    generation = GenerationConfig(
-        do_sample=True,
-        max_new_tokens=settings.max_new_tokens,
-        eos_token_id=end_token_id(policy.tokenizer),
-        pad_token_id=policy.tokenizer.pad_token_id,
-    )
-    batching = ContinuousBatchingConfig(
-        page_size=TOKENS_PER_BLOCK,
-        num_blocks=settings.kv_blocks,
-        max_batch_tokens=max(_STEP_TOKENS, settings.concurrent),
-        max_requests_per_batch=settings.concurrent,
-        use_async_batching=False,
-        use_cuda_graph=False,
-        return_logprobs=True,
-        auto_switch_to_flash=False,
-        # Without a seed of its own every process would draw the same answers.
-        seed=secrets.randbits(31),
-    )
-    try:
-        manager = policy.model.init_continuous_batching(generation, batching)
-    except (AttributeError, ValueError) as error:
-        raise UnservableVersion(
-            f"a {type(policy.model).__name__} can't be served: it has layers that can't be decoded in batches; "
-            "begin with a model of another type, for example Llama, Qwen or GPT-2"
-        ) from error
-    processors = ContinuousBatchingLogitsProcessorList(LogitsProcessorList([PlanProcessor()]))
-    processors.tensors_required = 1
-    manager.logit_processor = processors
+    """Make and start the manager."""
+    # Without a seed of its own every process would draw the same answers.
+    seed = secrets.randbits(31)
+    batching = Batching(settings.kv_blocks, settings.concurrent, settings.max_new_tokens, seed)
+    manager = batching_manager(policy, batching, PlanProcessor())
     manager.output_router = router
     manager.start()
     return manager

@@ -12,12 +12,13 @@ from transformers.generation.continuous_batching.requests import RequestStatus
 
 from thumbwheel.config.settings import Generate
 from thumbwheel.errors import DamagedArtifact, Overloaded, Unavailable
-from thumbwheel.inference.batching_thread import TOKENS_PER_BLOCK, BatchingThread
+from thumbwheel.inference.batching_thread import BatchingThread
 from thumbwheel.inference.engine import EngineLimits, Progress
 from thumbwheel.inference.generated_request import GeneratedRequest
 from thumbwheel.inference.sampling import Finish, Sampling
 from thumbwheel.inference.self_check import NEW_TOKENS, Foretold, SelfCheck
 from thumbwheel.inference.token_sampler import SequencePlan
+from thumbwheel.policy.batching import TOKENS_PER_BLOCK
 from thumbwheel.policy.loading import CausalPolicy
 from thumbwheel.policy.prompt import decode_reply, encode_prompt, end_token_id
 from thumbwheel.records import Message, PolicyKind

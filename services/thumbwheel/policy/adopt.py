@@ -16,22 +16,49 @@ from transformers import (
 )
 
 from thumbwheel.errors import InvalidInput
+from thumbwheel.policy.loading import ADAPTER_FILE
 from thumbwheel.records import PolicyKind
 
 _TOLD_WEIGHTS: Final = 3
 _ENDINGS: Final = {PolicyKind.GENERATE: "ForCausalLM", PolicyKind.CLASSIFY: "ForSequenceClassification"}
 
 
-def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
+def adopt(kind: PolicyKind, source: str, folder: Path, base: str = "") -> None:
     """Load a model of `kind` and its tokenizer, and save both to `folder` as safetensors.
 
     `source` is a folder written by `save_pretrained`, or the id of a model on a hub, which is fetched over the
-    network. Code that comes with a model is never run.
+    network. Code that comes with a model is never run. With `base` the source is the folder of a LoRA adapter, and the
+    base, a folder or an id, the model that it was trained on: they are merged into one.
 
     Raises:
-        InvalidInput: there is no such model, it is of another kind, its weights are incomplete or pickled only, or
-            the tokenizer of a causal one has no end token.
+        InvalidInput: there is no such model, it is of another kind, its weights are incomplete or pickled only, the
+            tokenizer of a causal one has no end token, or an adapter comes without its base or with another one.
     """
+    _demand_base(source, base)
+    model, tokenizer = _read(kind, base or source)
+    if base:
+        from thumbwheel.policy.adapter import merged  # brings a library along that nothing else here needs
+
+        model = merged(model, Path(source), base)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _demand_base(source: str, base: str) -> None:
+    """Refuse an adapter alone, which is no model, and a base for what is no adapter."""
+    is_adapter = (Path(source) / ADAPTER_FILE).is_file()
+    if is_adapter and not base:
+        raise InvalidInput(
+            "from", f"{source} holds an adapter ({ADAPTER_FILE}), not a whole model; name its model by --base"
+        )
+    if base and not is_adapter:
+        raise InvalidInput("base", f"{source} holds no adapter (no {ADAPTER_FILE} in such a folder); leave --base out")
+    if (Path(base) / ADAPTER_FILE).is_file():
+        raise InvalidInput("base", f"{base} holds an adapter itself; name the whole model it was trained on")
+
+
+def _read(kind: PolicyKind, source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A whole model of the kind with its tokenizer, in float32."""
     local, loader = Path(source).is_dir(), _loader(kind)
     try:
         model, loading = loader.from_pretrained(
@@ -52,8 +79,7 @@ def adopt(kind: PolicyKind, source: str, folder: Path) -> None:
     _demand_complete(source, loading["missing_keys"])
     if kind is PolicyKind.GENERATE:
         _demand_end(source, tokenizer)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    return model, tokenizer
 
 
 def _demand_trained_as(kind: PolicyKind, source: str, model: PreTrainedModel) -> None:

@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from thumbwheel.errors import DamagedArtifact, InvalidInput
+from thumbwheel.policy.loading import check_whole
 
 # A tokenizer without a limit of its own reports a number of this size or larger.
 _NO_LIMIT = 1_000_000
@@ -119,6 +120,7 @@ def _read(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model and the tokenizer, from local files without code, every weight found."""
     if not (folder / "config.json").is_file():
         raise DamagedArtifact(f"{folder.name}: config.json is missing; restore the folder")
+    check_whole(folder)
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             folder,

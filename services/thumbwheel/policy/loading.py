@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from safetensors import SafetensorError
 from torch import nn
@@ -11,6 +12,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils.logging import disable_progress_bar
 
 from thumbwheel.errors import DamagedArtifact
+
+# What marks a folder of peft's: the adapter's shape, and the name of the model it belongs to.
+ADAPTER_FILE: Final = "adapter_config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,10 @@ def load_causal(folder: Path) -> CausalPolicy:
     batching manager would then turn the other model's attention bidirectional without a word.
 
     Raises:
-        DamagedArtifact: a file is missing or unreadable, or the weights are not safetensors.
+        DamagedArtifact: a file is missing or unreadable, the weights are not safetensors, or they are an adapter's.
     """
     check_safetensors(folder)
+    check_whole(folder)
     disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -47,11 +52,16 @@ def load_causal(folder: Path) -> CausalPolicy:
             local_files_only=True,
             trust_remote_code=False,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = load_tokenizer(folder)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise DamagedArtifact(f"{folder.name}: not a readable policy folder: restore it or roll back") from error
     turn_dropout_off(model)
     return CausalPolicy(model.eval(), tokenizer)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a `save_pretrained` folder. Raises OSError or ValueError where it can not be read."""
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def save_causal(policy: CausalPolicy, folder: Path) -> None:
@@ -69,6 +79,19 @@ def check_safetensors(folder: Path) -> None:
     """
     if not any(folder.glob("*.safetensors")):
         raise DamagedArtifact(f"{folder.name}: no *.safetensors weights: save it with safe serialization")
+
+
+def check_whole(folder: Path) -> None:
+    """Refuse the folder of an adapter (LoRA): with its library at hand another model would be fetched and changed.
+
+    Raises:
+        DamagedArtifact: it is one.
+    """
+    if (folder / ADAPTER_FILE).exists():
+        raise DamagedArtifact(
+            f"{folder.name}: it holds an adapter ({ADAPTER_FILE}), not a whole model: take it with "
+            "`thumbwheel policy init --from ADAPTER --base MODEL`, which merges the two"
+        )
 
 
 def turn_dropout_off(model: nn.Module) -> None:

@@ -27,6 +27,7 @@ EXPECTED = {
     "SchemaMismatch": StatusCode.FAILED_PRECONDITION,
     "RunInProgress": StatusCode.FAILED_PRECONDITION,
     "Fenced": StatusCode.FAILED_PRECONDITION,
+    "Unlearnable": StatusCode.FAILED_PRECONDITION,
     "NotEnoughData": StatusCode.FAILED_PRECONDITION,
     "Overloaded": StatusCode.RESOURCE_EXHAUSTED,
     "Unavailable": StatusCode.UNAVAILABLE,

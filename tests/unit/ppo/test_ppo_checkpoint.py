@@ -86,12 +86,13 @@ def test_nothing_saved_another_job_and_a_damaged_file_are_nothing_to_go_on_from(
     assert not saved.path.exists()
 
 
-def test_further_tensors_come_back_in_their_order_and_are_no_moments(tmp_path: Path) -> None:
-    optimizer, kept = optimizer_at(1, steps=2, kind=torch.optim.Adam), [torch.full((2,), float(i)) for i in range(12)]
-    saved = Checkpoint(tmp_path / "state", job="a")
-    saved.save(optimizer, FACTS, kept)
-    other = optimizer_at(2, steps=0, kind=torch.optim.Adam)
-    assert saved.restore(other) == FACTS and same(optimizer, other)
-    assert [tensor.tolist() for tensor in saved.kept()] == [[float(i)] * 2 for i in range(12)]
-    saved.save(optimizer, FACTS)
-    assert saved.kept() == []
+def test_tensors_saved_beside_the_optimizer_come_back_and_are_none_of_its_own(tmp_path: Path) -> None:
+    saved, whole = Checkpoint(tmp_path / "file"), optimizer_at(0, 3, torch.optim.Adam)
+    best = {"0": torch.randn(3, 2), "head": torch.randn(1)}
+    saved.save(whole, FACTS, best)
+    fresh = optimizer_at(1, 0, torch.optim.Adam)
+    assert saved.restore(fresh) == FACTS
+    assert same(fresh, whole)
+    kept = saved.kept()
+    assert kept.keys() == best.keys()
+    assert all(torch.equal(kept[name], best[name]) for name in best)

@@ -9,7 +9,7 @@ from tiny_policy import tiny_policy
 
 from thumbwheel.config.settings import Learn
 from thumbwheel.policy.scoring import pack, reply_logprobs
-from thumbwheel.ppo.generate.liked import add_liked_gradient, draw_liked, liked_replies
+from thumbwheel.ppo.generate.liked import add_likelihood_gradient, draw_liked, liked_replies
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.reward.rated_reply import RatedReply
 from thumbwheel.workers.alone import Alone
@@ -29,7 +29,7 @@ def plain_gradient(weight: float) -> tuple[float, dict[str, torch.Tensor]]:
 @pytest.mark.parametrize("group_rows", [2, 16])
 def test_the_gradient_is_that_of_the_mean_over_all_tokens(group_rows: int) -> None:
     model = tiny_policy().model
-    nats = add_liked_gradient(model, ROWS, 0.25, group_rows, Alone())
+    nats = add_likelihood_gradient(model, ROWS, 0.25, group_rows, Alone())
     expected_nats, expected = plain_gradient(0.25)
     assert nats == pytest.approx(expected_nats, rel=1e-5)
     for name, value in model.named_parameters():
@@ -41,7 +41,7 @@ def test_the_gradient_comes_on_top_of_what_is_there() -> None:
     model = tiny_policy().model
     for value in model.parameters():
         value.grad = torch.ones_like(value)
-    add_liked_gradient(model, ROWS, 0.25, 16, Alone())
+    add_likelihood_gradient(model, ROWS, 0.25, 16, Alone())
     expected = plain_gradient(0.25)[1]
     for name, value in model.named_parameters():
         assert value.grad is not None

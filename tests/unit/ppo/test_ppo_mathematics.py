@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from thumbwheel.ppo.advantages import generalised_advantages, masked_mean, whiten
-from thumbwheel.ppo.generate.improve import token_rewards
+from thumbwheel.ppo.generate.collect import token_rewards
 from thumbwheel.ppo.kl import AdaptiveKl
 from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, squared_drift
 

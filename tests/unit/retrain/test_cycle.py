@@ -249,6 +249,18 @@ def test_a_learner_that_lacks_votes_ends_the_run_alike(desk: Desk) -> None:
     assert (run.state, run.step, run.summary) == (RunState.REJECTED, RunStep.FIT, "only 3 thumbs down, it takes 20")
 
 
+def test_votes_on_a_version_that_was_erased_end_the_run_and_name_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqlRegistry, "versions", lambda registry, policy: [])
+    learner = FakeLearner()
+    run = desk.cycle(learner).run()
+    assert (run.state, run.step, learner.calls) == (RunState.REJECTED, RunStep.FREEZE, [])
+    assert "votes are on versions of desk that were erased: v1 (" in run.summary
+    assert desk.champion == "v1"
+    assert desk.folder.report.is_file()
+
+
 def test_a_step_that_keeps_dying_is_given_up(desk: Desk) -> None:
     learner = FakeLearner()
 

@@ -25,6 +25,7 @@ EXPECTED = {
     "SchemaMismatch": 409,
     "RunInProgress": 409,
     "Fenced": 409,
+    "Unlearnable": 409,
     "NotEnoughData": 409,
     "Overloaded": 429,
     "Unavailable": 503,

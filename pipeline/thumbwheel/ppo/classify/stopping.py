@@ -84,10 +84,18 @@ class EpochChoice:
         peak = None if self.peak_M is None else self.peak_M.tolist()
         return {"peak": peak, "kept": self.kept, "worse": self.worse}
 
-    def restore(self, facts: Mapping[str, Any], weights: list[Tensor]) -> None:
+    def named_weights(self) -> dict[str, Tensor]:
+        """The weights that are kept, each by its place."""
+        return {str(place): weight for place, weight in enumerate(self.weights)}
+
+    def restore(self, facts: Mapping[str, Any], named: Mapping[str, Tensor]) -> None:
         """Be again what `facts` and the weights beside them were taken of."""
         self.peak_M = None if facts["peak"] is None else np.array(facts["peak"])
-        self.kept, self.worse, self.weights = facts["kept"], facts["worse"], weights
+        self.kept, self.worse, self.weights = (
+            facts["kept"],
+            facts["worse"],
+            [named[str(place)] for place in range(len(named))],
+        )
 
 
 def _falls_short(terms_M: Floats, peak_M: Floats) -> bool:

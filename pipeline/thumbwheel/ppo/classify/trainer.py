@@ -98,7 +98,7 @@ class VoteTrainer:
             model.eval()
             if self.aside is not None:
                 history[-1] |= choice.take(len(history), self.aside.terms(), list(model.parameters()))
-            checkpoint.save(optimizer, {"history": history, "choice": choice.facts()}, choice.weights)
+            checkpoint.save(optimizer, {"history": history, "choice": choice.facts()}, choice.named_weights())
             round_done(len(history), settings.epochs, history[-1])
         if choice.weights:
             choice.put_back(list(model.parameters()))

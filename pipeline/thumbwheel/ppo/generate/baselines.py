@@ -17,7 +17,7 @@ from thumbwheel.errors import NotEnoughData
 from thumbwheel.policy.loading import load_causal, save_causal
 from thumbwheel.policy.scoring import pack, reply_logprobs
 from thumbwheel.ppo.advantages import masked_mean
-from thumbwheel.ppo.generate.improve import Scorer
+from thumbwheel.ppo.generate.collect import Scorer
 from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
 from thumbwheel.ppo.generate.sequences import TokenIds
 

@@ -10,73 +10,73 @@ would have taken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
-from thumbwheel.errors import NotEnoughData
-from thumbwheel.policy.loading import CausalPolicy, load_causal, save_causal
-from thumbwheel.policy.prompt import end_token_id
-from thumbwheel.ppo.advantages import generalised_advantages, whiten
+from thumbwheel.errors import NotEnoughData, Unlearnable
+from thumbwheel.policy.loading import CausalPolicy, save_causal
 from thumbwheel.ppo.checkpoint import Checkpoint
-from thumbwheel.ppo.generate.liked import add_liked_gradient, draw_liked
-from thumbwheel.ppo.generate.rollout import Sampling, draws, replies_by
-from thumbwheel.ppo.generate.sequences import TokenIds, forward_tokens, of_like_length, pack_right
+from thumbwheel.ppo.generate.collect import Rollouts, Scorer, collect
+from thumbwheel.ppo.generate.engine_rollout import EngineSampler
+from thumbwheel.ppo.generate.held_out import Evaluation, best, evaluate, is_due, is_over, set_aside
+from thumbwheel.ppo.generate.liked import Held, add_likelihood_gradient, draw_liked
+from thumbwheel.ppo.generate.sequences import ROWS, TokenIds, forward_tokens, of_like_length, pack_right
 from thumbwheel.ppo.generate.settings import PpoSettings
+from thumbwheel.ppo.generate.trainee import trainee_of
 from thumbwheel.ppo.generate.training_state import TrainingState, initial_state, set_learning_rate
-from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, squared_drift
+from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, squared_drift
 from thumbwheel.ppo.metrics import Metrics, RoundDone
 from thumbwheel.reward.rated_reply import RatedReply
 from thumbwheel.workers.alone import Alone
 from thumbwheel.workers.port import Workers, add_up_figures, add_up_gradients, share
 
-# Rows run together; what matters for speed is that they are of like length.
-_ROWS = 16
-
-
-# A reply without an end scores at most this, one deviation below the mean, less the penalty: else a policy that is cut
-# off learns to promise without end. Huang et al. pay a fixed -1; below that, here, worse replies still score less.
-_CEILING_UNFINISHED = -1.0
+Prompt = TypeVar("Prompt", bound=TokenIds)
 
 _STEP_FIGURES = ("loss/policy", "loss/value", "loss/anchor", "policy/clipfrac", "policy/approxkl", "val/ratio")
 
 
-class Scorer(Protocol):
-    """What judges replies: a reward model, or a rule. On served ones scores have a mean near 0, a deviation near 1."""
-
-    def __call__(self, prompts: Sequence[TokenIds], replies: Sequence[TokenIds]) -> Sequence[float]:
-        """Return one score for each reply."""
-
-
 @dataclass(frozen=True, slots=True)
 class Improvement:
-    """The candidate's folder, and the metrics of each iteration."""
+    """The candidate's folder, the metrics of each iteration, and how the candidate was chosen.
+
+    `iteration` is the one after which the policy was taken, by the evaluations on prompts set aside. Of `weights` that
+    the policy has, `learned` were changed, or, with adapters, stand for those.
+    """
 
     folder: Path
     history: tuple[Metrics, ...]
+    evaluations: tuple[Evaluation, ...]
+    iteration: int
+    learned: int
+    weights: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rollouts:
-    """One iteration's replies with what the policy thought when it wrote them. Everything (B, R) is 0 on padding.
+@dataclass(slots=True)
+class _Course:
+    """How an update went so far, and the best state there was."""
 
-    `reference_prompts` has, a row, the reference's log-probabilities of the prompt's tokens but the first.
-    """
+    history: list[Metrics] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
-    prompts: Sequence[TokenIds]
-    replies: Sequence[TokenIds]
-    mask_BR: Tensor
-    logprobs_BR: Tensor
-    values_BR: Tensor
-    advantages_BR: Tensor
-    returns_BR: Tensor
-    reference_prompts: Sequence[Tensor]
+    @property
+    def iteration(self) -> int:
+        """The iteration whose state is taken: the best evaluated one, else the last."""
+        top = best(self.evaluations)
+        return top.iteration if top else len(self.history)
+
+    def add(self, evaluation: Evaluation, state: TrainingState) -> None:
+        """Take in an evaluation; keep a copy of the state if it is the best."""
+        self.evaluations.append(evaluation)
+        if best(self.evaluations) is evaluation:
+            self.kept = state.copy()
 
 
 def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own source
@@ -87,6 +87,7 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
     *,
     seed: int,
     liked: Sequence[RatedReply] = (),
+    edits: Sequence[Held] = (),
     settings: PpoSettings | None = None,
     checkpoint: Path | None = None,
     round_done: RoundDone = lambda done, total, metrics: None,
@@ -94,36 +95,85 @@ def improve_generate(  # noqa: PLR0913 - the inputs of a run, each with its own 
 ) -> Improvement:
     """Improve the policy in folder `champion` on logged `prompts`, and save the candidate to `out`.
 
-    `liked` are replies to hold likely: those users liked. Without any, the reward alone decides. All `workers` call
-    this with the same inputs; the first of them writes.
+    `liked` are replies to hold likely: those users liked; `edits` are replies as users corrected them. Without any, the
+    reward alone decides. All `workers` call this with the same inputs; the first of them writes.
 
     The same inputs, seed and number of workers give the same candidate, also when the run was killed and goes on from
     `checkpoint`: every iteration draws from random states of its own, made from seed and iteration.
 
     Raises:
         NotEnoughData: fewer than `settings.least_prompts` prompts.
+        Unlearnable: a score or a loss is no number.
         DamagedArtifact: the champion can not be read.
     """
     settings = settings or PpoSettings()
+    state = initial_state(trainee_of(champion, settings, seed), settings, workers or Alone())
+    state.engine = EngineSampler(champion) if settings.rollouts == "engine" else None
+    prompts = fitting(prompts, state.policy, settings.max_new_tokens)
     check_prompts(prompts, settings)
-    reference = load_causal(champion)
-    state = initial_state(load_causal(champion), settings, workers or Alone())
     saved = Checkpoint(checkpoint, workers=state.workers) if checkpoint else None
-    history: list[Metrics] = []
-    if saved and (before := saved.restore(state.optimizer)) is not None:
-        state.kl.beta, history = before["beta"], before["history"]
-    for iteration in range(len(history), settings.iterations):
-        set_learning_rate(state, iteration, settings)
-        rollouts, facts = collect(state, reference, scorer, prompts, seed, iteration, settings)
-        steps = update(state, rollouts, liked, f"{seed} {iteration}", settings)
-        state.kl.update(facts["objective/kl"], settings.episodes)
-        history.append({**facts, **steps, "episode": float((iteration + 1) * settings.episodes)})
-        round_done(iteration + 1, settings.iterations, history[-1])
-        if saved and (iteration + 1) % settings.checkpoint_every == 0:
-            saved.save(state.optimizer, {"beta": state.kl.beta, "history": history})
+    course = _restored(saved, state)
+    taught, aside = set_aside(prompts, settings, seed)
+    if aside and not course.evaluations:
+        course.evaluations.append(evaluate(state, scorer, aside, 0, seed, settings))
+    while len(course.history) < settings.iterations and not is_over(course.evaluations, settings):
+        done = len(course.history) + 1
+        course.history.append(_iterate(state, scorer, taught, (liked, edits), seed, settings, done))
+        if is_due(done, settings):
+            course.add(evaluate(state, scorer, aside, done, seed, settings), state)
+        round_done(done, settings.iterations, course.history[-1])
+        if saved and done % settings.checkpoint_every == 0:
+            saved.save(state.optimizer, _facts(state, course), course.kept)
+    return _ended(state, course, out)
+
+
+def _iterate(
+    state: TrainingState,
+    scorer: Scorer,
+    prompts: Sequence[TokenIds],
+    held: tuple[Sequence[RatedReply], Sequence[Held]],
+    seed: int,
+    settings: PpoSettings,
+    done: int,
+) -> Metrics:
+    """The iteration that makes `done` of them: replies, and steps on them. `held` are replies liked, and edits."""
+    set_learning_rate(state, done - 1, settings)
+    rollouts, facts = collect(state, scorer, prompts, seed, done - 1, settings)
+    steps = update(state, rollouts, *held, f"{seed} {done - 1}", settings)
+    state.kl.update(facts["objective/kl"], settings.episodes)
+    return {**facts, **steps, "episode": float(done * settings.episodes)}
+
+
+def _facts(state: TrainingState, course: _Course) -> dict[str, Any]:
+    evaluations = [asdict(evaluation) for evaluation in course.evaluations]
+    return {"beta": state.kl.beta, "history": course.history, "evaluations": evaluations}
+
+
+def _restored(saved: Checkpoint | None, state: TrainingState) -> _Course:
+    """What there was when the update was killed; the state goes back to it."""
+    before = saved.restore(state.optimizer) if saved else None
+    if saved is None or before is None:
+        return _Course()
+    state.kl.beta = before["beta"]
+    evaluations = [Evaluation(**evaluation) for evaluation in before["evaluations"]]
+    return _Course(before["history"], evaluations, saved.kept())
+
+
+def _ended(state: TrainingState, course: _Course, out: Path) -> Improvement:
+    """Save the policy that is taken, and tell how it came about."""
+    learned, weights = state.counts
+    if course.kept:
+        state.put_back(course.kept)
     if state.workers.rank == 0:
-        save_causal(state.policy, out)
-    return Improvement(out, tuple(history))
+        save_causal(state.trainee.whole(), out)
+    return Improvement(
+        out, tuple(course.history), tuple(course.evaluations), course.iteration, learned=learned, weights=weights
+    )
+
+
+def fitting(prompts: Iterable[Prompt], policy: CausalPolicy, max_new_tokens: int) -> list[Prompt]:
+    """The prompts that leave room for a whole reply: an architecture may have no positions beyond its last."""
+    return [prompt for prompt in prompts if len(prompt) + max_new_tokens <= policy.max_tokens]
 
 
 def check_prompts(prompts: Sequence[TokenIds], settings: PpoSettings) -> None:
@@ -132,76 +182,22 @@ def check_prompts(prompts: Sequence[TokenIds], settings: PpoSettings) -> None:
         raise NotEnoughData(f"{len(prompts)} prompts, it takes {settings.least_prompts}: collect more requests")
 
 
-@torch.no_grad()
-def collect(
-    state: TrainingState,
-    reference: CausalPolicy,
-    scorer: Scorer,
-    prompts: Sequence[TokenIds],
-    seed: int,
-    iteration: int,
-    settings: PpoSettings,
-) -> tuple[Rollouts, dict[str, float]]:
-    """Sample one reply for each of `episodes` prompts, score them, and estimate advantages: all workers know all.
-
-    Old, new and reference log-probabilities all come from the training scorer, in float32; a reply's at the temperature
-    it was sampled at, a prompt's at 1. The score is paid at the last real token; every token pays
-    beta (log pi - log pi_ref).
-    """
-    rng = Random(f"prompts {seed} {iteration}")
-    asked = [prompts[i] for i in _draw(len(prompts), settings.episodes, rng)]
-    generator = torch.Generator().manual_seed(rng.getrandbits(63))
-    end_id = end_token_id(state.policy.tokenizer)
-    sampling = Sampling(end_id, settings.temperature, settings.max_new_tokens)
-    replies = _sample(state, asked, sampling, draws(len(asked), sampling, generator))
-    old = _remember(state, state.policy.model, state.value_head, asked, replies, settings.temperature)
-    anchor = _remember(state, reference.model, None, asked, replies, settings.temperature)
-    mask_BR, logprobs_BR, values_BR = old.mask_BR, old.logprobs_BR, old.values_BR
-    penalty_BR = kl_k1(logprobs_BR, anchor.logprobs_BR) * mask_BR
-    finished_B = torch.tensor([reply[-1] == end_id for reply in replies])
-    scores_B = _score(scorer, asked, replies, state.workers)
-    paid_B = torch.where(finished_B, scores_B, scores_B.clamp(max=_CEILING_UNFINISHED) - settings.unfinished_penalty)
-    rewards_BR = token_rewards(paid_B, penalty_BR, mask_BR, state.kl.beta)
-    advantages_BR, returns_BR = generalised_advantages(rewards_BR, values_BR, mask_BR, settings.gamma, settings.lam)
-    rollouts = Rollouts(
-        asked,
-        replies,
-        mask_BR,
-        logprobs_BR,
-        values_BR,
-        whiten(advantages_BR, mask_BR),
-        returns_BR,
-        anchor.prompts,
-    )
-    return rollouts, {
-        "objective/kl": float(penalty_BR.sum(-1).mean()),
-        "objective/scores": float(scores_B.mean()),
-        "objective/rlhf_reward": float(rewards_BR.sum(-1).mean()),
-        "objective/entropy": float(-logprobs_BR.sum(-1).mean()),
-        "val/eos_share": float(finished_B.float().mean()),
-        "val/reply_tokens": float(mask_BR.sum(-1).float().mean()),
-        "beta": state.kl.beta,
-        "lr": float(state.optimizer.param_groups[0]["lr"]),
-    }
-
-
-def token_rewards(scores_B: Tensor, penalty_BR: Tensor, mask_BR: Tensor, beta: float) -> Tensor:
-    """Return -beta penalty at every real token, plus the score at the last one. (B, R)."""
-    rewards_BR = -beta * penalty_BR * mask_BR
-    last_B1 = mask_BR.sum(-1, keepdim=True) - 1
-    return rewards_BR.scatter_add(1, last_B1, scores_B.unsqueeze(-1))
-
-
 def update(
-    state: TrainingState, rollouts: Rollouts, liked: Sequence[RatedReply], seed: str, settings: PpoSettings
+    state: TrainingState,
+    rollouts: Rollouts,
+    liked: Sequence[RatedReply],
+    edits: Sequence[Held],
+    seed: str,
+    settings: PpoSettings,
 ) -> dict[str, float]:
     """Take `epochs` passes over the rollouts in minibatches; stop early when an epoch moved too far.
 
-    Liked replies are drawn from a random state of their own, so that the minibatches don't depend on them.
+    Liked replies and edits are drawn from random states of their own, so that the minibatches don't depend on them.
     Returns the means over all steps, and `val/first_ratio`: the ratio in the very first minibatch, which is 1.
     """
-    rng, rng_liked = Random(f"update {seed}"), Random(f"liked {seed}")
+    rng, rng_liked, rng_edits = (Random(f"{what} {seed}") for what in ("update", "liked", "edits"))
     liked = liked if settings.liked_weight > 0 else ()
+    edits = edits if settings.edit_weight > 0 else ()
     steps: list[dict[str, float]] = []
     for _ in range(settings.epochs):
         order = list(range(len(rollouts.replies)))
@@ -214,6 +210,7 @@ def update(
                 order[at : at + settings.minibatch],
                 draw_liked(liked, settings.liked_rows, rng_liked),
                 settings,
+                rng_edits.choices(edits, k=settings.edit_rows) if edits else (),
             )
             for at in starts
         ]
@@ -225,35 +222,58 @@ def update(
 
 
 def step(
-    state: TrainingState, rollouts: Rollouts, rows: Sequence[int], liked: Sequence[RatedReply], settings: PpoSettings
+    state: TrainingState,
+    rollouts: Rollouts,
+    rows: Sequence[int],
+    liked: Sequence[RatedReply],
+    settings: PpoSettings,
+    edits: Sequence[Held] = (),
 ) -> dict[str, float]:
-    """Take one optimiser step on some rows of the rollouts, and on liked replies where there are any.
+    """Take one optimiser step on some rows of the rollouts, and on liked replies and edits where there are any.
 
     Each worker's rows run in groups of like length; every mean is over the tokens of all rows of all workers, so the
     groups add up to it.
+
+    Raises:
+        Unlearnable: a loss or the gradient is no number; no weight has changed.
     """
-    parameters = state.optimizer.param_groups[0]["params"]
     state.optimizer.zero_grad()
-    facts = add_up_figures(_add_gradients(state, rollouts, rows, liked, settings), state.workers)
-    add_up_gradients(parameters, state.workers)
-    nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
+    figures = _add_gradients(state, rollouts, rows, settings)
+    figures |= _add_held_gradients(state, liked, edits, settings)
+    facts = add_up_figures(figures, state.workers)
+    add_up_gradients(state.learned, state.workers)
+    norm = nn.utils.clip_grad_norm_(state.learned, settings.max_gradient_norm)
+    if not isfinite(sum(facts.values()) + float(norm)):
+        raise Unlearnable(
+            "a loss of PPO is no number (NaN or infinite): learning went astray; lower learn.learning_rate"
+        )
     state.optimizer.step()
     return facts
 
 
 def _add_gradients(
-    state: TrainingState, rollouts: Rollouts, rows: Sequence[int], liked: Sequence[RatedReply], settings: PpoSettings
+    state: TrainingState, rollouts: Rollouts, rows: Sequence[int], settings: PpoSettings
 ) -> dict[str, float]:
-    """Add the gradient of this worker's share of a step; return its share of the step's figures."""
+    """Add the gradient of this worker's share of the rows; return its share of their figures."""
     counts = int(rollouts.mask_BR[list(rows)].sum()), sum(len(rollouts.reference_prompts[i]) for i in rows)
     facts = dict.fromkeys(_STEP_FIGURES, 0.0)
-    for group in of_like_length(share(rows, state.workers), rollouts.prompts, rollouts.replies, _ROWS):
+    for group in of_like_length(share(rows, state.workers), rollouts.prompts, rollouts.replies, ROWS):
         part = _add_gradient(state, rollouts, group, counts, settings)
         facts = {name: facts[name] + part[name] for name in facts}
-    if liked:
-        weight = settings.liked_weight
-        facts["loss/liked"] = add_liked_gradient(state.policy.model, liked, weight, _ROWS, state.workers)
     return facts
+
+
+def _add_held_gradients(
+    state: TrainingState, liked: Sequence[Held], edits: Sequence[Held], settings: PpoSettings
+) -> dict[str, float]:
+    """Add the gradient of this worker's share of liked replies and edits; return its share of their nats."""
+    terms = {"loss/liked": (liked, settings.liked_weight), "loss/edits": (edits, settings.edit_weight)}
+    model, workers = state.policy.model, state.workers
+    return {
+        name: add_likelihood_gradient(model, held, weight, ROWS, workers)
+        for name, (held, weight) in terms.items()
+        if held
+    }
 
 
 def _add_gradient(
@@ -292,75 +312,3 @@ def _add_gradient(
         "policy/approxkl": float(policy.approx_kl),
         "val/ratio": float(policy.mean_ratio),
     }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Memory:
-    """What a policy thought of replies and prompts. (B, R) is 0 on padding; `prompts` holds one tensor a row.
-
-    The workers have each thought of their share, and added up.
-    """
-
-    mask_BR: Tensor
-    logprobs_BR: Tensor
-    values_BR: Tensor
-    prompts: Sequence[Tensor]
-
-
-def _remember(
-    state: TrainingState,
-    model: PreTrainedModel,
-    value_head: nn.Linear | None,
-    prompts: Sequence[TokenIds],
-    replies: Sequence[TokenIds],
-    temperature: float,
-) -> _Memory:
-    lengths = torch.tensor([len(reply) for reply in replies])
-    mask_BR = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
-    logprobs_BR, values_BR = torch.zeros(mask_BR.shape), torch.zeros(mask_BR.shape)
-    before_B = [len(prompt) - 1 for prompt in prompts]
-    of_prompts_BP = torch.zeros(len(prompts), max(before_B))
-    for rows in of_like_length(share(range(len(prompts)), state.workers), prompts, replies, _ROWS):
-        outputs = forward_tokens(model, pack_right([prompts[i] for i in rows], [replies[i] for i in rows]), temperature)
-        index = torch.tensor(rows)
-        logprobs_BR[index] = logprobs_BR[index].masked_scatter(mask_BR[index], outputs.reply_logprobs_N)
-        if value_head is not None:
-            values_N = value_head(outputs.hidden_ND).squeeze(-1)
-            values_BR[index] = values_BR[index].masked_scatter(mask_BR[index], values_N)
-        parts = torch.split(outputs.prompt_logprobs_M, [before_B[i] for i in rows])
-        for row, part in zip(rows, parts, strict=True):
-            of_prompts_BP[row, : len(part)] = part
-    state.workers.add_up(logprobs_BR, values_BR, of_prompts_BP)
-    of_prompts = [row[:length] for row, length in zip(of_prompts_BP, before_B, strict=True)]
-    return _Memory(mask_BR, logprobs_BR, values_BR, of_prompts)
-
-
-def _sample(
-    state: TrainingState, prompts: Sequence[TokenIds], sampling: Sampling, uniform_BR: Tensor
-) -> list[list[int]]:
-    """The replies to all prompts; each worker samples its share."""
-    ids_BR = torch.zeros(uniform_BR.shape, dtype=torch.long)
-    lengths_B = torch.zeros(len(prompts), dtype=torch.long)
-    mine = share(range(len(prompts)), state.workers)
-    replies = replies_by(state.policy.model, [prompts[i] for i in mine], sampling, uniform_BR[mine])
-    for row, reply in zip(mine, replies, strict=True):
-        ids_BR[row, : len(reply)] = torch.tensor(reply)
-        lengths_B[row] = len(reply)
-    state.workers.add_up(ids_BR, lengths_B)
-    return [ids[:length] for ids, length in zip(ids_BR.tolist(), lengths_B.tolist(), strict=True)]
-
-
-def _score(scorer: Scorer, prompts: Sequence[TokenIds], replies: Sequence[TokenIds], workers: Workers) -> Tensor:
-    """The scores of all replies, (B,); each worker scores its share."""
-    scores_B = torch.zeros(len(replies))
-    if mine := share(range(len(replies)), workers):
-        scores_B[mine] = torch.tensor(list(scorer([prompts[i] for i in mine], [replies[i] for i in mine])))
-    workers.add_up(scores_B)
-    return scores_B
-
-
-def _draw(available: int, wanted: int, rng: Random) -> list[int]:
-    """Draw without repetition while there is enough, else with."""
-    if wanted <= available:
-        return rng.sample(range(available), wanted)
-    return rng.choices(range(available), k=wanted)

@@ -17,6 +17,9 @@ from thumbwheel.policy.scoring import gather_logprobs
 
 TokenIds = Sequence[int]
 
+# Rows run together; what matters for speed is that they are of like length.
+ROWS = 16
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SequenceBatch:

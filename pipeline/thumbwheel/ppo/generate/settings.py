@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +12,15 @@ class PpoSettings:
 
     Two terms hold what the reward says nothing of, and what would drift without them. `anchor_weight` is that of the
     drift of the customers' own text, `liked_weight` that of the likelihood of replies users liked, of which each step
-    reads `liked_rows`.
+    reads `liked_rows`. `edit_weight` is that of replies as users corrected them, of which each step reads `edit_rows`.
+
+    With `lora_rank` above 0 adapters of that rank learn instead of the weights, and count `lora_alpha / lora_rank`.
+
+    Replies are sampled by a plain loop on the learning model (`rollouts` "generate"), or by the batching loop that
+    serves, on a copy ("engine"): the same replies.
+
+    Every `evaluate_every` iterations (0: never) the policy answers up to `evaluation_prompts` prompts of a tenth that
+    is set aside; the best state is taken, and after `patience` evaluations without a better one (0: never) it is over.
     """
 
     iterations: int = 20
@@ -38,3 +47,11 @@ class PpoSettings:
     unfinished_penalty: float = 1.0
     least_prompts: int = 100
     checkpoint_every: int = 5
+    edit_weight: float = 0.0
+    edit_rows: int = 8
+    lora_rank: int = 0
+    lora_alpha: float = 16.0
+    evaluate_every: int = 5
+    evaluation_prompts: int = 128
+    patience: int = 2
+    rollouts: Literal["generate", "engine"] = "generate"

@@ -28,13 +28,17 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Values over the course of learning, one or more lines by name; `limit` draws a dashed line."""
+    """Values over the course of learning, one or more lines by name; `limit` draws a dashed line.
+
+    They stand at the steps 1, 2, ..., or at those that `at` names.
+    """
 
     title: str
     lines: Mapping[str, Sequence[float]]
     unit: str = ""
     x_label: str = "iteration"
     limit: float | None = None
+    at: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

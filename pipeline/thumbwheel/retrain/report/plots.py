@@ -42,13 +42,15 @@ STYLE: dict[Any, Any] = {
 
 
 def curve_plot(curve: Curve) -> str:
-    """The curve's lines over steps 1, 2, ...; values that are not finite leave a gap."""
+    """The curve's lines over its steps; values that are not finite leave a gap."""
 
     def draw(axes: Axes) -> None:
         for (name, values), colour in zip(curve.lines.items(), COLOURS * len(curve.lines), strict=False):
             numbers = np.asarray(values, dtype=np.float64)
             shown = np.where(np.isfinite(numbers), numbers, np.nan)
-            axes.plot(np.arange(1, len(shown) + 1), shown, color=colour, label=name, marker=".", markersize=4)
+            axes.plot(
+                curve.at or np.arange(1, len(shown) + 1), shown, color=colour, label=name, marker=".", markersize=4
+            )
         if curve.limit is not None:
             axes.axhline(curve.limit, color=LIMIT, linestyle="--", linewidth=1, label="limit")
         axes.set_xlabel(curve.x_label)

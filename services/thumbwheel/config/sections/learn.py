@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from thumbwheel.config.sections.section import Section
@@ -41,6 +43,44 @@ class Learn(Section):
     )
     reward_caution: Ratio = Field(
         0.5, ge=0, le=10, description="`generate`: standard deviations between the heads that are taken off a reward."
+    )
+    edit_weight: Ratio = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="`generate`: weight of replies as users corrected them, beside PPO's loss; 0: none.",
+    )
+    learning_rate: Ratio = Field(
+        5e-4,
+        gt=0,
+        le=0.1,
+        description="`generate`: Adam's rate at the start of PPO; it falls to a tenth. The default suits models of "
+        "about a million weights; large ones want less, adapters about ten times as much as all weights would.",
+    )
+    rollouts: Literal["generate", "engine"] = Field(
+        "generate",
+        description="`generate`: what samples PPO's replies: a plain loop on the model that learns, or the batching "
+        "loop that serves, on a copy of it. Both sample the same replies.",
+    )
+    lora_rank: Count = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="`generate`: 0: PPO changes all weights. Above: adapters of that rank (LoRA), which take far less "
+        "memory; what is published has them merged in.",
+    )
+    lora_alpha: Ratio = Field(
+        16.0, gt=0, le=4096, description="`generate`: adapters count lora_alpha / lora_rank times."
+    )
+    evaluate_every: Count = Field(
+        5,
+        ge=0,
+        le=10_000,
+        description="`generate`: rounds between two looks at a tenth of the prompts that is set aside; the best state "
+        "is taken. 0: the last one, and no prompt is set aside.",
+    )
+    patience: Count = Field(
+        2, ge=0, le=10_000, description="`generate`: looks without a better state after which PPO ends; 0: never."
     )
     classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes, at most.")
     classify_validation: Fraction = Field(

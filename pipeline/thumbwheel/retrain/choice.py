@@ -1,0 +1,60 @@
+"""Which iteration of PPO was taken, by its replies to prompts set aside: in the run's folder, and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from thumbwheel.ppo.generate.improve import Improvement
+from thumbwheel.ppo.generate.settings import PpoSettings
+from thumbwheel.retrain.report.data import Curve
+
+Choice = Mapping[str, Any]
+"""As JSON: the iteration that was taken, of how many; the evaluations; the weights that learned, of how many, rank."""
+
+
+def choice_of(done: Improvement, settings: PpoSettings) -> dict[str, Any]:
+    """What is kept of an improvement beside its history."""
+    return {
+        "iteration": done.iteration,
+        "iterations": len(done.history),
+        "planned": settings.iterations,
+        "evaluations": [asdict(evaluation) for evaluation in done.evaluations],
+        "learned": done.learned,
+        "weights": done.weights,
+        "lora_rank": settings.lora_rank,
+    }
+
+
+def told_choice(choice: Choice) -> dict[str, str]:
+    """The choice in words: which iteration, and how much of the policy learned."""
+    return {"Taken after": _taken(choice), "Weights that learned": _learned(choice)}
+
+
+def held_out_curves(choice: Choice) -> list[Curve]:
+    """Reward and drift on the prompts set aside, from the champion's on; none where nothing was evaluated."""
+    seen = choice["evaluations"]
+    if not seen:
+        return []
+    at = [one["iteration"] for one in seen]
+    reward = {"reward": [one["reward"] for one in seen], "lower bound": [one["low"] for one in seen]}
+    drift = {"KL": [one["kl"] for one in seen]}
+    return [
+        Curve("Reward less KL, prompts set aside", reward, at=at),
+        Curve("KL to the champion, prompts set aside", drift, "nats a reply", at=at),
+    ]
+
+
+def _taken(choice: Choice) -> str:
+    which = f"iteration {choice['iteration']} of {choice['iterations']}"
+    if choice["iterations"] < choice["planned"]:
+        which += f" ({choice['planned']} were planned; it grew no better)"
+    looks = sum(one["iteration"] > 0 for one in choice["evaluations"])
+    return f"{which}: the highest lower bound of {looks} looks at prompts set aside" if looks else f"{which}: the last"
+
+
+def _learned(choice: Choice) -> str:
+    if choice["lora_rank"] == 0:
+        return f"all {choice['learned']:,}"
+    return f"{choice['learned']:,} of adapters of rank {choice['lora_rank']}, merged into {choice['weights']:,}"
