@@ -56,7 +56,7 @@ def test_it_goes_on_from_its_facts() -> None:
     values = [0.5, 0.7, 0.6, 0.7]
     _run(whole, values)
     _run(first, values[:3])
-    second.restore(first.facts(), first.weights)
+    second.restore(first.facts(), first.named_weights())
     rng = np.random.default_rng(1)
     own_M = [rng.normal(0.0, 0.05, 400) for _ in values][-1]
     second.take(4, 0.7 + NOISE_M - NOISE_M.mean() + own_M - own_M.mean(), [torch.tensor([4.0])])
