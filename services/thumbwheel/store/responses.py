@@ -44,7 +44,7 @@ def get(connection: Connection, response_ids: Iterable[str]) -> dict[str, Logged
     if not wanted:
         return {}
     query = select(table.c.response_id, table.c.payload).where(among(connection, table.c.response_id, wanted))
-    return {row.response_id: _decoded(row.payload) for row in connection.execute(query)}
+    return {row.response_id: decoded(row.payload) for row in connection.execute(query)}
 
 
 def count_by_version(connection: Connection, policy: str) -> dict[str, int]:
@@ -59,7 +59,8 @@ def ids_of(connection: Connection, user_hash: str) -> list[str]:
     return list(connection.scalars(query))
 
 
-def _decoded(payload: bytes) -> LoggedResponse:
+def decoded(payload: bytes) -> LoggedResponse:
+    """Return a stored answer. Raises DamagedArtifact."""
     try:
         record = decode(payload)
     except PoisonRecord as error:
