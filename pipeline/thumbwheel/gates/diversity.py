@@ -19,7 +19,8 @@ class Diversity:
 
     exp of the entropy of all pairs of neighbouring words in the replies to the same prompts (Hill number of order 1,
     Hill 1973): 1 where every reply is one pair, and as many as there are where all are equally frequent. What is said
-    to everybody lowers it at once, as a rare exception does not raise it.
+    to everybody lowers it at once, as a rare exception does not raise it. PPO narrows what is said: the candidate that
+    the demonstration promotes has 0.72 of its champion's 516 pairs; one reply to all but 5 of 100 would have 0.02.
     """
 
     name = "diversity"

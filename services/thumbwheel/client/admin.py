@@ -15,7 +15,7 @@ from thumbwheel.client.requests import request_of
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
 from thumbwheel.client.sync import call, open_channel
 from thumbwheel.client.trials import TrialReport, trial_report
-from thumbwheel.client.values import seconds
+from thumbwheel.client.values import real, seconds
 from thumbwheel.records import (
     AuditAction,
     AuditEntry,
@@ -169,9 +169,8 @@ class AdminClient:
 
         Raises UnknownPolicy, UnknownVersion, DamagedArtifact; Conflict while another trial is running.
         """
-        request = request_of(
-            adm.StartCanaryRequest, policy=policy, version=version, share=share, reason=reason, actor=actor
-        )
+        request = request_of(adm.StartCanaryRequest, policy=policy, version=version, reason=reason, actor=actor)
+        request.share = real("share", share)
         return trial_report(call(self._stub.StartCanary, request, self._once()))
 
     def stop_trial(self, policy: str, *, reason: str, actor: str) -> TrialReport:
