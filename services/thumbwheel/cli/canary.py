@@ -33,7 +33,7 @@ def command() -> None:
     """
 
 
-@command.command(name="start")
+@command.command(name="start", short_help="Let a version answer some users, who decide.")
 @click.argument("policy")
 @click.argument("version")
 @click.option("--share", type=click.FloatRange(0, 0.5, min_open=True), help="Of users; canary.share, if left out.")
@@ -53,7 +53,7 @@ def start(
             _show(context, [admin.start_canary(policy, version, reason=reason, actor=who, share=share or 0.0)])
 
 
-@command.command(name="stop")
+@command.command(name="stop", short_help="End the trial that is running.")
 @click.argument("policy")
 @click.option("--shadow", is_flag=True, help="Stop the shadow instead.")
 @_REASON
@@ -69,7 +69,7 @@ def stop(context: Context, policy: str, shadow: bool, reason: str, who: str) -> 
             _show(context, [admin.stop_trial(policy, reason=reason, actor=who)])
 
 
-@command.command(name="status")
+@command.command(name="status", short_help="Show the latest trials, and how they stand.")
 @click.argument("policy", required=False, default="")
 @json_option
 @pass_context

@@ -25,7 +25,7 @@ def command() -> None:
     """
 
 
-@command.command(name="show")
+@command.command(name="show", short_help="Show every gate with the threshold in force.")
 @json_option
 @pass_context
 def show(context: Context) -> None:
@@ -49,7 +49,7 @@ def show(context: Context) -> None:
     )
 
 
-@command.command(name="explain")
+@command.command(name="explain", short_help="Say what a gate asks, why, and what to do about it.")
 @click.argument("gate", required=False, default="")
 @json_option
 @pass_context

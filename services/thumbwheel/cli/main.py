@@ -30,7 +30,7 @@ COMMANDS = {
     "versions": ("versions", "List the versions of a policy."),
     "promote": ("promote", "Make a version the champion."),
     "rollback": ("rollback", "Return to the champion before."),
-    "canary": ("canary", "Try a version on a share of the users, or see how a trial stands."),
+    "canary": ("canary", "Try a version on some of the users, or see how it stands."),
     "gates": ("gates", "What a candidate must show, and what to do when it does not."),
     "judge": ("judge", "Hold any version against the champion, changing nothing."),
     "simulate": ("simulate", "Let simulated users ask and vote."),
