@@ -67,14 +67,15 @@ class SqlTrials:
 
     def stop(self, policy: str, *, actor: str, reason: str) -> Trial:
         """See the port."""
+        now_us = self._clock()
         with writing(self._engine) as connection:
             trial = _running_one(connection, policy)
             if trial is None:
                 raise Conflict(f"no trial of {policy} is running; `thumbwheel canary status` shows the last one")
             conclusion = Conclusion(TrialState.STOPPED, f"Stopped by {actor}: {reason}", trial.evidence)
-            _end(connection, trial, conclusion, self._clock())
-            _withdraw(connection, trial, actor, reason, "", self._clock())
-        return _ended(trial, conclusion, self._clock())
+            _end(connection, trial, conclusion, now_us)
+            _withdraw(connection, trial, actor, reason, "", now_us)
+        return _ended(trial, conclusion, now_us)
 
     def running(self, policy: str = "") -> list[Trial]:
         """See the port."""
