@@ -77,7 +77,7 @@ async def _parts(
         identity = Identity.of(load_or_make_keys(settings.keys_path, 1), settings)
         inference = Inference(settings, storage.registry, metrics, loader)
         request_log = request_log_of(storage.requests, identity, metrics)
-        door = inference_door(settings, request_log, inference.policies, metrics)
+        door = inference_door(settings, request_log, inference.policies, metrics, inference.beside)
         host = LocalHost(settings.serve, [door], metrics.rpc)
         await host.start()
         try:

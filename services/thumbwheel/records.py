@@ -119,6 +119,7 @@ class AuditAction(StrEnum):
     RUN_STARTED = "run started"
     USER_ERASED = "user erased"
     PAST_FORGOTTEN = "past forgotten"
+    GATES_CHANGED = "gates changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,11 +269,15 @@ class VoteCounts:
 
 
 class RunState(StrEnum):
-    """Where a run stands. `queued`: asked for, and nobody has begun; `promoted`, `rejected` and `failed` are final."""
+    """Where a run stands. `queued`: asked for, and nobody has begun; from `promoted` on they are final.
+
+    `canary`: its version passed, and is on trial among users.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
     PROMOTED = "promoted"
+    CANARY = "canary"
     REJECTED = "rejected"
     FAILED = "failed"
 

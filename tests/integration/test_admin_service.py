@@ -8,6 +8,7 @@ import math
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -453,3 +454,58 @@ async def test_a_bad_order_is_refused_by_field_limit_and_cure(
     assert type(caught.value) is kind
     assert message in str(caught.value)
     assert desk.moves == [] and desk.registry.channels("desk") == {} and desk.loop.started == []
+
+
+# --- trials ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_canary_is_started_shown_and_stopped(desk: Desk) -> None:
+    desk.publish(2)
+    desk.registry.move("desk", Channel.CHAMPION, "v1", actor="ann", reason="first")
+    begun = await desk.ask(lambda client: client.start_canary("desk", "v2", reason="try", actor="ann", share=0.25))
+    assert (begun.kind, begun.state, begun.version, begun.control, begun.share) == (
+        "canary",
+        "running",
+        "v2",
+        "v1",
+        0.25,
+    )
+    status = await desk.ask(lambda client: client.status())
+    assert status.policies[0].trial == begun and status.policies[0].canary == "v2"
+    ended = await desk.ask(lambda client: client.stop_trial("desk", reason="enough", actor="bob"))
+    assert (ended.state, ended.sentence) == ("stopped", "Stopped by bob: enough")
+    assert desk.registry.channels("desk") == {Channel.CHAMPION: "v1"}
+    assert await desk.ask(lambda client: client.trials("desk")) == (ended,)
+    assert desk.moves == ["moved", "moved"]
+
+
+async def test_a_canary_answers_the_share_that_is_set_where_none_is_named(desk: Desk) -> None:
+    desk.publish(2)
+    desk.registry.move("desk", Channel.CHAMPION, "v1", actor="ann", reason="first")
+    begun = await desk.ask(lambda client: client.start_canary("desk", "v2", reason="try", actor="ann"))
+    assert begun.share == 0.1
+
+
+async def test_a_trial_that_can_not_be_is_refused(desk: Desk) -> None:
+    desk.publish(2)
+    with pytest.raises(errors.Conflict, match="no champion to try v2 against"):
+        await desk.ask(lambda client: client.start_canary("desk", "v2", reason="try", actor="ann"))
+    desk.registry.move("desk", Channel.CHAMPION, "v1", actor="ann", reason="first")
+    for share in (-0.1, 0.6, float("nan")):
+        start = partial(AdminClient.start_canary, policy="desk", version="v2", reason="r", actor="a", share=share)
+        with pytest.raises(errors.InvalidInput, match="share"):
+            await desk.ask(start)
+    with pytest.raises(errors.NotFound):
+        await desk.ask(lambda client: client.start_canary("desk", "v9", reason="try", actor="ann"))
+    with pytest.raises(errors.Conflict, match="no trial"):
+        await desk.ask(lambda client: client.stop_trial("desk", reason="enough", actor="bob"))
+
+
+async def test_a_shadow_is_set_and_taken_away(desk: Desk) -> None:
+    desk.publish(2)
+    desk.registry.move("desk", Channel.CHAMPION, "v1", actor="ann", reason="first")
+    moved = await desk.ask(lambda client: client.set_shadow("desk", "v2", reason="look", actor="ann"))
+    assert (moved.channel, moved.version) == (Channel.SHADOW, "v2")
+    assert (await desk.ask(lambda client: client.status())).policies[0].shadow == "v2"
+    await desk.ask(lambda client: client.set_shadow("desk", "", reason="seen", actor="ann"))
+    assert desk.registry.channels("desk") == {Channel.CHAMPION: "v1"}

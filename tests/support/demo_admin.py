@@ -88,6 +88,22 @@ class Admin(Door, AdminServiceServicer):
         raise InvalidInput("user_id", "the pages never erase anybody")
 
     @refusing
+    def StartCanary(self, request: adm.StartCanaryRequest, context: grpc.ServicerContext) -> Any:
+        raise Conflict("the pages never start a canary")
+
+    @refusing
+    def StopTrial(self, request: adm.StopTrialRequest, context: grpc.ServicerContext) -> Any:
+        raise Conflict("the pages never stop a trial")
+
+    @refusing
+    def ListTrials(self, request: adm.ListTrialsRequest, context: grpc.ServicerContext) -> Any:
+        return adm.ListTrialsResponse()
+
+    @refusing
+    def SetShadow(self, request: adm.SetShadowRequest, context: grpc.ServicerContext) -> Any:
+        raise Conflict("the pages never set a shadow")
+
+    @refusing
     def Status(self, request: adm.StatusRequest, context: grpc.ServicerContext) -> Any:
         status = adm.StatusResponse()
         status.CopyFrom(self.world.status)

@@ -7,7 +7,7 @@ stand side by side, entry i of both belongs to the same prompt, text or vote.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -84,6 +84,8 @@ class GenerateEvidence(Evidence):
     `champion_scores` and `candidate_scores` are the reward model's, one pair a prompt; `champion_lengths` and
     `candidate_lengths` count the tokens of those replies; `kl_per_reply` is
     sum over tokens of log(candidate) - log(champion) on replies sampled from the candidate, in nats.
+    `champion_texts` and `candidate_texts` are those replies, `prompt_texts` what they reply to; `users_texts` are the
+    texts of the users whose votes were learned from, by user.
     """
 
     reward_model: HeldOutVotes
@@ -95,6 +97,9 @@ class GenerateEvidence(Evidence):
     good_replies: TextLosses
     customer_texts: TextLosses
     candidate_texts: Sequence[str]
+    champion_texts: Sequence[str] = ()
+    prompt_texts: Sequence[str] = ()
+    users_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse pairs of different length."""

@@ -13,14 +13,18 @@ from thumbwheel.config.settings import Gates
 from thumbwheel.errors import InvalidInput
 from thumbwheel.gates.blocked_words import BlockedWords
 from thumbwheel.gates.data_sanity import DataSanity
+from thumbwheel.gates.diversity import Diversity
 from thumbwheel.gates.evidence import ClassifyEvidence, Evidence, GenerateEvidence
 from thumbwheel.gates.forgetting import CustomerTexts, GoodReplies
 from thumbwheel.gates.gate import Gate
 from thumbwheel.gates.held_out_reward import HeldOutReward
 from thumbwheel.gates.kl_budget import KlBudget
 from thumbwheel.gates.latency import LatencyRatio
+from thumbwheel.gates.length_ratio import LengthRatio
+from thumbwheel.gates.memorised import Memorised
 from thumbwheel.gates.off_policy_support import EffectiveSamples, LargestWeight
 from thumbwheel.gates.off_policy_value import DoublyRobustValue, SnipsValue
+from thumbwheel.gates.personal_data import PersonalData
 from thumbwheel.gates.rater_concentration import RaterConcentration
 from thumbwheel.gates.reward_auc import RewardAuc
 from thumbwheel.gates.reward_calibration import RewardCalibration
@@ -38,6 +42,10 @@ GENERATE: tuple[Gate[GenerateEvidence], ...] = (
     GoodReplies(),
     CustomerTexts(),
     BlockedWords(),
+    LengthRatio(),
+    Diversity(),
+    Memorised(),
+    PersonalData(),
     LatencyRatio(),
 )
 

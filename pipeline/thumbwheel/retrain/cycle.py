@@ -23,6 +23,7 @@ from thumbwheel.durable import write_whole
 from thumbwheel.errors import Conflict, Unlearnable
 from thumbwheel.records import Channel, Manifest, PolicyKind, Run, RunState, RunStep, Verdict
 from thumbwheel.registry.port import NewVersion, Registry
+from thumbwheel.registry.trial import NewTrial, TrialKind
 from thumbwheel.retrain.event_files import event_file
 from thumbwheel.retrain.learner import Job, Learner, Tell
 from thumbwheel.retrain.lock import RunLease
@@ -129,21 +130,33 @@ class Cycle:
         return {"version": made.version, **self.promote(made)}
 
     def promote(self, made: Manifest) -> Record:
-        """Move the champion's pointer, unless somebody moved it since the run began, or this run did before."""
+        """Let users meet the version as `canary.mode` says, unless the champion is another one since the run began.
+
+        A run that was killed here finds what it did before, and leaves it.
+        """
         if _was_champion(self.registry, made):
             return {"promoted": True, "problem": ""}
+        if _is_tried(self.registry, made):
+            return {"promoted": False, "canary": True, "problem": ""}
         try:
-            self.registry.move(
-                made.policy,
-                Channel.CHAMPION,
-                made.version,
-                actor=ACTOR,
-                reason=self.verdict().summary,
-                evidence_digest=self.done(RunStep.JUDGE)["evidence_digest"],
-                expected_previous=self.plan.parent,
-            )
+            return self.introduce(made)
         except Conflict as conflict:
             return {"promoted": False, "problem": f"Published as {made.version}, but not promoted: {conflict}"}
+
+    def introduce(self, made: Manifest) -> Record:
+        """Make the version a canary, or the champion, watched or not. Raises Conflict."""
+        settings, parent = self.plan.settings.canary, self.plan.parent
+        said = self.verdict().summary, self.done(RunStep.JUDGE)["evidence_digest"]
+        words = {"actor": ACTOR, "reason": said[0], "evidence_digest": said[1]}
+        if settings.mode == "on":
+            canary = NewTrial(TrialKind.CANARY, made.version, parent, settings.share)
+            self.registry.trials.start_canary(made.policy, canary, **words)
+            return {"promoted": False, "canary": True, "problem": ""}
+        if settings.watch:
+            watch = NewTrial(TrialKind.WATCH, made.version, parent)
+            self.registry.trials.promote_watched(made.policy, watch, **words)
+        else:
+            self.registry.move(made.policy, Channel.CHAMPION, made.version, expected_previous=parent, **words)
         return {"promoted": True, "problem": ""}
 
     def refuse(self, refusal: Unlearnable) -> Run:
@@ -158,7 +171,8 @@ class Cycle:
     def outcome(self) -> Run:
         """The run as it ended, read from what the steps left."""
         published = self.done(RunStep.PUBLISH)
-        state = RunState.PROMOTED if published["promoted"] else RunState.REJECTED
+        refused = RunState.CANARY if published.get("canary") else RunState.REJECTED
+        state = RunState.PROMOTED if published["promoted"] else refused
         ended = self.finished(state, RunStep.PUBLISH, self.verdict())
         summary = published["problem"] or ended.summary
         return replace(ended, candidate_version=published["version"], summary=summary)
@@ -261,6 +275,11 @@ def _was_champion(registry: Registry, made: Manifest) -> bool:
     """Whether the version was promoted before: by this run, ere it was killed. What came after is not undone."""
     history = registry.history(made.policy, limit=1000)
     return any(change.version == made.version and change.channel is Channel.CHAMPION for change in history)
+
+
+def _is_tried(registry: Registry, made: Manifest) -> bool:
+    """Whether the version's trial was begun before, by this run, ere it was killed."""
+    return any(trial.version == made.version for trial in registry.trials.newest(made.policy, limit=20))
 
 
 def _digest(path: Path) -> str:

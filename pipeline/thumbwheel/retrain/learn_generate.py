@@ -220,7 +220,19 @@ def _evidence(job: Job, sides: _SideBySide, reward: RewardModel) -> GenerateEvid
         good_replies=_losses(sides, kept.good_replies),
         customer_texts=_losses(sides, kept.customer_texts),
         candidate_texts=[decode_reply(sides.candidate.tokenizer, reply) for reply in sides.candidate_replies],
+        champion_texts=[decode_reply(sides.champion.tokenizer, reply) for reply in sides.champion_replies],
+        prompt_texts=[sides.champion.tokenizer.decode(list(prompt)) for prompt in sides.prompts],
+        users_texts=_users_texts(job),
     )
+
+
+def _users_texts(job: Job) -> dict[str, list[str]]:
+    """What the users wrote whose votes were learned from; who is not named is somebody else each time."""
+    texts: dict[str, list[str]] = {}
+    for row in job.snapshot.rows(Split.TRAIN):
+        user = row.response.user_hash or row.response.response_id
+        texts.setdefault(user, []).extend(one.content for one in _answer(row).messages if one.role in ("", "user"))
+    return texts
 
 
 def _report(job: Job, evidence: GenerateEvidence, samples: Sequence[Sample]) -> ReportData:

@@ -14,6 +14,7 @@ from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.manifest import Request
 from thumbwheel.durable import write_whole
 from thumbwheel.errors import Conflict, DamagedArtifact, UnknownPolicy
+from thumbwheel.gates.policy_file import in_force
 from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.registry.port import Registry
 from thumbwheel.store.port import FeedbackStore
@@ -69,6 +70,7 @@ def make_plan(store: FeedbackStore, registry: Registry, settings: Settings, poli
     Raises:
         UnknownPolicy: there is no such policy.
         Conflict: it has no champion to start from.
+        InvalidConfig: the file of the gates' thresholds can not be used.
     """
     parent = champion_of(registry, policy)
     started_us = time.time_ns() // 1000
@@ -81,7 +83,7 @@ def make_plan(store: FeedbackStore, registry: Registry, settings: Settings, poli
         watermark=store.watermark(),
         seed=settings.learn.seed,
         started_us=started_us,
-        settings=settings,
+        settings=settings.model_copy(update={"gates": in_force(settings.gates)}),
     )
 
 

@@ -38,6 +38,8 @@ def save_history(folder: RunFolder, history: Sequence[Mapping[str, float]]) -> N
 
 def curves(folder: RunFolder, shown: Mapping[str, tuple[str, str]], x_label: str = "iteration") -> list[Curve]:
     """What `save_history` kept, as curves; `shown` maps a figure's name to (title, unit)."""
+    if not folder.history.exists():  # nothing was learned here: a version is judged that was learned elsewhere
+        return []
     history = json.loads(folder.history.read_text(encoding="utf-8"))
     return [
         Curve(title, {title: [figures[name] for figures in history]}, unit, x_label)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import DamagedArtifact, RunInProgress, Unavailable, UnknownRun
+from thumbwheel.gates.policy_file import answerable, thresholds
 from thumbwheel.records import AuditAction, AuditEntry, Run, RunState, RunStep
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.exits import Exit
@@ -66,6 +67,7 @@ class Runner:
         Raises:
             RunInProgress: a run is under way, of this policy or another.
             UnknownPolicy, Conflict: there is no such policy, or it has no champion.
+            InvalidConfig: the file of the gates' thresholds can not be used.
             Unavailable: the disk or the database can not be written.
         """
         with self._lock:
@@ -80,6 +82,8 @@ class Runner:
                 raise Unavailable(problem, STOP_S) from error
             self._close_abandoned(plan, lease)
             self._store.save_run(_planned(plan), lease)
+            gates = plan.settings.gates
+            self._store.enter_limits(thresholds(gates), answerable(gates, actor))
             self._store.audit(AuditEntry(plan.started_us, AuditAction.RUN_STARTED, actor, reason, policy, plan.run_id))
             self._watch(plan.run_id)
         return plan.run_id

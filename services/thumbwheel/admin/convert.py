@@ -18,6 +18,7 @@ from thumbwheel.records import (
     VoteCounts,
 )
 from thumbwheel.registry import manifest as manifests
+from thumbwheel.registry.trial import PPM, Trial
 
 
 def version_summary(manifest: Manifest, channels: Mapping[Channel, str], votes: VoteCounts) -> pb.VersionSummary:
@@ -130,6 +131,26 @@ def gate(result: GateResult) -> pb.Gate:
     )
 
 
+def trial(one: Trial) -> pb.Trial:
+    """Return a trial."""
+    return pb.Trial(
+        policy=one.policy,
+        kind=one.kind.value,
+        state=one.state.value,
+        version=one.version,
+        control=one.control,
+        share=one.split.share_ppm / PPM,
+        started_unix_us=one.started_us,
+        ended_unix_us=one.ended_us,
+        up=one.voices.up,
+        down=one.voices.down,
+        control_up=one.control_voices.up,
+        control_down=one.control_voices.down,
+        sentence=one.sentence,
+        evidence=one.evidence,
+    )
+
+
 def policy_status(
     policy: str,
     kind: PolicyKind,
@@ -145,6 +166,7 @@ def policy_status(
         kind=kind.value,
         champion=channels.get(Channel.CHAMPION, ""),
         canary=channels.get(Channel.CANARY, ""),
+        shadow=channels.get(Channel.SHADOW, ""),
         new_votes=schedule.new_votes,
         votes_needed=schedule.votes_needed,
         schedule=schedule.cron,

@@ -95,7 +95,7 @@ class ServiceFacts:
     `backlog` counts acknowledged events that are not yet in the store; it raises LogUnavailable where the log is away,
     and then only `unshipped`, those still in this machine's outbox, can be counted. `problem` says why a policy's
     champion is not served and what is instead; empty: it is. `report_place` says where reports are kept outside of
-    homes; None: nowhere.
+    homes; None: nowhere. `canary_share` is the share of users a canary answers where nothing else is said.
     """
 
     version: str
@@ -106,6 +106,7 @@ class ServiceFacts:
     last_swap: Callable[[str], Swap] = lambda policy: Swap()
     problem: Callable[[str], str] = lambda policy: ""
     report_place: Callable[[str], str] | None = None
+    canary_share: float = 0.1
 
     def report_of(self, run: Run) -> str:
         """Return where a run's report is: its path in this home, or where it is kept if it was made in another's."""

@@ -17,6 +17,7 @@ from thumbwheel.admin.v1.admin_pb2_grpc import AdminServiceServicer
 from thumbwheel.errors import LogUnavailable, UnknownPolicy, UnknownRun
 from thumbwheel.records import Channel, PolicyKind, VoteCounts
 from thumbwheel.registry.port import Registry
+from thumbwheel.registry.trial import NewTrial, Trial, TrialKind
 from thumbwheel.store.port import FeedbackStore
 
 _Context = ServicerContext[Any, Any]
@@ -82,6 +83,41 @@ class AdminServicer(AdminServiceServicer):
         change = await _threaded(lambda: self._registry.rollback(policy, actor=actor, reason=reason))
         self._moved()
         _audit("rolled back", actor, reason, policy=policy, previous=change.previous, version=change.version)
+        return convert.channel_change(change)
+
+    async def StartCanary(self, request: pb.StartCanaryRequest, context: _Context) -> pb.Trial:
+        """Begin a canary's trial."""
+        policy, version = validate.named("policy", request.policy), validate.named("version", request.version)
+        reason, actor = validate.reason(request.reason), validate.actor(request.actor)
+        share = validate.share(request.share) or self._facts.canary_share
+        begun = await _threaded(lambda: self._start_canary(policy, version, share, actor, reason))
+        self._moved()
+        _audit("canary started", actor, reason, policy=policy, version=version, share=share)
+        return convert.trial(begun)
+
+    async def StopTrial(self, request: pb.StopTrialRequest, context: _Context) -> pb.Trial:
+        """End the trial that is running."""
+        policy = validate.named("policy", request.policy)
+        reason, actor = validate.reason(request.reason), validate.actor(request.actor)
+        ended = await _threaded(lambda: self._registry.trials.stop(policy, actor=actor, reason=reason))
+        self._moved()
+        _audit("trial stopped", actor, reason, policy=policy, version=ended.version)
+        return convert.trial(ended)
+
+    async def ListTrials(self, request: pb.ListTrialsRequest, context: _Context) -> pb.ListTrialsResponse:
+        """List the trials of a policy, newest first."""
+        policy, limit = validate.named("policy", request.policy), validate.limit(request.limit, _RUNS)
+        return await _threaded(lambda: self._list_trials(policy, limit))
+
+    async def SetShadow(self, request: pb.SetShadowRequest, context: _Context) -> pb.ChannelChange:
+        """Let a version answer unseen, or none."""
+        policy, version = validate.named("policy", request.policy), request.version
+        reason, actor = validate.reason(request.reason), validate.actor(request.actor)
+        change = await _threaded(
+            lambda: self._registry.move(policy, Channel.SHADOW, version, actor=actor, reason=reason)
+        )
+        self._moved()
+        _audit("shadow set", actor, reason, policy=policy, previous=change.previous, version=change.version)
         return convert.channel_change(change)
 
     async def ListHistory(self, request: pb.ListHistoryRequest, context: _Context) -> pb.ListHistoryResponse:
@@ -198,8 +234,21 @@ class AdminServicer(AdminServiceServicer):
         votes = self._store.vote_counts(policy).get(channels.get(Channel.CHAMPION, ""), _NO_VOTES)
         schedule, swap = self._loop.schedule(policy), self._facts.last_swap(policy)
         status = convert.policy_status(policy, kind, channels, votes, schedule, swap, self._facts.problem(policy))
+        for trial in self._registry.trials.newest(policy):
+            status.trial.CopyFrom(convert.trial(trial))
         status.earlier_champion = next(iter(self._registry.earlier_champions(policy)), "")
         return status
+
+    def _start_canary(self, policy: str, version: str, share: float, actor: str, reason: str) -> Trial:
+        self._demand_policy(policy)
+        control = self._registry.channels(policy).get(Channel.CHAMPION, "")
+        canary = NewTrial(TrialKind.CANARY, version, control, share)
+        return self._registry.trials.start_canary(policy, canary, actor=actor, reason=reason)
+
+    def _list_trials(self, policy: str, limit: int) -> pb.ListTrialsResponse:
+        self._demand_policy(policy)
+        trials = self._registry.trials.newest(policy, limit)
+        return pb.ListTrialsResponse(trials=[convert.trial(one) for one in trials])
 
     def _demand_policy(self, policy: str) -> None:
         names = [name for name, _ in self._registry.policies()]

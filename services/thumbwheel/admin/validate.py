@@ -10,6 +10,7 @@ MAX_REASON_CHARS = 500
 MAX_ACTOR_CHARS = 100
 MAX_USER_ID_CHARS = 256
 MAX_LISTED = 1_000
+_MAX_SHARE = 0.5
 
 # They would steer the terminal that shows them. A reason may have several lines, a name has one.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -61,3 +62,10 @@ def _without(field: str, text: str, forbidden: re.Pattern[str]) -> str:
     if found := forbidden.search(text):
         raise InvalidInput(field, f"character {found.start()} is U+{ord(found[0]):04X}, a control character; remove it")
     return text
+
+
+def share(value: float) -> float:
+    """Return a share of users; 0 stands for the one that is set. Raises InvalidInput."""
+    if not 0 <= value <= _MAX_SHARE:  # NaN neither
+        raise InvalidInput("share", f"must lie above 0 and be at most {_MAX_SHARE}, got {value}")
+    return value

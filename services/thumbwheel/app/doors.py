@@ -24,6 +24,7 @@ from thumbwheel.feedback.v1.feedback_pb2_grpc import add_FeedbackServiceServicer
 from thumbwheel.feedback.voters import Voters
 from thumbwheel.feedback.votes import IngestedVotes
 from thumbwheel.hosts.local import ADMIN, Registration
+from thumbwheel.inference.beside import Beside
 from thumbwheel.inference.request_log import RequestLog
 from thumbwheel.inference.servicer import InferenceServicer
 from thumbwheel.inference.swap import ServedPolicies
@@ -44,10 +45,15 @@ def request_log_of(appender: RecordAppender, identity: Identity, metrics: Metric
 
 
 def inference_door(
-    settings: Settings, request_log: RequestLog, policies: ServedPolicies, metrics: Metrics
+    settings: Settings,
+    request_log: RequestLog,
+    policies: ServedPolicies,
+    metrics: Metrics,
+    beside: Beside | None = None,
 ) -> Registration:
-    """Answer requests with what `policies` serve, logged in `request_log`."""
-    servicer = InferenceServicer(policies, request_log, settings.generate, settings.classify, metrics.queue)
+    """Answer requests with what `policies` serve, logged in `request_log`; `beside` is for who else looks at it."""
+    beside = beside or Beside.of(policies, settings.canary, metrics.shadow)
+    servicer = InferenceServicer(policies, request_log, settings.generate, settings.classify, metrics.queue, beside)
     return Registration(INFERENCE_SERVICE, lambda server: add_InferenceServiceServicer_to_server(servicer, server))
 
 

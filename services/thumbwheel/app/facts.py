@@ -24,6 +24,7 @@ def service_facts(settings: Settings, storage: Storage, reconciler: Reconciler, 
         lambda policy: _swap(reconciler, policy),
         reconciler.explain,
         reports.place if reports else None,
+        settings.canary.share,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from thumbwheel.admin.ports import Schedule
 from thumbwheel.app.moving import set_aside_in
+from thumbwheel.canary.watcher import Watcher
 from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.freeze import demand_enough
 from thumbwheel.errors import Conflict
@@ -29,10 +30,12 @@ def learning(settings: Settings, store: FeedbackStore, registry: Registry) -> It
     """Resume interrupted runs, and start others when asked while the block runs; a run at work is stopped after."""
     runner = Runner(store, registry, settings)
     scheduler = Scheduler(runner, store, registry, settings.schedule)
+    watcher = watcher_of(settings, store, registry)
     runner.resume()
     try:
-        yield TrainingLoop(runner, scheduler, store, registry, settings)
+        yield TrainingLoop(runner, scheduler, watcher, store, registry, settings)
     finally:
+        watcher.stop()
         scheduler.stop()
         runner.stop()
 
@@ -43,13 +46,15 @@ class TrainingLoop:
 
     runner: Runner
     scheduler: Scheduler
+    watcher: Watcher
     store: FeedbackStore
     registry: Registry
     settings: Settings
 
     def follow_schedule(self) -> None:
-        """Start runs by themselves from now on; to be called once."""
+        """Start runs, and look after versions on trial, by themselves from now on; to be called once."""
         self.scheduler.start()
+        self.watcher.start()
 
     def start_run(self, policy: str, actor: str) -> str:
         """Start a run now. Raises RunInProgress, and NotEnoughData where not even all thumbs there are would do."""
@@ -60,6 +65,11 @@ class TrainingLoop:
     def schedule(self, policy: str) -> Schedule:
         """What starts the next run of a policy, and how far the present one is."""
         return schedule_of(policy, self.store, self.scheduler.standings, self.settings)
+
+
+def watcher_of(settings: Settings, store: FeedbackStore, registry: Registry) -> Watcher:
+    """Who looks after versions on trial."""
+    return Watcher(store, registry, settings.canary, settings.data.anonymous_as_one)
 
 
 def schedule_of(policy: str, store: FeedbackStore, standings: Standings, settings: Settings) -> Schedule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from thumbwheel.bus.source import Source, places
 from thumbwheel.errors import Unavailable
 from thumbwheel.records import RunState, VoteCounts
 from thumbwheel.registry.port import Registry
+from thumbwheel.registry.trial import Trial, TrialState
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.telemetry.metrics import LogMetrics, Metrics
 
 _PERIOD_S = 10.0
 _RUNS_LOOKED_AT = 100
+_TRIALS_LOOKED_AT = 10
 
 logger = structlog.get_logger(__name__)
 
@@ -80,7 +82,12 @@ class Observer:
 def whole_service(source: Source, store: FeedbackStore, registry: Registry, log_path: Path) -> Observer:
     """Return who looks at everything there is to see where all is in one process."""
     return Observer(
-        at_log(source, log_path), at_store(store), RunsLook(store), at_votes(store, registry), at_lag(source, store)
+        at_log(source, log_path),
+        at_store(store),
+        RunsLook(store),
+        TrialsLook(registry),
+        at_votes(store, registry),
+        at_lag(source, store),
     )
 
 
@@ -130,6 +137,34 @@ def at_lag(source: Source, store: FeedbackStore) -> Look:
     return look
 
 
+class TrialsLook:
+    """Looks at versions on trial."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Trials that end from now on are counted."""
+        self._registry = registry
+        self._seen: dict[str, int] = {}
+
+    def __call__(self, metrics: Metrics) -> None:
+        """Set which trials are running and who was heard in them, and count those that have ended."""
+        metrics.trial.running.clear()
+        metrics.trial.voices.clear()
+        for policy, _ in self._registry.policies():
+            newest = self._registry.trials.newest(policy, _TRIALS_LOOKED_AT)
+            for trial in newest[:1]:
+                if trial.state is TrialState.RUNNING:
+                    _show(trial, metrics)
+            self._count(policy, newest, metrics)
+
+    def _count(self, policy: str, newest: Sequence[Trial], metrics: Metrics) -> None:
+        ended = [trial for trial in newest if trial.state is not TrialState.RUNNING]
+        seen = self._seen.get(policy)
+        for trial in ended:
+            if seen is not None and trial.trial_id > seen:
+                metrics.trial.ended.inc(policy=policy, state=trial.state.value)
+        self._seen[policy] = max([seen or 0, *(trial.trial_id for trial in ended)])
+
+
 class RunsLook:
     """Looks at runs."""
 
@@ -149,6 +184,13 @@ class RunsLook:
                 self._ended.add(run.run_id)
                 metrics.run.finished.inc(policy=run.policy, state=run.state.value)
                 metrics.run.duration.observe((run.ended_us - run.started_us) / 1e6, policy=run.policy)
+
+
+def _show(trial: Trial, metrics: Metrics) -> None:
+    metrics.trial.running.set(1, policy=trial.policy, kind=trial.kind.value)
+    for version, voices in ((trial.version, trial.voices), (trial.control, trial.control_voices)):
+        for vote, number in (("up", voices.up), ("down", voices.down)):
+            metrics.trial.voices.set(number, policy=trial.policy, policy_version=version, vote=vote)
 
 
 def _by_vote(counts: VoteCounts) -> dict[str, int]:

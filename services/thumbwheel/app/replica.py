@@ -85,7 +85,7 @@ async def replica(
         policies, health = inference.policies, health_aio.HealthServicer()
         request_log = request_log_of(storage.requests, identity, metrics)
         registrations = (
-            inference_door(settings, request_log, policies, metrics),
+            inference_door(settings, request_log, policies, metrics, inference.beside),
             feedback_door(settings, storage, identity, policies, metrics),
         )
         opened = Replica(registrations, health, inference, request_log, lease)

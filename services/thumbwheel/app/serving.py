@@ -64,7 +64,7 @@ async def serving(
         facts = service_facts(settings, storage, reconciler, started_us)
         request_log = request_log_of(storage.requests, identity, metrics)
         registrations = [
-            inference_door(settings, request_log, policies, metrics),
+            inference_door(settings, request_log, policies, metrics, inference.beside),
             feedback_door(settings, storage, identity, policies, metrics),
             admin_door(settings, storage, identity, loop, facts, reconciler.nudge),
         ]

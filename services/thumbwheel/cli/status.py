@@ -34,6 +34,10 @@ def command(context: Context) -> None:
     for one in status.policies:
         if one.problem:
             click.secho(f"{one.policy}: {one.problem}", fg="red")
+        if one.trial is not None and one.trial.state == "running":
+            click.echo(
+                f"{one.policy}: {one.trial.version} is on trial ({one.trial.kind}). {one.trial.sentence}".rstrip()
+            )
         if one.new_other_votes:
             kinds = "is of a kind" if one.new_other_votes == 1 else "are of kinds"
             others = counted(one.new_other_votes, "more vote")

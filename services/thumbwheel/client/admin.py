@@ -14,7 +14,8 @@ from thumbwheel.client.channel import DEFAULT_TIMEOUT_S
 from thumbwheel.client.requests import request_of
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
 from thumbwheel.client.sync import call, open_channel
-from thumbwheel.client.values import seconds
+from thumbwheel.client.trials import TrialReport, trial_report
+from thumbwheel.client.values import real, seconds
 from thumbwheel.records import (
     AuditAction,
     AuditEntry,
@@ -70,7 +71,8 @@ class PolicyStatus:
     """Where the loop of a policy stands. `next_run_us` is 0 and `schedule` empty where no clock starts runs.
 
     `new_votes` are of the kinds that a run learns from, `new_other_votes` of the rest. `problem` says why the champion
-    is not served; empty: it is. `earlier_champion` is what a rollback returns to; empty: there is nothing.
+    is not served; empty: it is. `trial` is the latest one, if any; `shadow` answers unseen.
+    `earlier_champion` is what a rollback returns to; empty: there is nothing.
     """
 
     policy: str
@@ -91,6 +93,8 @@ class PolicyStatus:
     problem: str = ""
     new_other_votes: int = 0
     earlier_champion: str = ""
+    trial: TrialReport | None = None
+    shadow: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,30 @@ class AdminClient:
         """Return the champion to the version before. Raises Conflict when there is none."""
         request = request_of(adm.RollbackRequest, policy=policy, reason=reason, actor=actor)
         return _moved(call(self._stub.Rollback, request, self._once()))
+
+    def start_canary(self, policy: str, version: str, *, reason: str, actor: str, share: float = 0.0) -> TrialReport:
+        """Let a version answer a share of the users, 0 for the one that is set; their thumbs decide what becomes of it.
+
+        Raises UnknownPolicy, UnknownVersion, DamagedArtifact; Conflict while another trial is running.
+        """
+        request = request_of(adm.StartCanaryRequest, policy=policy, version=version, reason=reason, actor=actor)
+        request.share = real("share", share)
+        return trial_report(call(self._stub.StartCanary, request, self._once()))
+
+    def stop_trial(self, policy: str, *, reason: str, actor: str) -> TrialReport:
+        """End the running trial: a canary is withdrawn, a watched champion stays. Raises Conflict if none is."""
+        request = request_of(adm.StopTrialRequest, policy=policy, reason=reason, actor=actor)
+        return trial_report(call(self._stub.StopTrial, request, self._once()))
+
+    def trials(self, policy: str, limit: int = 20) -> tuple[TrialReport, ...]:
+        """Return the trials of a policy, newest first. Raises UnknownPolicy."""
+        request = request_of(adm.ListTrialsRequest, policy=policy, limit=limit)
+        return tuple(trial_report(one) for one in call(self._stub.ListTrials, request, self._again()).trials)
+
+    def set_shadow(self, policy: str, version: str, *, reason: str, actor: str) -> Moved:
+        """Let a version answer what users ask, unseen; with an empty `version` none. Raises UnknownVersion."""
+        request = request_of(adm.SetShadowRequest, policy=policy, version=version, reason=reason, actor=actor)
+        return _moved(call(self._stub.SetShadow, request, self._again()))
 
     def history(self, policy: str = "", limit: int = 50) -> tuple[AuditEntry, ...]:
         """Return the audit trail of a policy, or of all, newest first."""
@@ -307,4 +335,6 @@ def _policy_status(one: adm.PolicyStatus) -> PolicyStatus:
         problem=one.problem,
         new_other_votes=one.new_other_votes,
         earlier_champion=one.earlier_champion,
+        trial=trial_report(one.trial) if one.trial.version else None,
+        shadow=one.shadow,
     )

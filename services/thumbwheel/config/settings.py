@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from thumbwheel.config.paths import LocalPath
 from thumbwheel.config.sections.artifacts import Artifacts
+from thumbwheel.config.sections.canary import Canary
 from thumbwheel.config.sections.classify import Classify
 from thumbwheel.config.sections.data import Data
 from thumbwheel.config.sections.database import Database
@@ -36,6 +37,7 @@ from thumbwheel.config.sections.web import Web
 
 __all__ = [
     "Artifacts",
+    "Canary",
     "Classify",
     "Data",
     "Database",
@@ -81,6 +83,7 @@ class Settings(Section):
     data: Data = Data()
     learn: Learn = Learn()
     gates: Gates = Gates()
+    canary: Canary = Canary()
     telemetry: Telemetry = Telemetry()
 
     @field_validator("home", mode="before")

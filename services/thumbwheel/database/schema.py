@@ -239,6 +239,72 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 
+# --- trials: a version among users, held against another ----------------------------------------------------
+
+# At most one of a policy is running. What users said is counted here as far as `cursor`, a sequence of feedback; each
+# write raises `revision`, so that of several who watch one counts. `share_ppm`: users who get the version, per million.
+trials = Table(
+    "trials",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("policy", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("control", Text, nullable=False),
+    Column("share_ppm", Integer, nullable=False),
+    Column("salt", Text, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger, nullable=False),
+    Column("start_seq", BigInteger, nullable=False),
+    Column("cursor", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("up", BigInteger, nullable=False),
+    Column("down", BigInteger, nullable=False),
+    Column("control_up", BigInteger, nullable=False),
+    Column("control_down", BigInteger, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Index(None, "policy", "id"),
+    Index(None, "state"),
+    sqlite_autoincrement=True,
+)
+
+# Who has been heard in a running trial, so that each user has one voice on each version; emptied at its end.
+trial_voices = Table(
+    "trial_voices",
+    metadata,
+    Column("trial_id", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("rater", Text, nullable=False),
+    PrimaryKeyConstraint("trial_id", "version", "rater"),
+    Index(None, "rater"),
+)
+
+# How each process that serves fared with both versions of a running trial; emptied at its end.
+trial_serving = Table(
+    "trial_serving",
+    metadata,
+    Column("trial_id", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("latencies", Text, nullable=False),  # JSON: requests by latency bucket, see `registry/serving_tally.py`
+    PrimaryKeyConstraint("trial_id", "version", "process"),
+)
+
+# The thresholds of the gates as they were from a time on, a row a change.
+gate_limits = Table(
+    "gate_limits",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("time_us", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("limits", Text, nullable=False),  # JSON: threshold by gate
+    sqlite_autoincrement=True,
+)
+
 # --- store: runs --------------------------------------------------------------------------------------------
 
 # The row stays when the lease is given back, so that `fence` only grows.

@@ -22,6 +22,7 @@ _PERSONAL = tuple(
         schema.orphans,
         schema.dead_letters,
         schema.user_keys,
+        schema.trial_voices,
     )
 )
 

@@ -20,11 +20,12 @@ from thumbwheel.inference.engine import Engine
 from thumbwheel.inference.swap import Served, ServedPolicies
 from thumbwheel.records import Channel, PolicyKind, VersionRef
 from thumbwheel.registry.port import Registry
+from thumbwheel.registry.trial import Split
 from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import VersionMetrics
 
-# Channels whose versions are loaded. A canary joins when `ServedPolicies.choose` gives it traffic.
-_LOADED = (Channel.CHAMPION,)
+# Channels whose versions are loaded, in this order: who is served by everybody comes first.
+_LOADED = (Channel.CHAMPION, Channel.CANARY, Channel.SHADOW)
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
 
@@ -77,6 +78,7 @@ class _Look:
     generation: int
     policies: dict[str, PolicyKind] = field(default_factory=dict)
     wanted: dict[tuple[str, Channel], str] = field(default_factory=dict)
+    splits: dict[str, Split] = field(default_factory=dict)
 
 
 class Reconciler:
@@ -123,8 +125,9 @@ class Reconciler:
         self.nudge()
 
     def problems(self) -> dict[str, str]:
-        """Policies whose channel points at a version that can't be served, and why. Safe from any thread."""
-        return {policy: failure.problem for (policy, _), failure in list(self._failures.items())}
+        """Policies whose champion can't be served, and why. Safe from any thread."""
+        failures = list(self._failures.items())
+        return {policy: failure.problem for (policy, channel), failure in failures if channel is Channel.CHAMPION}
 
     def explain(self, policy: str) -> str:
         """Return why a policy's champion can't be served, and what is instead; empty when it can."""
@@ -151,6 +154,7 @@ class Reconciler:
             look = await asyncio.to_thread(self._look)
             self._seen = look
             self._policies.learn_of(look.policies)
+            self._policies.learn_splits(look.splits)
             for (policy, channel), version in look.wanted.items():
                 if self._must_load(policy, channel, version):
                     await self._follow(policy, channel, version, look.policies[policy])
@@ -175,6 +179,8 @@ class Reconciler:
             channels = self._registry.channels(policy)
             look.policies[policy] = kind
             look.wanted.update({(policy, channel): channels[channel] for channel in _LOADED if channels.get(channel)})
+        if any(channel is Channel.CANARY for _, channel in look.wanted):
+            look.splits = self._registry.splits()
         return look
 
     def _must_load(self, policy: str, channel: Channel, version: str) -> bool:
@@ -235,7 +241,8 @@ class Reconciler:
         return Served(VersionRef(policy, version, manifest.digest), channel, engine)
 
     def _swapped(self, swap: SwapInfo) -> None:
-        self.last_swap[swap.policy] = swap
+        if swap.channel is Channel.CHAMPION:
+            self.last_swap[swap.policy] = swap
         self._metrics.swaps.inc(policy=swap.policy, outcome="swapped")
         self._metrics.swap_duration.observe(swap.duration_s, policy=swap.policy)
         self._show_serving()
@@ -255,7 +262,8 @@ class Reconciler:
         if problem.final:
             delay_s = inf
         self._failures[policy, channel] = _Failure(version, delay_s, monotonic() + delay_s, problem.text)
-        self._policies.blame(policy, problem.text)
+        if channel is Channel.CHAMPION:
+            self._policies.blame(policy, problem.text)
         self._metrics.swaps.inc(policy=policy, outcome="failed")
         current = self._policies.current(policy, channel)
         logger.error(

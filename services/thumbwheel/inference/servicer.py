@@ -12,6 +12,7 @@ from structlog.contextvars import bind_contextvars
 
 from thumbwheel.config.settings import Classify, Generate
 from thumbwheel.errors import DeadlineMissed, Overloaded, UnknownPolicy
+from thumbwheel.inference.beside import Beside
 from thumbwheel.inference.engine import ClassifyEngine, EngineLimits, Labelled
 from thumbwheel.inference.generate_task import GenerateTask
 from thumbwheel.inference.request_log import Origin, RequestLog, new_id
@@ -46,13 +47,15 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         generate: Generate,
         classify: Classify,
         metrics: QueueMetrics,
+        beside: Beside,
     ) -> None:
-        """Answer with what `policies` serve, within the limits of the settings."""
+        """Answer with what `policies` serve, within the limits of the settings; trials and shadows go on `beside`."""
         self._policies = policies
         self._request_log = request_log
         self._generate = generate
         self._classify = classify
         self._metrics = metrics
+        self._beside = beside
 
     async def Generate(self, request: pb.GenerateRequest, context: _Context) -> pb.GenerateResponse:
         """One or more candidates, each with its own stamp."""
@@ -90,12 +93,14 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             task = GenerateTask(self._request_log, origin, query)
             self._count_tokens(origin, await self._counted("generate", task.run(None)))
             stamps = await task.log()
+            self._beside.shadows.generated(origin.served.ref.policy, query)
         return pb.GenerateResponse(candidates=[task.candidate(i, stamp) for i, stamp in enumerate(stamps)])
 
     async def _streamed(self, query: GenerateQuery, context: _Context) -> None:
         with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
             task = GenerateTask(self._request_log, origin, query)
             self._count_tokens(origin, await self._counted("generate", task.run(context)))
+            self._beside.shadows.generated(origin.served.ref.policy, query)
 
     async def _classified(self, query: ClassifyQuery, context: _Context) -> pb.ClassifyResponse:
         with self._origin(query.policy, PolicyKind.CLASSIFY, query.asker, context) as origin:
@@ -105,6 +110,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             not_learnable = "" if labelled.sampled else "greedy"
             logged = self._request_log.response(origin, new_id(), answer, not_learnable)
             [stamp] = await self._request_log.log(origin, [logged])
+            self._beside.shadows.classified(origin.served.ref.policy, query, labelled.label_index)
         return _classify_response(stamp, answer)
 
     @contextmanager
@@ -112,7 +118,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """Choose who answers and keep that engine to the end of the request."""
         policy = self._policies.resolve(name, kind)
         user_hash = self._request_log.user_hash(asker)
-        with self._policies.choose(policy, user_hash).lease() as served:
+        with self._policies.choose(policy, user_hash).lease() as served, self._beside.tally.counting(served):
             bind_contextvars(policy=policy, policy_version=served.ref.version)
             yield self._request_log.origin(asker, user_hash, served, _trace_parent(context))
 

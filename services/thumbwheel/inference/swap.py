@@ -23,6 +23,7 @@ from thumbwheel.errors import Unavailable, UnknownPolicy
 from thumbwheel.inference.engine import Engine
 from thumbwheel.inference.lease import Lease
 from thumbwheel.records import Channel, PolicyKind, VersionRef
+from thumbwheel.registry.trial import Split
 
 _LOADING_S = 1.0  # until the next try makes sense
 _MENDING_S = 30.0
@@ -80,6 +81,7 @@ class ServedPolicies:
         self._served: dict[tuple[str, Channel], Served] = {}
         self._retiring: dict[asyncio.Task[None], Served] = {}
         self._problems: dict[str, str] = {}
+        self._splits: Mapping[str, Split] = {}
         self._watchers: list[Callable[[], None]] = []
         self._all_tried = False
 
@@ -113,6 +115,14 @@ class ServedPolicies:
             self._known = dict(policies)
             self._changed()
 
+    def learn_splits(self, splits: Mapping[str, Split]) -> None:
+        """Take note of which users each policy's canary answers; without a note it answers nobody."""
+        self._splits = splits
+
+    def split(self, policy: str) -> Split | None:
+        """Which users a policy's canary answers; None where none is on trial."""
+        return self._splits.get(policy)
+
     def all_tried(self) -> None:
         """Take note that loading was tried for every policy: what does not serve now has something wrong with it."""
         if not self._all_tried:
@@ -138,10 +148,15 @@ class ServedPolicies:
     def choose(self, policy: str, user_hash: str) -> Served:
         """Choose who answers this user. The one place where traffic is divided between channels.
 
+        A user who is drawn for the canary gets it every time, once it is loaded; everybody else the champion.
+
         Raises Unavailable when the policy's champion is not loaded, and says why if it can't be; or when the lease on
         what the registry says has lapsed.
         """
         self._lease.demand()
+        canary, split = self._served.get((policy, Channel.CANARY)), self._splits.get(policy)
+        if canary is not None and split is not None and canary.engine.healthy and split.is_drawn(user_hash):
+            return canary
         served = self._served.get((policy, Channel.CHAMPION))
         if served is not None:
             return served
@@ -174,14 +189,16 @@ class ServedPolicies:
         key = (new.ref.policy, new.channel)
         old = self._served.get(key)
         self._served[key] = new
-        self._problems.pop(new.ref.policy, None)
+        if new.channel is Channel.CHAMPION:
+            self._problems.pop(new.ref.policy, None)
         self._changed()
         if old is not None:
             self._retire(old)
 
     def withdraw(self, policy: str, channel: Channel) -> None:
         """Serve nothing on a channel any more; whatever was wrong with what it pointed at is over."""
-        self._problems.pop(policy, None)
+        if channel is Channel.CHAMPION:
+            self._problems.pop(policy, None)
         old = self._served.pop((policy, channel), None)
         if old is not None:
             self._changed()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from thumbwheel.records import Channel, ChannelChange, Manifest, PolicyKind
+from thumbwheel.registry.trial import Split, Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class NewVersion:
 
 class Registry(Protocol):
     """Versions are immutable; channels point at them; every move of a pointer leaves an audit row."""
+
+    @property
+    def trials(self) -> Trials:
+        """Versions among users, and what follows from what they say of them."""
 
     def publish(self, new: NewVersion, folder: Path) -> Manifest:
         """Copy `folder` in as the policy's next version: files, then manifest, then the row. All or nothing.
@@ -74,6 +79,7 @@ class Registry(Protocol):
     ) -> ChannelChange:
         """Point a channel at a version, with its audit row, in one transaction.
 
+        A move of the champion or the canary ends a trial of the policy that is running: whoever moves it has decided.
         Moving to where it points already writes nothing; the change returned then has `previous` equal to `version`.
         `version=""` clears the channel.
 
@@ -99,3 +105,6 @@ class Registry(Protocol):
 
     def generation(self) -> int:
         """Return a number that grows whenever any channel moved (cheap to poll)."""
+
+    def splits(self) -> dict[str, Split]:
+        """Return, by policy, which users its canary answers."""

@@ -14,11 +14,13 @@ from thumbwheel.database.schema import versions
 from thumbwheel.database.transactions import reading, writing
 from thumbwheel.errors import Conflict, InvalidInput, UnknownPolicy, UnknownVersion
 from thumbwheel.records import Channel, ChannelChange, Manifest, PolicyKind
-from thumbwheel.registry import channels, manifest
+from thumbwheel.registry import channels, manifest, trials
 from thumbwheel.registry.artifacts.port import Artifacts, Upload
 from thumbwheel.registry.channels import Move
 from thumbwheel.registry.files import version_files
 from thumbwheel.registry.port import NewVersion
+from thumbwheel.registry.trial import Split
+from thumbwheel.registry.trials import SqlTrials
 
 _POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -37,6 +39,7 @@ class SqlRegistry:
         self._engine = connect(database) if isinstance(database, str) else database
         self._artifacts = artifacts
         self._clock = clock
+        self.trials = SqlTrials(self._engine, self._demand_usable, clock)
 
     def publish(self, new: NewVersion, folder: Path) -> Manifest:
         """See the port. The files are whole and in the store before the row that makes them a version.
@@ -103,7 +106,7 @@ class SqlRegistry:
         self._demand_usable(policy, version)
         move = Move(policy, channel, version, actor, reason, evidence_digest)
         with writing(self._engine) as connection:
-            return channels.move(connection, move, expected_previous, self._clock())
+            return _moved(connection, move, expected_previous, self._clock())
 
     def rollback(self, policy: str, *, actor: str, reason: str) -> ChannelChange:
         """See the port."""
@@ -115,7 +118,7 @@ class SqlRegistry:
         self._demand_usable(policy, earlier[0])
         move = Move(policy, Channel.CHAMPION, earlier[0], actor, reason, is_rollback=True)
         with writing(self._engine) as connection:
-            return channels.move(connection, move, present, self._clock())
+            return _moved(connection, move, present, self._clock())
 
     def earlier_champions(self, policy: str) -> list[str]:
         """See the port."""
@@ -132,6 +135,11 @@ class SqlRegistry:
         """See the port."""
         with reading(self._engine) as connection:
             return channels.generation(connection)
+
+    def splits(self) -> dict[str, Split]:
+        """See the port."""
+        with reading(self._engine) as connection:
+            return trials.splits(connection)
 
     def close(self) -> None:
         """Release the database's connections."""
@@ -177,6 +185,15 @@ class SqlRegistry:
         kind = _kind(connection, new.policy)
         if kind is not None and kind != new.kind:
             raise InvalidInput("kind", f"policy {new.policy} is of kind {kind}; take another name for a {new.kind}")
+
+
+def _moved(connection: Connection, move: Move, expected: str | None, now_us: int) -> ChannelChange:
+    """Move a channel; whoever moves the champion, or the canary, decides what a trial was to find out."""
+    change = channels.move(connection, move, expected, now_us)
+    if change.previous != change.version and move.channel is not Channel.SHADOW:
+        to = f"{move.channel} is now {move.version or 'none'}"
+        trials.overtake(connection, move.policy, f"{to} ({move.reason})", move.actor, now_us)
+    return change
 
 
 def demand_name(policy: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, delete, func, select
 
-from thumbwheel.database.schema import current_votes, feedback_events, orphans, responses, runs
+from thumbwheel.database.schema import current_votes, feedback_events, orphans, responses, runs, trial_voices
 from thumbwheel.records import ErasureReport
 from thumbwheel.store import dead_letters
 from thumbwheel.store.responses import ids_of
@@ -42,6 +42,7 @@ def erase_user(connection: Connection, user_hash: str) -> ErasureReport:
     ids = ids_of(connection, user_hash)
     feedback = sum(_delete_feedback(connection, "response_id", chunk) for chunk in _chunks(ids))
     feedback += _delete_feedback(connection, "rater", [user_hash])
+    connection.execute(delete(trial_voices).where(trial_voices.c.rater == user_hash))
     for chunk in _chunks(ids):
         connection.execute(delete(responses).where(responses.c.response_id.in_(chunk)))
     dead_letters.erase_mentions(connection, [user_hash, *ids])

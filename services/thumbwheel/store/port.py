@@ -5,7 +5,7 @@ Every adapter passes `tests/contract/store`. Calls block and are safe from any t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -60,6 +60,17 @@ class Batch:
     answers: Sequence[AnswerOutline] = ()
     feedback: Sequence[Arrival] = ()
     dead_letters: Sequence[DeadLetter] = ()
+
+
+class Thumb(NamedTuple):
+    """A current thumb, with its place in the order of ingest."""
+
+    sequence: int
+    version: str
+    rater: str
+    response_id: str
+    up: bool
+    time_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +145,17 @@ class FeedbackStore(Protocol):
     def answers_after(self, policy: str, response_id: str, limit: int) -> list[LoggedResponse]:
         """Return the answers of a policy among the next `limit` after an id, rated or not, in the order of ids."""
 
+    def thumbs_after(self, policy: str, sequence: int, limit: int) -> tuple[list[Thumb], int]:
+        """Return the thumbs among the next `limit` votes of a policy after `sequence`, and where to go on from."""
+
+    def thumbs_before(self, policy: str, sequence: int, limit: int) -> list[Thumb]:
+        """Return the thumbs among the last `limit` votes of a policy up to `sequence`, newest first."""
+
+    def newest_answers(
+        self, policy: str, version: str, span_us: tuple[int, int], looked_at: int
+    ) -> list[LoggedResponse]:
+        """Return a version's answers among the last `looked_at` of all policies, given in [from, to)."""
+
     # --- counters -------------------------------------------------------------------------------
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return the newest dead letters."""
@@ -156,6 +178,12 @@ class FeedbackStore(Protocol):
 
     def audit_trail(self, policy: str, limit: int) -> list[AuditEntry]:
         """Return what was kept of a policy and of none in particular (empty: of all), newest first."""
+
+    def enter_limits(self, limits: Mapping[str, float], actor: str) -> str:
+        """Keep the gates' thresholds, by name, with an audit row that says what was changed, if any was.
+
+        Returns what was changed in words; empty where they are as they were, or are kept for the first time.
+        """
 
     # --- runs -----------------------------------------------------------------------------------
     def acquire_lease(self, policy: str, holder: str, ttl_s: float) -> Lease:

@@ -44,7 +44,7 @@ def get(connection: Connection, response_ids: Iterable[str]) -> dict[str, Logged
     if not wanted:
         return {}
     query = select(table.c.response_id, table.c.payload).where(among(connection, table.c.response_id, wanted))
-    return {row.response_id: _decoded(row.payload) for row in connection.execute(query)}
+    return {row.response_id: decoded(row.payload) for row in connection.execute(query)}
 
 
 def following(connection: Connection, policy: str, after: str, limit: int) -> list[LoggedResponse]:
@@ -70,7 +70,8 @@ def ids_of(connection: Connection, user_hash: str) -> list[str]:
     return list(connection.scalars(query))
 
 
-def _decoded(payload: bytes) -> LoggedResponse:
+def decoded(payload: bytes) -> LoggedResponse:
+    """Return a stored answer. Raises DamagedArtifact."""
     try:
         record = decode(payload)
     except PoisonRecord as error:

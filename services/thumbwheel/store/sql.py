@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
 
+from thumbwheel.database import slices
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
 from thumbwheel.database.scrub import scrub
@@ -31,15 +32,17 @@ from thumbwheel.store import (
     audit,
     dead_letters,
     erasure,
+    gate_limits,
     leases,
     offsets,
     orphans,
     responses,
     retention,
     runs,
+    thumbs,
     votes,
 )
-from thumbwheel.store.port import Arrival, Batch, FeedbackStore, Lease
+from thumbwheel.store.port import Arrival, Batch, FeedbackStore, Lease, Thumb
 from thumbwheel.store.room import Room
 
 
@@ -162,6 +165,24 @@ class SqlStore:
         with reading(self._engine) as connection:
             return responses.following(connection, policy, response_id, limit)
 
+    def thumbs_after(self, policy: str, sequence: int, limit: int) -> tuple[list[Thumb], int]:
+        """Return the thumbs among the next `limit` votes of a policy after `sequence`, and where to go on from."""
+        with reading(self._engine) as connection:
+            return thumbs.after(connection, policy, sequence, limit)
+
+    def thumbs_before(self, policy: str, sequence: int, limit: int) -> list[Thumb]:
+        """Return the thumbs among the last `limit` votes of a policy up to `sequence`, newest first."""
+        with reading(self._engine) as connection:
+            return thumbs.before(connection, policy, sequence, limit)
+
+    def newest_answers(
+        self, policy: str, version: str, span_us: tuple[int, int], looked_at: int
+    ) -> list[LoggedResponse]:
+        """Return a version's answers among the last `looked_at` of all policies, given in [from, to)."""
+        span = slices.first_id(span_us[0] // 1_000), slices.first_id(span_us[1] // 1_000)
+        with reading(self._engine) as connection:
+            return thumbs.newest_answers(connection, policy, version, span, looked_at)
+
     # --- counters -------------------------------------------------------------------------------
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return the newest dead letters."""
@@ -198,6 +219,11 @@ class SqlStore:
         """Return what was kept of a policy and of none in particular (empty: of all), newest first."""
         with reading(self._engine) as connection:
             return audit.newest(connection, policy, limit)
+
+    def enter_limits(self, limits: Mapping[str, float], actor: str) -> str:
+        """Keep the gates' thresholds, with an audit row that says what was changed, if any was."""
+        with writing(self._engine) as connection:
+            return gate_limits.enter(connection, limits, actor, self._clock())
 
     # --- runs -----------------------------------------------------------------------------------
     def acquire_lease(self, policy: str, holder: str, ttl_s: float) -> Lease:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from thumbwheel.telemetry.families import Buckets, Catalogue, Instruments, PrometheusInstruments, Spec
+from thumbwheel.telemetry.trial_metrics import ShadowMetrics, TrialMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -309,7 +310,7 @@ class RunMetrics:
             "thumbwheel_runs",
             ("policy", "state"),
             "runs",
-            "Ended runs: promoted, rejected, failed.",
+            "Ended runs: promoted, on trial as canary, rejected, failed.",
             "Failed: `thumbwheel runs show RUN` has the error; rejected: its report says which gate and why.",
         )
         self.running = make.gauge(
@@ -343,6 +344,8 @@ class Metrics:
         self.feedback = FeedbackMetrics(make)
         self.ingest = IngestMetrics(make)
         self.run = RunMetrics(make)
+        self.trial = TrialMetrics(make)
+        self.shadow = ShadowMetrics(make)
         self.catalogue: tuple[Spec, ...] = tuple(make.specs)
         ProcessCollector(registry=self.registry)
 

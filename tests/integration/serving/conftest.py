@@ -128,7 +128,7 @@ def serve(home: Home) -> Serve:
         committer = GroupCommitter(home.log, 64)
         inference = Inference(settings, home.registry, metrics)
         request_log = request_log_of(appender or committer, home.identity, metrics)
-        door = inference_door(settings, request_log, inference.policies, metrics)
+        door = inference_door(settings, request_log, inference.policies, metrics, inference.beside)
         host = LocalHost(settings.serve, [door], metrics.rpc)
         await host.start()
         try:

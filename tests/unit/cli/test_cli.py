@@ -200,7 +200,9 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
     assert "Usage: thumbwheel" in result.out
 
 
-@pytest.mark.parametrize("group", ["", "policy", "simulate", "config", "keys", "topics", "deadletters"])
+@pytest.mark.parametrize(
+    "group", ["", "policy", "simulate", "config", "keys", "topics", "deadletters", "canary", "gates"]
+)
 def test_every_command_of_a_list_has_a_whole_sentence(group: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     said = run(*group.split(), "--help").out

@@ -193,6 +193,10 @@ class Admin(AdminServiceServicer):
     StartRun = _scripted("StartRun")
     EraseUser = _scripted("EraseUser")
     Status = _scripted("Status")
+    StartCanary = _scripted("StartCanary")
+    StopTrial = _scripted("StopTrial")
+    ListTrials = _scripted("ListTrials")
+    SetShadow = _scripted("SetShadow")
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from thumbwheel.errors import SchemaMismatch
 from thumbwheel.records import WrappedKey
 from thumbwheel.store.user_keys import SqlUserKeys
 
+TRIALS = {"trials", "trial_voices", "trial_serving", "gate_limits"}
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
@@ -87,13 +89,28 @@ def test_down_and_up_again(engine: Engine) -> None:
 def test_a_database_of_the_release_before_is_brought_up_with_its_rows(engine: Engine) -> None:
     migrate(engine)
     downgrade(engine, "0001")
-    assert tables(engine) == set(metadata.tables) - {"audit", "retention", "user_keys"}
+    assert tables(engine) == set(metadata.tables) - {"audit", "retention", "user_keys", *TRIALS}
     with engine.begin() as connection:
         connection.execute(text("UPDATE counters SET value = 7"))
     migrate(engine)
     assert (current(engine), tables(engine)) == (HEAD, set(metadata.tables))
     with engine.connect() as connection:
         assert connection.scalar(select(counters.c.value)) == 7
+
+
+def test_a_canary_goes_with_the_tables_of_its_trial(engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        for channel, version in (("champion", "v1"), ("canary", "v2"), ("shadow", "v3")):
+            connection.execute(text(f"INSERT INTO channels VALUES ('intent', '{channel}', '{version}', 1)"))
+        before = connection.scalar(select(registry_generation.c.value)) or 0
+    downgrade(engine, "0004")
+    assert tables(engine) == set(metadata.tables) - TRIALS
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT channel FROM channels")).scalars().all() == ["champion"]
+        assert connection.scalar(select(registry_generation.c.value)) == before + 1  # replicas look
+    migrate(engine)
+    assert tables(engine) == set(metadata.tables)
 
 
 def test_versions_of_the_release_before_lie_where_they_lay(engine: Engine) -> None:

@@ -45,4 +45,7 @@ def good(votes: Votes, latency: Latency) -> GenerateEvidence:
         good_replies=TextLosses(nats, nats + 0.02 * tokens, tokens),
         customer_texts=TextLosses(nats, nats + 0.01 * tokens, tokens),
         candidate_texts=[f"Your order {i} will arrive on Monday." for i in range(300)],
+        champion_texts=[f"Order {i} comes on Tuesday, I think." for i in range(300)],
+        prompt_texts=[f"Where is my order {i}?" for i in range(300)],
+        users_texts={f"u{i}": [f"Where is my order {i}? You reach me at user{i}@mail.example"] for i in range(300)},
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from recorded_batch import recorded_batch
 
-from thumbwheel.config.settings import Artifacts, Data, Gates, Settings
+from thumbwheel.config.settings import Artifacts, Canary, Data, Gates, Settings
 from thumbwheel.errors import Conflict, DamagedArtifact, Fenced, NotEnoughData, Unavailable
 from thumbwheel.gates.evidence import ClassifyEvidence, Latency, Votes
 from thumbwheel.records import (
@@ -30,6 +30,7 @@ from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.artifacts.reports import open_reports
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
+from thumbwheel.registry.trial import NewTrial, TrialKind
 from thumbwheel.retrain.cycle import MAX_ATTEMPTS, Cycle
 from thumbwheel.retrain.erase import erase_from_runs, runs_with
 from thumbwheel.retrain.learner import Job, Measured
@@ -377,3 +378,41 @@ def test_a_plan_that_can_not_be_read_is_damage(desk: Desk) -> None:
     (desk.folder.path / "plan.json").write_text("{}")
     with pytest.raises(DamagedArtifact, match=r"plan\.json"):
         load_plan(desk.folder.path)
+
+
+def with_canary(desk: Desk, **canary: Any) -> Cycle:
+    settings = desk.plan.settings.model_copy(update={"canary": Canary.model_validate(canary)})
+    return desk.cycle(FakeLearner(), plan=replace(desk.plan, settings=settings))
+
+
+def test_a_new_champion_is_watched_against_the_one_before(desk: Desk) -> None:
+    desk.cycle(FakeLearner()).run()
+    [trial] = desk.registry.trials.running()
+    assert (trial.kind, trial.version, trial.control) == (TrialKind.WATCH, "v2", "v1")
+
+
+def test_without_a_watch_it_is_promoted_all_the_same(desk: Desk) -> None:
+    assert with_canary(desk, watch=False).run().state is RunState.PROMOTED
+    assert desk.champion == "v2"
+    assert desk.registry.trials.newest("desk") == []
+
+
+def test_a_canary_answers_some_users_first_and_the_champion_stays(desk: Desk) -> None:
+    cycle = with_canary(desk, mode="on", share=0.25)
+    run = cycle.run()
+    assert (run.state, run.candidate_version, desk.champion) == (RunState.CANARY, "v2", "v1")
+    [trial] = desk.registry.trials.running()
+    assert (trial.kind, trial.version, trial.split.share_ppm) == (TrialKind.CANARY, "v2", 250_000)
+    assert desk.registry.channels("desk") == {Channel.CHAMPION: "v1", Channel.CANARY: "v2"}
+    # killed after it was begun and before that was written down, the run finds it and begins no other
+    assert cycle.promote(desk.registry.manifest("desk", "v2")) == {"promoted": False, "canary": True, "problem": ""}
+    assert desk.registry.trials.running() == [trial]
+
+
+def test_a_canary_beside_another_is_not_begun_and_the_run_says_why(desk: Desk) -> None:
+    desk.publish("other")
+    canary = NewTrial(TrialKind.CANARY, "v2", "v1", 0.1)
+    desk.registry.trials.start_canary("desk", canary, actor="ann", reason="mine")
+    run = with_canary(desk, mode="on").run()
+    assert run.state is RunState.REJECTED
+    assert "Published as v3, but not promoted: the canary v2 of desk is on trial" in run.summary

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from thumbwheel.config.settings import Artifacts, Settings
-from thumbwheel.errors import Conflict, RunInProgress, Unavailable, UnknownPolicy, UnknownRun
+from thumbwheel.errors import Conflict, InvalidConfig, RunInProgress, Unavailable, UnknownPolicy, UnknownRun
 from thumbwheel.records import AuditAction, Channel, PolicyKind, RunState
 from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
 from thumbwheel.retrain import runner as module
 from thumbwheel.retrain.exits import Exit
+from thumbwheel.retrain.plan import load_plan
 from thumbwheel.retrain.runner import Runner
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import open_store
@@ -150,3 +151,33 @@ def test_a_worker_is_held_to_its_threads() -> None:
     environment = module._environment(3)
     assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "3"
     assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_thresholds_that_changed_since_the_last_run_are_audited_with_who_answers_for_them(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.promote()
+    monkeypatch.setattr(sys, "executable", dying_worker(tmp_path))
+    monkeypatch.setattr(module, "MAX_STARTS", 1)
+    policy = tmp_path / "gates.toml"
+    policy.write_text("[kl_budget]\nthreshold = 2.5\n")
+    gates = bench.settings.gates.model_copy(update={"file": policy})
+    strict = Runner(bench.store, bench.registry, bench.settings.model_copy(update={"gates": gates}))
+    for runner in (bench.runner, strict, strict):
+        run_id = runner.start("desk", "ann", "asked for")
+        assert runner.wait(60)
+    changes = [one for one in bench.store.audit_trail("", 10) if one.action is AuditAction.GATES_CHANGED]
+    assert [(one.actor, one.reason) for one in changes] == [(policy.owner(), "kl_budget 3 -> 2.5")]
+    assert load_plan(strict.folder(run_id).path).settings.gates.max_kl == 2.5  # what is judged by is in the plan
+
+
+def test_a_file_of_thresholds_that_can_not_be_used_begins_nothing(bench: Bench, tmp_path: Path) -> None:
+    bench.promote()
+    policy = tmp_path / "gates.toml"
+    policy.write_text("[kl_budget]\nthreshold = -1\n")
+    gates = bench.settings.gates.model_copy(update={"file": policy})
+    runner = Runner(bench.store, bench.registry, bench.settings.model_copy(update={"gates": gates}))
+    with pytest.raises(InvalidConfig, match="kl_budget must be above 0 and at most 100, got -1"):
+        runner.start("desk", "ann", "asked for")
+    assert bench.store.runs("desk") == []
+    assert bench.registry.channels("desk") == {Channel.CHAMPION: "v1"}

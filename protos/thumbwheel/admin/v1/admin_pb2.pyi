@@ -132,6 +132,88 @@ class ChannelChange(_message.Message):
     version: str
     def __init__(self, policy: _Optional[str] = ..., channel: _Optional[str] = ..., previous_version: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
+class StartCanaryRequest(_message.Message):
+    __slots__ = ("policy", "version", "share", "reason", "actor")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    version: str
+    share: float
+    reason: str
+    actor: str
+    def __init__(self, policy: _Optional[str] = ..., version: _Optional[str] = ..., share: _Optional[float] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class StopTrialRequest(_message.Message):
+    __slots__ = ("policy", "reason", "actor")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    reason: str
+    actor: str
+    def __init__(self, policy: _Optional[str] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
+
+class ListTrialsRequest(_message.Message):
+    __slots__ = ("policy", "limit")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    limit: int
+    def __init__(self, policy: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListTrialsResponse(_message.Message):
+    __slots__ = ("trials",)
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    trials: _containers.RepeatedCompositeFieldContainer[Trial]
+    def __init__(self, trials: _Optional[_Iterable[_Union[Trial, _Mapping]]] = ...) -> None: ...
+
+class Trial(_message.Message):
+    __slots__ = ("policy", "kind", "state", "version", "control", "share", "started_unix_us", "ended_unix_us", "up", "down", "control_up", "control_down", "sentence", "evidence")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    STARTED_UNIX_US_FIELD_NUMBER: _ClassVar[int]
+    ENDED_UNIX_US_FIELD_NUMBER: _ClassVar[int]
+    UP_FIELD_NUMBER: _ClassVar[int]
+    DOWN_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_UP_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_DOWN_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    kind: str
+    state: str
+    version: str
+    control: str
+    share: float
+    started_unix_us: int
+    ended_unix_us: int
+    up: int
+    down: int
+    control_up: int
+    control_down: int
+    sentence: str
+    evidence: str
+    def __init__(self, policy: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., control: _Optional[str] = ..., share: _Optional[float] = ..., started_unix_us: _Optional[int] = ..., ended_unix_us: _Optional[int] = ..., up: _Optional[int] = ..., down: _Optional[int] = ..., control_up: _Optional[int] = ..., control_down: _Optional[int] = ..., sentence: _Optional[str] = ..., evidence: _Optional[str] = ...) -> None: ...
+
+class SetShadowRequest(_message.Message):
+    __slots__ = ("policy", "version", "reason", "actor")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    version: str
+    reason: str
+    actor: str
+    def __init__(self, policy: _Optional[str] = ..., version: _Optional[str] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
+
 class ListHistoryRequest(_message.Message):
     __slots__ = ("policy", "limit")
     POLICY_FIELD_NUMBER: _ClassVar[int]
@@ -303,7 +385,7 @@ class StatusResponse(_message.Message):
     def __init__(self, service_version: _Optional[str] = ..., started_unix_us: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[PolicyStatus, _Mapping]]] = ..., log_backlog_events: _Optional[int] = ..., dead_letters: _Optional[int] = ..., orphan_votes: _Optional[int] = ..., home: _Optional[str] = ..., log_problem: _Optional[str] = ...) -> None: ...
 
 class PolicyStatus(_message.Message):
-    __slots__ = ("policy", "kind", "champion", "canary", "new_votes", "votes_needed", "schedule", "next_run_unix_us", "running_run_id", "thumbs_up_rate", "thumbs", "running_step", "running_progress", "last_swap_version", "last_swap_duration_s", "problem", "new_other_votes", "earlier_champion")
+    __slots__ = ("policy", "kind", "champion", "canary", "new_votes", "votes_needed", "schedule", "next_run_unix_us", "running_run_id", "thumbs_up_rate", "thumbs", "running_step", "running_progress", "last_swap_version", "last_swap_duration_s", "problem", "new_other_votes", "earlier_champion", "trial", "shadow")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
@@ -322,6 +404,8 @@ class PolicyStatus(_message.Message):
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
     NEW_OTHER_VOTES_FIELD_NUMBER: _ClassVar[int]
     EARLIER_CHAMPION_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     policy: str
     kind: str
     champion: str
@@ -340,4 +424,6 @@ class PolicyStatus(_message.Message):
     problem: str
     new_other_votes: int
     earlier_champion: str
-    def __init__(self, policy: _Optional[str] = ..., kind: _Optional[str] = ..., champion: _Optional[str] = ..., canary: _Optional[str] = ..., new_votes: _Optional[int] = ..., votes_needed: _Optional[int] = ..., schedule: _Optional[str] = ..., next_run_unix_us: _Optional[int] = ..., running_run_id: _Optional[str] = ..., thumbs_up_rate: _Optional[float] = ..., thumbs: _Optional[int] = ..., running_step: _Optional[str] = ..., running_progress: _Optional[float] = ..., last_swap_version: _Optional[str] = ..., last_swap_duration_s: _Optional[float] = ..., problem: _Optional[str] = ..., new_other_votes: _Optional[int] = ..., earlier_champion: _Optional[str] = ...) -> None: ...
+    trial: Trial
+    shadow: str
+    def __init__(self, policy: _Optional[str] = ..., kind: _Optional[str] = ..., champion: _Optional[str] = ..., canary: _Optional[str] = ..., new_votes: _Optional[int] = ..., votes_needed: _Optional[int] = ..., schedule: _Optional[str] = ..., next_run_unix_us: _Optional[int] = ..., running_run_id: _Optional[str] = ..., thumbs_up_rate: _Optional[float] = ..., thumbs: _Optional[int] = ..., running_step: _Optional[str] = ..., running_progress: _Optional[float] = ..., last_swap_version: _Optional[str] = ..., last_swap_duration_s: _Optional[float] = ..., problem: _Optional[str] = ..., new_other_votes: _Optional[int] = ..., earlier_champion: _Optional[str] = ..., trial: _Optional[_Union[Trial, _Mapping]] = ..., shadow: _Optional[str] = ...) -> None: ...

@@ -60,6 +60,26 @@ class AdminServiceStub:
                 request_serializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.RollbackRequest.SerializeToString,
                 response_deserializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ChannelChange.FromString,
                 _registered_method=True)
+        self.StartCanary = channel.unary_unary(
+                '/thumbwheel.admin.v1.AdminService/StartCanary',
+                request_serializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.StartCanaryRequest.SerializeToString,
+                response_deserializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.Trial.FromString,
+                _registered_method=True)
+        self.StopTrial = channel.unary_unary(
+                '/thumbwheel.admin.v1.AdminService/StopTrial',
+                request_serializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.StopTrialRequest.SerializeToString,
+                response_deserializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.Trial.FromString,
+                _registered_method=True)
+        self.ListTrials = channel.unary_unary(
+                '/thumbwheel.admin.v1.AdminService/ListTrials',
+                request_serializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ListTrialsRequest.SerializeToString,
+                response_deserializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ListTrialsResponse.FromString,
+                _registered_method=True)
+        self.SetShadow = channel.unary_unary(
+                '/thumbwheel.admin.v1.AdminService/SetShadow',
+                request_serializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.SetShadowRequest.SerializeToString,
+                response_deserializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ChannelChange.FromString,
+                _registered_method=True)
         self.ListHistory = channel.unary_unary(
                 '/thumbwheel.admin.v1.AdminService/ListHistory',
                 request_serializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ListHistoryRequest.SerializeToString,
@@ -123,6 +143,34 @@ class AdminServiceServicer:
 
     def Rollback(self, request, context):
         """Returns the champion to the version before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartCanary(self, request, context):
+        """Lets a version answer a share of the users, who decide by their thumbs whether it is promoted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopTrial(self, request, context):
+        """Ends the trial that is running: a canary is withdrawn, a watched champion stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTrials(self, request, context):
+        """The trials of a policy, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetShadow(self, request, context):
+        """Lets a version answer what users ask without anybody seeing it; with an empty version, none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -194,6 +242,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
             'Rollback': grpc.unary_unary_rpc_method_handler(
                     servicer.Rollback,
                     request_deserializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.RollbackRequest.FromString,
+                    response_serializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ChannelChange.SerializeToString,
+            ),
+            'StartCanary': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartCanary,
+                    request_deserializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.StartCanaryRequest.FromString,
+                    response_serializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.Trial.SerializeToString,
+            ),
+            'StopTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopTrial,
+                    request_deserializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.StopTrialRequest.FromString,
+                    response_serializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.Trial.SerializeToString,
+            ),
+            'ListTrials': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTrials,
+                    request_deserializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ListTrialsRequest.FromString,
+                    response_serializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ListTrialsResponse.SerializeToString,
+            ),
+            'SetShadow': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetShadow,
+                    request_deserializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.SetShadowRequest.FromString,
                     response_serializer=thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ChannelChange.SerializeToString,
             ),
             'ListHistory': grpc.unary_unary_rpc_method_handler(
@@ -362,6 +430,114 @@ class AdminService:
             target,
             '/thumbwheel.admin.v1.AdminService/Rollback',
             thumbwheel_dot_admin_dot_v1_dot_admin__pb2.RollbackRequest.SerializeToString,
+            thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ChannelChange.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartCanary(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thumbwheel.admin.v1.AdminService/StartCanary',
+            thumbwheel_dot_admin_dot_v1_dot_admin__pb2.StartCanaryRequest.SerializeToString,
+            thumbwheel_dot_admin_dot_v1_dot_admin__pb2.Trial.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thumbwheel.admin.v1.AdminService/StopTrial',
+            thumbwheel_dot_admin_dot_v1_dot_admin__pb2.StopTrialRequest.SerializeToString,
+            thumbwheel_dot_admin_dot_v1_dot_admin__pb2.Trial.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTrials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thumbwheel.admin.v1.AdminService/ListTrials',
+            thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ListTrialsRequest.SerializeToString,
+            thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ListTrialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetShadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thumbwheel.admin.v1.AdminService/SetShadow',
+            thumbwheel_dot_admin_dot_v1_dot_admin__pb2.SetShadowRequest.SerializeToString,
             thumbwheel_dot_admin_dot_v1_dot_admin__pb2.ChannelChange.FromString,
             options,
             channel_credentials,

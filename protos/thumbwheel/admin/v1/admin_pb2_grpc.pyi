@@ -40,6 +40,14 @@ class AdminServiceStub:
     """Makes a version the champion. Promoting the champion is OK and changes nothing: see `ChannelChange`."""
     Rollback: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RollbackRequest, _admin_pb2.ChannelChange]
     """Returns the champion to the version before."""
+    StartCanary: _grpc.UnaryUnaryMultiCallable[_admin_pb2.StartCanaryRequest, _admin_pb2.Trial]
+    """Lets a version answer a share of the users, who decide by their thumbs whether it is promoted."""
+    StopTrial: _grpc.UnaryUnaryMultiCallable[_admin_pb2.StopTrialRequest, _admin_pb2.Trial]
+    """Ends the trial that is running: a canary is withdrawn, a watched champion stays."""
+    ListTrials: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListTrialsRequest, _admin_pb2.ListTrialsResponse]
+    """The trials of a policy, newest first."""
+    SetShadow: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SetShadowRequest, _admin_pb2.ChannelChange]
+    """Lets a version answer what users ask without anybody seeing it; with an empty version, none."""
     ListHistory: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListHistoryRequest, _admin_pb2.ListHistoryResponse]
     """The audit trail: channels that moved, runs that were started, users who were erased."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListRunsRequest, _admin_pb2.ListRunsResponse]
@@ -63,6 +71,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Makes a version the champion. Promoting the champion is OK and changes nothing: see `ChannelChange`."""
     Rollback: _aio.UnaryUnaryMultiCallable[_admin_pb2.RollbackRequest, _admin_pb2.ChannelChange]  # type: ignore[assignment]
     """Returns the champion to the version before."""
+    StartCanary: _aio.UnaryUnaryMultiCallable[_admin_pb2.StartCanaryRequest, _admin_pb2.Trial]  # type: ignore[assignment]
+    """Lets a version answer a share of the users, who decide by their thumbs whether it is promoted."""
+    StopTrial: _aio.UnaryUnaryMultiCallable[_admin_pb2.StopTrialRequest, _admin_pb2.Trial]  # type: ignore[assignment]
+    """Ends the trial that is running: a canary is withdrawn, a watched champion stays."""
+    ListTrials: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListTrialsRequest, _admin_pb2.ListTrialsResponse]  # type: ignore[assignment]
+    """The trials of a policy, newest first."""
+    SetShadow: _aio.UnaryUnaryMultiCallable[_admin_pb2.SetShadowRequest, _admin_pb2.ChannelChange]  # type: ignore[assignment]
+    """Lets a version answer what users ask without anybody seeing it; with an empty version, none."""
     ListHistory: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListHistoryRequest, _admin_pb2.ListHistoryResponse]  # type: ignore[assignment]
     """The audit trail: channels that moved, runs that were started, users who were erased."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListRunsRequest, _admin_pb2.ListRunsResponse]  # type: ignore[assignment]
@@ -113,6 +129,38 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ChannelChange, _abc.Awaitable[_admin_pb2.ChannelChange]]:
         """Returns the champion to the version before."""
+
+    @_abc_1.abstractmethod
+    def StartCanary(
+        self,
+        request: _admin_pb2.StartCanaryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.Trial, _abc.Awaitable[_admin_pb2.Trial]]:
+        """Lets a version answer a share of the users, who decide by their thumbs whether it is promoted."""
+
+    @_abc_1.abstractmethod
+    def StopTrial(
+        self,
+        request: _admin_pb2.StopTrialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.Trial, _abc.Awaitable[_admin_pb2.Trial]]:
+        """Ends the trial that is running: a canary is withdrawn, a watched champion stays."""
+
+    @_abc_1.abstractmethod
+    def ListTrials(
+        self,
+        request: _admin_pb2.ListTrialsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListTrialsResponse, _abc.Awaitable[_admin_pb2.ListTrialsResponse]]:
+        """The trials of a policy, newest first."""
+
+    @_abc_1.abstractmethod
+    def SetShadow(
+        self,
+        request: _admin_pb2.SetShadowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ChannelChange, _abc.Awaitable[_admin_pb2.ChannelChange]]:
+        """Lets a version answer what users ask without anybody seeing it; with an empty version, none."""
 
     @_abc_1.abstractmethod
     def ListHistory(

@@ -19,9 +19,9 @@ from datetime import UTC, datetime
 from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.following import following_erasures
 from thumbwheel.app.home import trains_here
-from thumbwheel.app.learning import learning
+from thumbwheel.app.learning import learning, watcher_of
 from thumbwheel.app.lifetime import on_signals
-from thumbwheel.app.observing import Observer, RunsLook, at_votes, observing
+from thumbwheel.app.observing import Observer, RunsLook, TrialsLook, at_votes, observing
 from thumbwheel.app.probing import probing
 from thumbwheel.app.retention import forget_runs, retaining
 from thumbwheel.app.storage import open_learned
@@ -59,7 +59,9 @@ async def watch(settings: Settings, ready: Callable[[str], None]) -> None:
         if not await database_there(settings, settings.probes.retrain_port, "probes.retrain_port", metrics, stopped):
             return
         store, registry = stack.enter_context(open_learned(settings))
-        stack.enter_context(observing(metrics, Observer(RunsLook(store), at_votes(store, registry))))
+        stack.enter_context(
+            observing(metrics, Observer(RunsLook(store), TrialsLook(registry), at_votes(store, registry)))
+        )
         stack.enter_context(following_erasures(settings, store))
         stack.enter_context(retaining(settings, lambda actor: forget_runs(settings, store, actor)))
         training = stack.enter_context(learning(settings, store, registry))
@@ -97,6 +99,7 @@ async def once(settings: Settings, told: Callable[[Outcome], None]) -> bool:
         follow_erasures(settings.runs_dir, store, open_reports(settings))
         if settings.store.retention_days:
             forget_runs(settings, store, "schedule")
+        watcher_of(settings, store, registry).look()
         runner = Runner(store, registry, settings)
         ending = asyncio.create_task(stopped.wait())
         work = asyncio.create_task(asyncio.to_thread(_all_due, settings, store, registry, runner, told))

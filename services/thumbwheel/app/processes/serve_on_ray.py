@@ -229,6 +229,7 @@ def _facts(settings: Settings, storage: Storage, replicas: Replicas, started_us:
         replicas.last_swap,
         replicas.problem,
         reports.place if reports else None,
+        settings.canary.share,
     )
 
 

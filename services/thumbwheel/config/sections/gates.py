@@ -27,5 +27,20 @@ class Gates(Section):
         0.1, description="`classify`: largest share of the off-policy estimate's weight on one vote."
     )
     max_latency_ratio: Ratio = Field(1.5, ge=1.0, le=100, description="Candidate's median latency over the champion's.")
+    max_length_ratio: Ratio = Field(
+        2.0, ge=1.0, le=100, description="`generate`: most that replies may be longer, or shorter, than the champion's."
+    )
+    min_diversity_ratio: Fraction = Field(
+        0.3, description="`generate`: least variety of replies over the champion's; one reply to everything has none."
+    )
+    max_memorised_share: Fraction = Field(
+        0.01, description="`generate`: largest share of replies that repeat a long passage of another user's text."
+    )
+    max_personal_data_share: Fraction = Field(
+        0.0, description="`generate`: largest share of replies with addresses or numbers of people who did not ask."
+    )
     blocked_words: OptionalPath = Field(None, description="File of blocked words, one a line; empty: the small list.")
+    file: OptionalPath = Field(
+        None, description="File (TOML) of thresholds by gate, over these settings; see `thumbwheel gates show`."
+    )
     confidence: Ratio = Field(0.95, gt=0.5, lt=1.0, description="Confidence of every interval.")

@@ -1,0 +1,64 @@
+"""All gates on any version against the champion, with the votes that are there now. Nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from thumbwheel.config.settings import Settings
+from thumbwheel.dataset.freeze import freeze
+from thumbwheel.dataset.snapshot import Snapshot
+from thumbwheel.records import PolicyKind, Verdict
+from thumbwheel.registry.port import Registry
+from thumbwheel.retrain.learner import Job, Learner
+from thumbwheel.retrain.plan import make_plan
+from thumbwheel.retrain.run_folder import RunFolder
+from thumbwheel.store.port import FeedbackStore
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What the gates say of a version."""
+
+    policy: str
+    version: str
+    champion: str
+    votes: int
+    verdict: Verdict
+
+
+def judge_version(
+    store: FeedbackStore,
+    registry: Registry,
+    settings: Settings,
+    learners: Callable[[PolicyKind], Learner],
+    policy: str,
+    version: str,
+) -> DryRun:
+    """Judge a version as a run that had made it now would: the same split, the same draw, the same gates.
+
+    A reward model, where the kind has one, is fitted for it. Users' texts lie in a folder of the home while it takes.
+
+    Raises:
+        UnknownPolicy, UnknownVersion, DamagedArtifact: the version can not be had.
+        Conflict: the policy has no champion.
+        NotEnoughData: there are too few votes.
+        InvalidConfig: the file of the gates' thresholds can not be used.
+    """
+    from thumbwheel.gates.judge import judge  # statistics are slow to import
+
+    candidate = registry.fetch(policy, version)
+    plan = make_plan(store, registry, settings, policy)
+    with TemporaryDirectory(dir=settings.home, prefix=".judge-") as place:
+        folder = RunFolder(Path(place) / "runs" / plan.run_id)
+        folder.path.mkdir(parents=True)
+        usable = freeze(store, plan.votes, folder.snapshot).manifest.counts.usable
+        folder.candidate.symlink_to(candidate, target_is_directory=True)
+        champion = registry.fetch(policy, plan.parent)
+        job = Job(plan, folder, Snapshot(folder.snapshot), champion, lambda *_: None)
+        learner = learners(plan.kind)
+        learner.fit(job)
+        verdict = judge(plan.kind, learner.measure(job).evidence, plan.settings.gates)
+    return DryRun(policy, version, plan.parent, usable, verdict)

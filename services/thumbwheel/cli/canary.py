@@ -1,0 +1,101 @@
+"""`thumbwheel canary`: versions on trial among users."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.output import emit, emit_json, when
+from thumbwheel.cli.versions import actor, show_move
+
+if TYPE_CHECKING:
+    from thumbwheel.client.trials import TrialReport
+
+_REASON = click.option("--reason", required=True, help="Why; kept in the audit trail.")
+_ACTOR = click.option("--actor", "who", default=actor, help="Who decides; you, if left out.")
+
+
+@click.group(name="canary")
+def command() -> None:
+    """Try a version on a share of the users, or see how a trial stands.
+
+    A new champion is watched likewise: users' thumbs on it are held against those on the one before, and it is rolled
+    back when they find it worse. Each user has one voice, and what is decided is decided by evidence that may be looked
+    at at any time.
+
+    \b
+    thumbwheel canary start support v3 --share 0.05 --reason "new spring texts"
+    thumbwheel canary status support
+    thumbwheel canary stop support --reason "customers complain about prices"
+    """
+
+
+@command.command(name="start", short_help="Let a version answer some users, who decide.")
+@click.argument("policy")
+@click.argument("version")
+@click.option("--share", type=click.FloatRange(0, 0.5, min_open=True), help="Of users; canary.share, if left out.")
+@click.option("--shadow", is_flag=True, help="Let nobody see its answers: only count how it does.")
+@_REASON
+@_ACTOR
+@json_option
+@pass_context
+def start(
+    context: Context, policy: str, version: str, share: float | None, shadow: bool, reason: str, who: str
+) -> None:
+    """Let VERSION answer a share of the users, who decide by their thumbs."""
+    with context.admin() as admin:
+        if shadow:
+            show_move(context, admin.set_shadow(policy, version, reason=reason, actor=who))
+        else:
+            _show(context, [admin.start_canary(policy, version, reason=reason, actor=who, share=share or 0.0)])
+
+
+@command.command(name="stop", short_help="End the trial that is running.")
+@click.argument("policy")
+@click.option("--shadow", is_flag=True, help="Stop the shadow instead.")
+@_REASON
+@_ACTOR
+@json_option
+@pass_context
+def stop(context: Context, policy: str, shadow: bool, reason: str, who: str) -> None:
+    """End the trial that is running: a canary is withdrawn, a watched champion stays."""
+    with context.admin() as admin:
+        if shadow:
+            show_move(context, admin.set_shadow(policy, "", reason=reason, actor=who))
+        else:
+            _show(context, [admin.stop_trial(policy, reason=reason, actor=who)])
+
+
+@command.command(name="status", short_help="Show the latest trials, and how they stand.")
+@click.argument("policy", required=False, default="")
+@json_option
+@pass_context
+def status(context: Context, policy: str) -> None:
+    """Show the latest trials of POLICY (of all, if none is named), newest first."""
+    with context.admin() as admin:
+        names = [policy] if policy else [one.policy for one in admin.policies()]
+        _show(context, [trial for name in names for trial in admin.trials(name, limit=5)])
+
+
+def _show(context: Context, trials: list[TrialReport]) -> None:
+    if context.json:
+        emit_json([asdict(trial) for trial in trials])
+        return
+    rows = [_row(trial) for trial in trials]
+    emit(context, rows, empty="no version was on trial yet", prose="how it stands")
+
+
+def _row(trial: TrialReport) -> dict[str, Any]:
+    return {
+        "policy": trial.policy,
+        "trial": f"{trial.version} against {trial.control}",
+        "kind": f"canary {trial.share:.1%}" if trial.share else trial.kind,
+        "state": trial.state,
+        "since": when(trial.started_us),
+        "up": f"{trial.up}/{trial.up + trial.down}",
+        "before": f"{trial.control_up}/{trial.control_up + trial.control_down}",
+        "how it stands": trial.sentence,
+    }
