@@ -8,14 +8,15 @@ another service's, only what nobody has written for a day goes.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from thumbwheel.config.settings import Artifacts
-from thumbwheel.errors import ThumbwheelError
+from thumbwheel.errors import ThumbwheelError, Unavailable
 from thumbwheel.records import Run
 from thumbwheel.registry.artifacts.opening import open_store
 from thumbwheel.registry.artifacts.remote import RemoteStore
@@ -23,6 +24,7 @@ from thumbwheel.retrain.checkpoint_place import RUNS_FOLDER
 from thumbwheel.telemetry.logging import get_logger
 
 _UNKNOWN_AFTER_S = 86_400.0
+_RETRY_S = 5.0
 
 log = get_logger(__name__)
 
@@ -35,36 +37,81 @@ def clear_left(artifacts: Artifacts, run_of: RunOf, clock: Clock = time.time) ->
 
     `run_of` looks a run up, `clock` gives seconds since the epoch.
     """
-    if not artifacts.url:
+    url = urlsplit(artifacts.url)
+    if not url.scheme:
         return []  # in the run's folder, which goes with the run
     try:
-        return _cleared(artifacts, open_store(artifacts), run_of, clock)
+        shelf = _Volume(Path(unquote(url.path))) if url.scheme == "file" else _Remote(open_store(artifacts))
+        return [run_id for run_id in sorted(shelf.runs()) if _cleared(run_id, run_of(run_id), shelf, clock)]
     except ThumbwheelError as error:
         log.warning("checkpoints of runs that ended are removed later", problem=str(error))
         return []
 
 
-def _cleared(artifacts: Artifacts, store: RemoteStore, run_of: RunOf, clock: Clock) -> list[str]:
-    cleared = []
-    for run_id in sorted(store.folders(RUNS_FOLDER)):
+class _Shelf(Protocol):
+    """Where checkpoints of runs lie."""
+
+    def runs(self) -> list[str]:
+        """Return whose there are."""
+
+    def modified_s(self, run_id: str) -> float:
+        """Return when a run's was written last, in seconds since the epoch."""
+
+    def remove(self, run_id: str) -> None:
+        """Remove a run's."""
+
+
+class _Volume:
+    """A folder that is shared."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / RUNS_FOLDER
+
+    def runs(self) -> list[str]:
+        return [path.name for path in self._folder.glob("*") if path.is_dir()]
+
+    def modified_s(self, run_id: str) -> float:
+        try:
+            folder = self._folder / run_id
+            return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+        except OSError as error:
+            raise _unseen(error) from error
+
+    def remove(self, run_id: str) -> None:
+        try:
+            shutil.rmtree(self._folder / run_id)
+        except FileNotFoundError:
+            return  # another process was faster
+        except OSError as error:
+            raise _unseen(error) from error
+
+
+class _Remote:
+    """A store that has no folders of its own."""
+
+    def __init__(self, store: RemoteStore) -> None:
+        self._store = store
+
+    def runs(self) -> list[str]:
+        return self._store.folders(RUNS_FOLDER)
+
+    def modified_s(self, run_id: str) -> float:
+        return max((self._store.modified_s(name) for name in self._names(run_id)), default=time.time())
+
+    def remove(self, run_id: str) -> None:
+        self._store.remove(self._names(run_id))
+
+    def _names(self, run_id: str) -> list[str]:
         folder = f"{RUNS_FOLDER}/{run_id}"
-        names = [f"{folder}/{name}" for name in store.sizes(folder)]
-        if names and _is_over(run_of(run_id), store, names, clock):
-            store.remove(names)
-            _remove_empty(artifacts, folder)
-            cleared.append(run_id)
-    return cleared
+        return [f"{folder}/{name}" for name in self._store.sizes(folder)]
 
 
-def _is_over(run: Run | None, store: RemoteStore, names: list[str], clock: Clock) -> bool:
-    if run is not None:
-        return run.state.is_final
-    return clock() - max(store.modified_s(name) for name in names) >= _UNKNOWN_AFTER_S
+def _cleared(run_id: str, run: Run | None, shelf: _Shelf, clock: Clock) -> bool:
+    over = run.state.is_final if run is not None else clock() - shelf.modified_s(run_id) >= _UNKNOWN_AFTER_S
+    if over:
+        shelf.remove(run_id)
+    return over
 
 
-def _remove_empty(artifacts: Artifacts, folder: str) -> None:
-    """On a shared volume, remove the folder too: other stores have none that are empty."""
-    url = urlsplit(artifacts.url)
-    if url.scheme == "file":
-        with suppress(OSError):  # another process was faster, or put something in
-            (Path(unquote(url.path)) / folder).rmdir()
+def _unseen(error: OSError) -> Unavailable:
+    return Unavailable(f"{error.filename}: {error.strerror}; mend its owner or mount", _RETRY_S)

@@ -14,7 +14,7 @@ from thumbwheel.config.settings import Artifacts
 from thumbwheel.errors import Unavailable
 from thumbwheel.records import Run, RunState, RunStep
 from thumbwheel.registry.artifacts.opening import open_store
-from thumbwheel.retrain.checkpoint_place import LocalPlace, checkpoint_place
+from thumbwheel.retrain.checkpoint_place import LocalPlace, RemotePlace, checkpoint_place
 from thumbwheel.retrain.left_checkpoints import clear_left
 
 
@@ -63,24 +63,44 @@ def run_in(state: RunState) -> Run:
     )
 
 
+def place_of(artifacts: Artifacts, run: str) -> LocalPlace | RemotePlace:
+    return checkpoint_place(artifacts, run, Path("checkpoint.safetensors"))
+
+
 @pytest.mark.parametrize("kind", ["file", "memory"])
 def test_what_ended_runs_left_goes_and_what_is_at_work_stays(kind: str, tmp_path: Path) -> None:
     artifacts = Artifacts(url=f"file://{tmp_path}/a%20b" if kind == "file" else f"memory://{uuid.uuid4()}")
-    store = open_store(artifacts)
     runs = {state.value: run_in(state) for state in RunState}
-    for name in (*runs, "unknown"):
-        store.write(f".runs/{name}/checkpoint.safetensors", iter([b"state"]))
-    store.write("p/v1/model.safetensors", iter([b"weights"]))
+    names = {*runs, "unknown"}
+    for name in names:
+        place = place_of(artifacts, name)
+        saved = place.bring(tmp_path)
+        saved.parent.mkdir(parents=True, exist_ok=True)
+        saved.write_bytes(b"state")
+        place.put_away(saved)
+        if kind == "memory":
+            saved.unlink()
+
     final = sorted(name for name, run in runs.items() if run.state.is_final)
     assert "failed" in final and "running" not in final
     assert clear_left(artifacts, runs.get) == final
-    kept = {f".runs/{name}/checkpoint.safetensors" for name in {*runs, "unknown"} - set(final)}
-    assert set(store.sizes("")) == {*kept, "p/v1/model.safetensors"}
+    assert left_in(artifacts, names, tmp_path) == names - set(final)
     assert clear_left(artifacts, runs.get) == []
     assert clear_left(artifacts, runs.get, lambda: time.time() + 86_000) == []
     assert clear_left(artifacts, runs.get, lambda: time.time() + 87_000) == ["unknown"]
+    assert left_in(artifacts, names, tmp_path) == {"running", "queued"}
     if kind == "file":
-        assert not (tmp_path / "a b" / ".runs" / "failed").exists()
+        assert {path.name for path in (tmp_path / "a b" / ".runs").iterdir()} == {"running", "queued"}
+
+
+def left_in(artifacts: Artifacts, names: set[str], folder: Path) -> set[str]:
+    """Which runs have a checkpoint to go on from."""
+    found = set()
+    for name in names:
+        (scratch := folder / "looked" / uuid.uuid4().hex).mkdir(parents=True)
+        if place_of(artifacts, name).bring(scratch).exists():
+            found.add(name)
+    return found
 
 
 def test_nothing_left_and_a_store_that_is_away_are_no_trouble(tmp_path: Path) -> None:
