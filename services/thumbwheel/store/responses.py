@@ -55,7 +55,7 @@ def following(connection: Connection, policy: str, after: str, limit: int) -> li
         .order_by(table.c.response_id)
         .limit(limit)
     )
-    return [_decoded(row.payload) for row in connection.execute(query) if row.policy == policy]
+    return [decoded(row.payload) for row in connection.execute(query) if row.policy == policy]
 
 
 def count_by_version(connection: Connection, policy: str) -> dict[str, int]:
