@@ -3,8 +3,8 @@
 Weights are cut off at the cube root of the number of votes, 8 for 500. Cut off at the square root, the few labels that
 were served against the odds made so much noise that on the demo world's intents (570 held-out votes, accuracy .69 to
 .82) a gain was seen in 79 of 100 logs; now it is in 99. What lies beyond is left to the prediction of the doubly robust
-gate, whose interval has the uncertainty of that prediction in it (without it 87 of 100 held the truth, with it 93).
-SNIPS has none and flatters the more, the lower the weights are cut off: it counts only beside the other.
+gate, whose interval has the uncertainty of that prediction in it: 93 of 100 held the true gain, before it 87. SNIPS
+has none and flatters the more, the lower the weights are cut off: it counts only beside the other.
 """
 
 from __future__ import annotations

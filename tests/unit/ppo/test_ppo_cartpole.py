@@ -15,7 +15,7 @@ from cartpole import Settings, Training, advantages_of, collect, episodes, train
 from cartpole_physics import Carts, moved
 from thumbwheel.ppo.checkpoint import Checkpoint
 
-SHORT = replace(Settings(), steps=4 * 16 * 120, rollout=16)
+SHORT = replace(Settings(), steps=4 * 16 * 56, rollout=16)
 
 
 def test_one_push_by_hand() -> None:
@@ -101,7 +101,7 @@ def test_a_run_that_was_ended_goes_on_to_the_same_returns(tmp_path: Path) -> Non
     saved = Checkpoint(tmp_path / "state", job="3")
 
     def end(training: Training) -> None:
-        if training.update == 70:
+        if training.update == 53:
             raise Killed
 
     with pytest.raises(Killed):
