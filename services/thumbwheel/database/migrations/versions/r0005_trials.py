@@ -11,6 +11,7 @@ revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
+lost = "trials of versions among users, and the thresholds that gates were last seen with"
 
 _COUNTS = ("started_us", "ended_us", "start_seq", "cursor", "revision", "up", "down", "control_up", "control_down")
 
