@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from thumbwheel.ppo.generate.improve import Improvement
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.retrain.report.data import Curve
+from thumbwheel.retrain.run_folder import RunFolder
 
 Choice = Mapping[str, Any]
 """As JSON: the iteration that was taken, of how many; the evaluations; the weights that learned, of how many, rank."""
@@ -27,14 +29,24 @@ def choice_of(done: Improvement, settings: PpoSettings) -> dict[str, Any]:
     }
 
 
-def told_choice(choice: Choice) -> dict[str, str]:
+def read_choice(folder: RunFolder) -> Choice | None:
+    """What a run kept; None where a version is judged that was learned elsewhere."""
+    if not folder.choice.exists():
+        return None
+    choice: Choice = json.loads(folder.choice.read_text(encoding="utf-8"))
+    return choice
+
+
+def told_choice(choice: Choice | None) -> dict[str, str]:
     """The choice in words: which iteration, and how much of the policy learned."""
+    if choice is None:
+        return {}
     return {"Taken after": _taken(choice), "Weights that learned": _learned(choice)}
 
 
-def held_out_curves(choice: Choice) -> list[Curve]:
+def held_out_curves(choice: Choice | None) -> list[Curve]:
     """Reward and drift on the prompts set aside, from the champion's on; none where nothing was evaluated."""
-    seen = choice["evaluations"]
+    seen = choice["evaluations"] if choice else []
     if not seen:
         return []
     at = [one["iteration"] for one in seen]

@@ -170,6 +170,8 @@ def _report(job: Job, evidence: ClassifyEvidence, samples: Sequence[Sample]) -> 
 
 def _epoch_kept(job: Job) -> str:
     """Which epoch's weights are the candidate's, and why, in words."""
+    if not job.folder.history.exists():
+        return "not known: it was not learned here"
     history = json.loads(job.folder.history.read_text(encoding="utf-8"))
     kept = max((epoch for epoch, row in enumerate(history, start=1) if row.get("kept")), default=0)
     if not kept:

@@ -23,7 +23,7 @@ from thumbwheel.ppo.generate.liked import liked_replies
 from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.records import GenerateAnswer, Split
-from thumbwheel.retrain.choice import choice_of, held_out_curves, told_choice
+from thumbwheel.retrain.choice import choice_of, held_out_curves, read_choice, told_choice
 from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.draw import draw
 from thumbwheel.retrain.latency import compare_latency
@@ -236,7 +236,7 @@ def _users_texts(job: Job) -> dict[str, list[str]]:
 
 
 def _report(job: Job, evidence: GenerateEvidence, samples: Sequence[Sample]) -> ReportData:
-    head, choice = report_head(job, evidence.votes), json.loads(job.folder.choice.read_text(encoding="utf-8"))
+    head, choice = report_head(job, evidence.votes), read_choice(job.folder)
     return replace(
         head,
         lineage={**head.lineage, **told_choice(choice)},

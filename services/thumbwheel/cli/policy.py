@@ -66,7 +66,7 @@ def init(
     From an existing model:
       thumbwheel policy init reply --kind generate --from ./my-model
     From a LoRA adapter, which is merged into its model:
-      thumbwheel policy init reply --kind generate --from ./my-adapter --base ./my-model
+      thumbwheel policy init reply --kind generate --from ./lora --base ./model
     """
     from thumbwheel.app.first_policy import Source
 

@@ -130,7 +130,8 @@ def test_rows_run_one_by_one_learn_what_rows_run_together_learn(
     champion: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = improve(champion, "together", iterations=2)
-    monkeypatch.setattr("thumbwheel.ppo.generate.improve._ROWS", 1)
+    for module in ("collect", "improve"):
+        monkeypatch.setattr(f"thumbwheel.ppo.generate.{module}.ROWS", 1)
     alone = improve(champion, "alone", iterations=2)
     expected = weights(together.folder)
     for name, value in weights(alone.folder).items():
