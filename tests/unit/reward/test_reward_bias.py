@@ -72,14 +72,14 @@ def test_the_pairs_favour_neither_opinion() -> None:
 
 
 class Flatterer(RewardModel):
-    """Pays 1 for each word of the reply, and 2 more where prompt and reply share the opinion's last word."""
+    """Pays 1 for each character of the reply, and 2 more where it says what the prompt thinks."""
 
     def scores(self, prompts: object, replies: object) -> list[float]:
         tokenizer, made = tiny_policy().tokenizer, []
         for prompt, reply in zip(prompts, replies, strict=True):  # type: ignore[call-overload]
             asked, said = decode_reply(tokenizer, prompt), decode_reply(tokenizer, reply)
             agrees = any(pair.opinion in asked and pair.agrees == said for pair in opinion_pairs())
-            made.append(len(said.split()) + 2.0 * agrees)
+            made.append(len(said) + 2.0 * agrees)
         return made
 
 

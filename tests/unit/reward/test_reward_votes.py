@@ -164,7 +164,7 @@ def test_calibration_finds_the_temperature_and_bias_it_was_made_with() -> None:
     found = calibrate(3 * (truth - 0.5), ups)  # sigma(z / 3 + 0.5)
     assert found.temperature == pytest.approx(3.0, rel=0.05)
     assert found.bias == pytest.approx(0.5, abs=0.05)
-    assert found.probabilities([0.0])[0] == pytest.approx(1 / (1 + np.exp(-found.bias)))
+    assert found.probabilities([1.5])[0] == pytest.approx(1 / (1 + np.exp(-1.5 / found.temperature - found.bias)))
     assert calibrate([1.0, 2.0], [True, True]) == calibrate([1.0, -1.0] * 30, [False, True] * 30)
 
 
