@@ -11,11 +11,13 @@ import pytest
 from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import Latency, TagEvidence, Votes
 from thumbwheel.gates.judge import TAG, judge
+from thumbwheel.gates.outcome_model import predict_rewards
 from thumbwheel.gates.tag_off_policy import (
     TagDoublyRobustValue,
     TagEffectiveSamples,
     TagLargestWeight,
     TagSnipsValue,
+    as_labels,
     per_text,
     text_weights,
     word_weights,
@@ -92,6 +94,28 @@ def test_terms_of_texts_of_unlike_length_keep_their_mean() -> None:
     terms, texts = np.array([1.0, 2.0, 3.0, 10.0]), np.array([0, 0, 0, 1])
     assert per_text(terms, texts) == pytest.approx([3.0, 5.0])  # (1+2+3) * 2/4 and 10 * 2/4
     assert student_t_interval(per_text(terms, texts)).value == pytest.approx(4.0)  # 16 / 4 words
+
+
+def test_no_word_of_a_vote_predicts_another_of_the_same_vote(votes: Votes, latency: Latency) -> None:
+    evidence = world(votes, latency, right=0.9)
+    rng = np.random.default_rng(2)
+    champion, candidate = (rng.dirichlet([2.0, 2.0], len(evidence.labels_P)) for _ in range(2))
+
+    def predicted(rewards: Any) -> Any:
+        return predict_rewards(champion, candidate, evidence.labels_P, rewards, evidence.texts_P.tolist())
+
+    flipped = evidence.rewards_P.copy()
+    flipped[:WORDS] = 1 - flipped[:WORDS]
+    before, after = predicted(evidence.rewards_P), predicted(flipped)
+    assert bool((before[:WORDS] == after[:WORDS]).all())
+    assert bool((before[WORDS:] != after[WORDS:]).any())
+
+
+def test_words_have_the_rater_of_their_text_or_else_the_text_itself(votes: Votes, latency: Latency) -> None:
+    evidence = world(votes, latency, right=0.9)
+    assert as_labels(evidence).raters_N == [str(text) for text in evidence.texts_P]
+    by_two = replace(evidence, raters_N=["ann", "bob"] * (TEXTS // 2))
+    assert as_labels(by_two).raters_N[: 2 * WORDS + 1] == ["ann"] * WORDS + ["bob"] * WORDS + ["ann"]
 
 
 def test_weights_are_of_words_and_truncated_at_the_root_of_the_texts(

@@ -15,6 +15,7 @@ from thumbwheel.policy.words import Word, joined_words, split_words
         ("Send it to New York, now!", ["Send", "it", "to", "New", "York", ",", "now", "!"]),
         ("I don't pay 1,000.50 EUR.", ["I", "don't", "pay", "1,000.50", "EUR", "."]),
         ("'quoted' 3. end,", ["'", "quoted", "'", "3", ".", "end", ","]),
+        ("5'b a'5 a.5", ["5", "'", "b", "a", "'", "5", "a", ".", "5"]),
         ("well-known_name", ["well", "-", "known_name"]),
         ("我想退货,订单 123。", ["我", "想", "退", "货", ",", "订", "单", "123", "。"]),
         ("寄到Rome去", ["寄", "到", "Rome", "去"]),
