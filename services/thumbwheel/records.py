@@ -172,7 +172,36 @@ class ClassifyAnswer:
     labels: tuple[str, ...]
 
 
-Answer = GenerateAnswer | ClassifyAnswer
+@dataclass(frozen=True, slots=True)
+class TagAnswer:
+    """Logged tags: the text, its words, the tag served for each, and the probability of every tag of every word.
+
+    `starts` and `ends` are code points of each of `tokens` in `text`. `tag_indices` index `labels`; `probabilities`
+    are as served, row by row, tokens x labels.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    tag_indices: tuple[int, ...]
+    probabilities: tuple[float, ...]
+    probability_floor: float
+    labels: tuple[str, ...]
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The served tag of each token."""
+        return tuple(self.labels[index] for index in self.tag_indices)
+
+    @property
+    def rows(self) -> tuple[tuple[float, ...], ...]:
+        """Each token's probabilities, in the order of `labels`."""
+        width = len(self.labels)
+        return tuple(self.probabilities[at * width : (at + 1) * width] for at in range(len(self.tokens)))
+
+
+Answer = GenerateAnswer | ClassifyAnswer | TagAnswer
 """What a policy of any kind has said."""
 
 

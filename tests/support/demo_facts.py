@@ -8,8 +8,9 @@ import time
 from thumbwheel.admin.v1 import admin_pb2 as adm
 from thumbwheel.feedback.keys import Keys, TokenKey
 
-TOPICS, HELPDESK = "topics", "helpdesk"
+TOPICS, HELPDESK, PLACES = "topics", "helpdesk", "places"
 LABELS = ("delivery", "refund", "account", "other")
+TAGS = ("O", "B-city", "I-city")
 KEYS = Keys((TokenKey("9f3c11ab", b"t" * 32, 0),), b"u" * 32)
 
 

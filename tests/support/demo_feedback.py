@@ -65,7 +65,13 @@ def _vote(request: fb.SubmitFeedbackRequest, rater: str, ref: VersionRef) -> Fee
         thumb_up=request.thumb == fb.THUMB_UP if kind is FeedbackKind.THUMB else None,
         rating=request.rating if kind is FeedbackKind.RATING else None,
         ranking=ranking,
-        edit=Edit(request.edit.text, request.edit.label) if kind is FeedbackKind.EDIT else None,
+        edit=Edit(request.edit.text, request.edit.label, tuple(request.edit.tags.tags))
+        if kind is FeedbackKind.EDIT
+        else None,
         comment=request.comment,
         reasons=tuple(request.reasons),
     )
+
+
+def _edit(edit: fb.Edit) -> Edit:
+    return Edit(edit.text, edit.label, tuple(edit.tags.tags))

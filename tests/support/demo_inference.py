@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 from demo_door import Door, refusing
-from demo_facts import HELPDESK, KEYS, LABELS, TOPICS, now_us
+from demo_facts import HELPDESK, KEYS, LABELS, PLACES, TAGS, TOPICS, now_us
 from demo_world import World
 
 from thumbwheel.errors import InvalidInput, UnknownPolicy
@@ -15,6 +15,7 @@ from thumbwheel.feedback.raters import Raters
 from thumbwheel.feedback.tokens import TokenSigner
 from thumbwheel.inference.v1 import inference_pb2 as inf
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceServicer
+from thumbwheel.policy.words import split_words
 from thumbwheel.records import (
     Answer,
     Channel,
@@ -22,6 +23,7 @@ from thumbwheel.records import (
     GenerateAnswer,
     LoggedResponse,
     Message,
+    TagAnswer,
     VersionRef,
 )
 
@@ -32,12 +34,15 @@ class Inference(Door, InferenceServiceServicer):
     @refusing
     def DescribePolicy(self, request: inf.DescribePolicyRequest, context: grpc.ServicerContext) -> Any:
         kinds = {HELPDESK: inf.POLICY_KIND_GENERATE, TOPICS: inf.POLICY_KIND_CLASSIFY}
+        if self.world.tags_words:
+            kinds[PLACES] = inf.POLICY_KIND_TAG
+        labels = {TOPICS: LABELS, PLACES: TAGS}
         policies = [
             inf.PolicyDescription(
                 policy=policy,
                 kind=kind,
                 served=[inf.ServedVersion(channel="champion", policy_version=self.world.champion(policy))],
-                labels=LABELS if policy == TOPICS else (),
+                labels=labels.get(policy, ()),
             )
             for policy, kind in kinds.items()
             if request.policy in ("", policy)
@@ -74,7 +79,26 @@ class Inference(Door, InferenceServiceServicer):
 
     @refusing
     def Tag(self, request: inf.TagRequest, context: grpc.ServicerContext) -> Any:
-        raise UnknownPolicy("policy: no `tag` policy is served")
+        """Words with a capital are cities."""
+        if request.policy != PLACES:
+            raise UnknownPolicy(f"policy: {request.policy!r} is not served; there are: {PLACES}")
+        words = split_words(request.text)
+        tags = tuple(int(word.text[0].isupper()) for word in words)
+        answer = TagAnswer(
+            request.text,
+            tuple(word.text for word in words),
+            tuple(word.start for word in words),
+            tuple(word.end for word in words),
+            tags,
+            (0.25, 0.5, 0.25) * len(words),
+            0.02,
+            TAGS,
+        )
+        tokens = [
+            inf.TaggedToken(token=word.text, tag=TAGS[tag], start=word.start, end=word.end, probability=0.5)
+            for word, tag in zip(words, tags, strict=True)
+        ]
+        return inf.TagResponse(stamp=_stamped(self.world, PLACES, request.user.id, answer), tokens=tokens)
 
     def _words(self, request: inf.GenerateRequest, context: grpc.ServicerContext) -> Iterator[Any]:
         context.add_callback(lambda: None if context.is_active() else self.world.cancelled.set())

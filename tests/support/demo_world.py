@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from demo_facts import HELPDESK, TOPICS, audit_entry, first_status, now_us, run_of, versions_of
+from demo_facts import HELPDESK, PLACES, TOPICS, audit_entry, first_status, now_us, run_of, versions_of
 
 from thumbwheel.admin.v1 import admin_pb2 as adm
 from thumbwheel.errors import ThumbwheelError
@@ -28,6 +28,7 @@ class World:
     status: adm.StatusResponse = field(default_factory=adm.StatusResponse)
     failures: dict[str, ThumbwheelError] = field(default_factory=dict)
     logged: bool = True
+    tags_words: bool = False  # whether a `tag` policy is served, too
     stream_gate: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -42,7 +43,8 @@ class World:
         self.logged = True
         self.cancelled.clear()
         self.stream_gate.set()
-        self.champions = {TOPICS: ["v1", "v2"], HELPDESK: ["v1", "v2"]}
+        self.tags_words = False
+        self.champions = {TOPICS: ["v1", "v2"], HELPDESK: ["v1", "v2"], PLACES: ["v1", "v2"]}
         self.versions = {policy: versions_of(policy) for policy in (HELPDESK, TOPICS)}
         self.runs = [run_of("run-0002", "rejected", "v3"), run_of("run-0001", "promoted", "v2")]
         start = now_us() - 40 * 60_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
+from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification, PreTrainedModel
 
 from thumbwheel.policy.loading import CausalPolicy, save_causal
 from thumbwheel.pretrain.generate import FirstPolicySettings, build_model
@@ -43,9 +43,16 @@ def never_end(model: PreTrainedModel, end_id: int) -> None:
 
 
 def write_classifier(folder: Path, seed: int) -> Path:
+    return _write_encoder(folder, seed, BertForSequenceClassification, ("refund", "delivery", "other"))
+
+
+def write_tagger(folder: Path, seed: int) -> Path:
+    return _write_encoder(folder, seed, BertForTokenClassification, ("O", "B-city", "I-city"))
+
+
+def _write_encoder(folder: Path, seed: int, head: type[PreTrainedModel], labels: tuple[str, ...]) -> Path:
     tokenizer = train_tokenizer([], A_TOKEN_A_BYTE, 64, chat=False)
     torch.manual_seed(seed)
-    labels = {0: "refund", 1: "delivery", 2: "other"}
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
@@ -55,9 +62,9 @@ def write_classifier(folder: Path, seed: int) -> Path:
         max_position_embeddings=64,
         initializer_range=0.3,
         pad_token_id=tokenizer.pad_token_id,
-        id2label=labels,
-        label2id={label: index for index, label in labels.items()},
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
     )
-    BertForSequenceClassification(config).save_pretrained(folder)
+    head(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -10,19 +10,23 @@ from typing import assert_never
 
 from thumbwheel.config.settings import Data
 from thumbwheel.dataset.rows import SnapshotRow
-from thumbwheel.errors import DamagedArtifact, InvalidInput
+from thumbwheel.errors import DamagedArtifact
 from thumbwheel.records import FeedbackKind, PolicyKind, Split
 
 MANIFEST_NAME = "manifest.json"
 ROWS_NAME = "rows.jsonl"
 
 # Votes of the other kinds are kept and counted, but nothing learns from them yet.
-_LEARNED_FROM = {PolicyKind.GENERATE: frozenset(FeedbackKind), PolicyKind.CLASSIFY: frozenset({FeedbackKind.THUMB})}
+_LEARNED_FROM = {
+    PolicyKind.GENERATE: frozenset(FeedbackKind),
+    PolicyKind.CLASSIFY: frozenset({FeedbackKind.THUMB}),
+    PolicyKind.TAG: frozenset({FeedbackKind.THUMB, FeedbackKind.RATING, FeedbackKind.EDIT}),
+}
 
 
 def learned_from(kind: PolicyKind) -> frozenset[FeedbackKind]:
     """The kinds of votes that policies of a kind learn from."""
-    return _LEARNED_FROM.get(kind, frozenset())
+    return _LEARNED_FROM[kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +57,14 @@ class Request:
 
 
 def _least(kind: PolicyKind, data: Data) -> int:
-    """How many votes a snapshot of that kind takes. Raises InvalidInput for a kind that is not learned."""
+    """How many votes a snapshot of that kind takes."""
     match kind:
         case PolicyKind.GENERATE:
             return data.min_votes_generate
         case PolicyKind.CLASSIFY:
             return data.min_votes_classify
         case PolicyKind.TAG:
-            raise InvalidInput("kind", f"votes on policies of kind {kind} can not be learned from yet")
+            return data.min_votes_tag
         case _:
             assert_never(kind)
 

@@ -7,7 +7,7 @@ log-probabilities are exact. Numbers that are NaN or infinite stay what they are
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, assert_never
 
@@ -24,6 +24,7 @@ from thumbwheel.records import (
     Message,
     PolicyKind,
     Split,
+    TagAnswer,
     VersionRef,
 )
 
@@ -48,15 +49,33 @@ class SnapshotRow:
 
     @property
     def lessons(self) -> tuple[Feedback, ...]:
-        """The votes a learner reads: of all kinds on replies with a token (`generate`), thumbs on learnable labels."""
+        """The votes a learner reads: of all kinds on replies with a token (`generate`), thumbs on learnable labels.
+
+        On learnable tags it is each rater's most telling one: the edit, else the thumb, else the rating.
+        """
         match self.response.answer:
             case GenerateAnswer(token_ids=token_ids):
                 return self.votes if token_ids else ()
             case ClassifyAnswer():
                 thumbs = tuple(vote for vote in self.votes if vote.kind is FeedbackKind.THUMB)
                 return thumbs if self.learnable else ()
+            case TagAnswer():
+                return most_telling(self.votes) if self.learnable else ()
             case answer:
                 assert_never(answer)
+
+
+_TELLING = (FeedbackKind.EDIT, FeedbackKind.THUMB, FeedbackKind.RATING)
+"""Votes that a `tag` policy learns from, the most telling first: an edit speaks of each word."""
+
+
+def most_telling(votes: Iterable[Feedback]) -> tuple[Feedback, ...]:
+    """One vote of each rater, the most telling of theirs on an answer, in the order of `votes`."""
+    told = [vote for vote in votes if vote.kind in _TELLING]
+    best: dict[str, Feedback] = {}
+    for vote in sorted(told, key=lambda vote: _TELLING.index(vote.kind)):
+        best.setdefault(vote.rater, vote)
+    return tuple(vote for vote in told if best[vote.rater] is vote)
 
 
 def to_line(row: SnapshotRow) -> str:
@@ -112,7 +131,7 @@ def _answer(record: Mapping[str, Any], kind: PolicyKind) -> Answer:
         case PolicyKind.CLASSIFY:
             return _classify(record)
         case PolicyKind.TAG:
-            raise ValueError(f"answers of kind {kind} are not frozen by this version")
+            return _tag(record)
         case _:
             assert_never(kind)
 
@@ -126,6 +145,11 @@ def _generate(record: Mapping[str, Any]) -> GenerateAnswer:
 def _classify(record: Mapping[str, Any]) -> ClassifyAnswer:
     tuples = {name: tuple(record[name]) for name in ("probabilities", "labels")}
     return ClassifyAnswer(**{**record, **tuples})
+
+
+def _tag(record: Mapping[str, Any]) -> TagAnswer:
+    lists = ("tokens", "starts", "ends", "tag_indices", "probabilities", "labels")
+    return TagAnswer(**{**record, **{name: tuple(record[name]) for name in lists}})
 
 
 def _vote(record: Mapping[str, Any]) -> Feedback:

@@ -138,6 +138,43 @@ class ClassifyEvidence(Evidence):
             raise ValueError(f"{len(self.raters_N)} raters for {len(self.labels_N)} votes")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EditedTexts:
+    """Champion and candidate, each by its likeliest tags, against held-out edits: E texts, their right BIO tags."""
+
+    right: Sequence[Sequence[str]] = ()
+    champion: Sequence[Sequence[str]] = ()
+    candidate: Sequence[Sequence[str]] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TagEvidence(Evidence):
+    """What is known of a `tag` candidate: held-out votes on P words of several texts, K labels.
+
+    `texts_P` numbers the text (the vote) of each word, from 0 on and ascending. `rewards_P` in [0, 1] is what the vote
+    says of the word: an edit 1 or 0, any other vote the reward of the whole text. The tables are as in
+    `ClassifyEvidence`, with the probability floor. `raters_N`: who gave each text's vote; empty: not known.
+    """
+
+    texts_P: NDArray[np.int64]
+    labels_P: NDArray[np.int64]
+    rewards_P: Floats
+    logged_PK: Floats
+    champion_PK: Floats
+    candidate_PK: Floats
+    edited: EditedTexts = EditedTexts()
+    raters_N: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse columns of different length, and versions with different labels."""
+        shapes = {self.logged_PK.shape, self.champion_PK.shape, self.candidate_PK.shape}
+        if len(shapes) > 1:
+            raise ValueError(f"probabilities must be of one shape (words, labels), got {sorted(shapes)}")
+        same_length(
+            texts_P=self.texts_P, labels_P=self.labels_P, rewards_P=self.rewards_P, logged_PK=self.logged_PK[:, 0]
+        )
+
+
 def as_floats(numbers: Numbers) -> Floats:
     """The numbers as a float64 array of one dimension."""
     return np.asarray(numbers, dtype=np.float64).reshape(-1)

@@ -14,7 +14,7 @@ from thumbwheel.errors import InvalidInput
 from thumbwheel.gates.blocked_words import BlockedWords
 from thumbwheel.gates.data_sanity import DataSanity
 from thumbwheel.gates.diversity import Diversity
-from thumbwheel.gates.evidence import ClassifyEvidence, Evidence, GenerateEvidence
+from thumbwheel.gates.evidence import ClassifyEvidence, Evidence, GenerateEvidence, TagEvidence
 from thumbwheel.gates.forgetting import CustomerTexts, GoodReplies
 from thumbwheel.gates.gate import Gate
 from thumbwheel.gates.held_out_reward import HeldOutReward
@@ -28,6 +28,12 @@ from thumbwheel.gates.personal_data import PersonalData
 from thumbwheel.gates.rater_concentration import RaterConcentration
 from thumbwheel.gates.reward_auc import RewardAuc
 from thumbwheel.gates.reward_calibration import RewardCalibration
+from thumbwheel.gates.tag_off_policy import (
+    TagDoublyRobustValue,
+    TagEffectiveSamples,
+    TagLargestWeight,
+    TagSnipsValue,
+)
 from thumbwheel.gates.win_rate import WinRate
 from thumbwheel.records import GateResult, PolicyKind, Verdict
 
@@ -60,6 +66,17 @@ CLASSIFY: tuple[Gate[ClassifyEvidence], ...] = (
 )
 
 
+TAG: tuple[Gate[TagEvidence], ...] = (
+    DataSanity(),
+    RaterConcentration(),
+    TagEffectiveSamples(),
+    TagLargestWeight(),
+    TagSnipsValue(),
+    TagDoublyRobustValue(),
+    LatencyRatio(),
+)
+
+
 def judge(kind: PolicyKind, evidence: Evidence, limits: Gates) -> Verdict:
     """Hold the evidence against every gate of the kind; promote only if all pass.
 
@@ -72,7 +89,7 @@ def judge(kind: PolicyKind, evidence: Evidence, limits: Gates) -> Verdict:
 
 def find_gate(name: str) -> Gate[Any] | None:
     """The gate of that name, with its title, rule, unit and reason; None when there is no such gate (any more)."""
-    gates: tuple[Gate[Any], ...] = (*GENERATE, *CLASSIFY)
+    gates: tuple[Gate[Any], ...] = (*GENERATE, *CLASSIFY, *TAG)
     return next((gate for gate in gates if gate.name == name), None)
 
 
@@ -83,6 +100,8 @@ def _asked(kind: PolicyKind, evidence: Evidence, limits: Gates) -> list[GateResu
             return [gate.check(evidence, limits) for gate in GENERATE]
         case PolicyKind.CLASSIFY if isinstance(evidence, ClassifyEvidence):
             return [gate.check(evidence, limits) for gate in CLASSIFY]
+        case PolicyKind.TAG if isinstance(evidence, TagEvidence):
+            return [gate.check(evidence, limits) for gate in TAG]
         case PolicyKind.GENERATE | PolicyKind.CLASSIFY | PolicyKind.TAG:
             raise InvalidInput("kind", f"there are no gates for {kind} with {type(evidence).__name__}")
         case _:
@@ -110,5 +129,5 @@ def _rejection(failed: list[GateResult], asked: int) -> str:
 
 def _gain(results: tuple[GateResult, ...]) -> GateResult:
     """The gate that tells best what users gain."""
-    gains = {HeldOutReward.name: 1, WinRate.name: 2, SnipsValue.name: 2}
+    gains = {HeldOutReward.name: 1, WinRate.name: 2, SnipsValue.name: 2, TagSnipsValue.name: 2}
     return max(results, key=lambda result: gains.get(result.name, 0))

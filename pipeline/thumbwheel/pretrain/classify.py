@@ -4,7 +4,7 @@ The steps: deal out the few labels; learn a tokenizer and token vectors from all
 ModernBERT with mean pooling; train it on the few labels; save it in `save_pretrained` form, the few labels beside it
 (`seed_labels.jsonl`), since later updates hold on to them.
 
-Shape suffixes: B texts, T tokens, V vocabulary, D dimensions.
+Shape suffixes: B texts.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Final
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import ModernBertConfig, ModernBertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import ModernBertForSequenceClassification, PreTrainedTokenizerFast
 
 from thumbwheel.errors import InvalidData
 from thumbwheel.policy.classify import Classifier
 from thumbwheel.pretrain.classify_tokenizer import train_classify_tokenizer
 from thumbwheel.pretrain.corpus import LabelledText, read_labelled
+from thumbwheel.pretrain.encoder import encoder_config, place_vectors, warm_up_then_decay
 from thumbwheel.pretrain.minibatches import length_bucketed
 from thumbwheel.pretrain.step_done import StepDone
 from thumbwheel.pretrain.token_dropout import hide_tokens
-from thumbwheel.pretrain.word_vectors import token_vectors
 
 SEED_LABELS_FILE: Final = "seed_labels.jsonl"
 
@@ -79,7 +79,7 @@ def pretrain_classify(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         classifier = _new_classifier(labels, tokenizer, recipe)
-        _place_vectors(classifier, [row.text for row in rows], recipe)
+        place_vectors(classifier.model, tokenizer, [row.text for row in rows], recipe)
         _fit(classifier, seeds, recipe, step_done)
     classifier.model.eval()
     save_classifier(classifier, seeds, folder)
@@ -121,52 +121,17 @@ def read_seed_labels(folder: Path) -> tuple[LabelledText, ...]:
 
 
 def _new_classifier(labels: tuple[str, ...], tokenizer: PreTrainedTokenizerFast, recipe: ClassifyRecipe) -> Classifier:
-    config = ModernBertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=recipe.width,
-        intermediate_size=recipe.feed_forward,
-        num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.heads,
-        max_position_embeddings=recipe.max_tokens,
-        global_attn_every_n_layers=1,
-        classifier_pooling="mean",
-        embedding_dropout=recipe.dropout,
-        attention_dropout=recipe.dropout,
-        mlp_dropout=recipe.dropout,
-        classifier_dropout=recipe.pooled_dropout,
-        initializer_range=0.05,
-        initializer_cutoff_factor=3.0,
-        pad_token_id=tokenizer.pad_token_id,
-        cls_token_id=tokenizer.cls_token_id,
-        sep_token_id=tokenizer.sep_token_id,
-        bos_token_id=None,
-        eos_token_id=None,
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
+    config = encoder_config(
+        labels, tokenizer, recipe, classifier_pooling="mean", classifier_dropout=recipe.pooled_dropout
     )
     return Classifier(ModernBertForSequenceClassification(config), tokenizer, labels, recipe.max_tokens)
-
-
-def _place_vectors(classifier: Classifier, texts: Sequence[str], recipe: ClassifyRecipe) -> None:
-    """Start the embeddings from what the unlabelled texts tell; tokens they don't tell of stay random.
-
-    The scale (deviation 1) is large beside the learning rate: training bends the vectors, it does not replace them.
-    """
-    ids = classifier.tokenizer(list(texts), add_special_tokens=False, truncation=True)["input_ids"]
-    vectors_VD = torch.from_numpy(token_vectors(ids, len(classifier.tokenizer), recipe.width, recipe.seed))
-    told_V = vectors_VD.norm(dim=1) > 0
-    if int(told_V.sum()) < 2:
-        return
-    embeddings_VD = classifier.model.get_input_embeddings().weight
-    with torch.no_grad():
-        embeddings_VD[told_V] = vectors_VD[told_V] / vectors_VD[told_V].std()
 
 
 def _fit(classifier: Classifier, seeds: Sequence[LabelledText], recipe: ClassifyRecipe, step_done: StepDone) -> None:
     model, epochs = classifier.model, recipe.epochs(len(seeds))
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
     updates = epochs * math.ceil(len(seeds) / recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_up_then_decay(step, updates))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_then_decay(step, updates))
     for epoch in range(epochs):
         model.train()
         losses = []
@@ -179,11 +144,6 @@ def _fit(classifier: Classifier, seeds: Sequence[LabelledText], recipe: Classify
             schedule.step()
             losses.append(float(loss.detach()))
         step_done(epoch + 1, epochs, sum(losses) / len(losses))
-
-
-def _warm_up_then_decay(step: int, updates: int) -> float:
-    """Factor on the learning rate: up over the first twentieth, then linearly to 0."""
-    return min((step + 1) / max(1, updates // 20), 1.0) * max(0.0, 1.0 - step / updates)
 
 
 def _labelled_batches(

@@ -1,4 +1,4 @@
-"""The tokenizer of a classifier trained from scratch: lower-case byte-level BPE, learned on the user's text.
+"""The tokenizer of an encoder trained from scratch: byte-level BPE, learned on the user's text.
 
 Byte-level, so that no text has an unknown token; BPE, because the same text gives the same tokenizer each time
 (the WordPiece trainer of `tokenizers` 0.23 breaks ties at random).
@@ -15,13 +15,17 @@ from transformers import PreTrainedTokenizerFast
 SPECIAL_TOKENS: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def train_classify_tokenizer(texts: Iterable[str], vocabulary: int, max_tokens: int) -> PreTrainedTokenizerFast:
+def train_classify_tokenizer(
+    texts: Iterable[str], vocabulary: int, max_tokens: int, lowercase: bool = True
+) -> PreTrainedTokenizerFast:
     """Learn at most `vocabulary` tokens (256 bytes and 5 special ones included) from `texts`.
 
-    Every encoded text begins with `[CLS]`, so that none is empty.
+    Every encoded text begins with `[CLS]`, so that none is empty. Names are told by their capitals, so a tagger keeps
+    them: `lowercase` False.
     """
     bpe = Tokenizer(models.BPE())
-    bpe.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    lower = [normalizers.Lowercase()] if lowercase else []
+    bpe.normalizer = normalizers.Sequence([normalizers.NFKC(), *lower])
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,

@@ -1,6 +1,7 @@
-"""A user's own data file: labelled texts for `classify`, chats or plain text for `generate`.
+"""A user's own data file: labelled texts for `classify`, tagged words for `tag`, chats or plain text for `generate`.
 
 {"text": "where is my parcel", "label": "track"}                     classify, JSON lines
+{"tokens": ["fly", "to", "Rome"], "tags": ["O", "O", "B-city"]}      tag, JSON lines
 {"messages": [{"role": "user", "content": "..."}, ...]}              generate, JSON lines
 user: ...  /  assistant: ...   with a blank line between dialogues   generate, transcripts
 any other text, one document a line                                  generate, plain text
@@ -24,6 +25,9 @@ MAX_LINE_CHARACTERS: Final = 100_000
 _DESCRIBED_BAD_LINES: Final = 5
 _NUMBERED_BAD_LINES: Final = 20  # besides those described
 
+# The tag of a word that is of no entity.
+OUTSIDE: Final = "O"
+
 Chat = tuple[Message, ...]
 Row = TypeVar("Row")
 
@@ -34,6 +38,14 @@ class LabelledText:
 
     text: str
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedWords:
+    """Words and their right tags, one each: `B-city` begins a city, `I-city` goes on with it, `O` is nothing."""
+
+    tokens: tuple[str, ...]
+    tags: tuple[str, ...]
 
 
 class _BadLine(ValueError):
@@ -51,6 +63,20 @@ def read_labelled(path: Path) -> list[LabelledText]:
         problem = 'this is a file of chats: use --kind generate, or give one {"text": "...", "label": "..."} a line'
         raise InvalidData(str(path), problem)
     return _parse(path, lines, _labelled)
+
+
+def read_tagged(path: Path) -> list[TaggedWords]:
+    """Read JSON lines of `{"tokens", "tags"}`.
+
+    Raises:
+        InvalidData: the file can not be read, has no rows, or has bad lines; names the lines.
+    """
+    lines = _lines(path)
+    for key, kind in (("label", "classify"), ("messages", "generate")):
+        if _all_have(lines, key, but_not="tokens"):
+            problem = f'this file is of kind {kind}: use --kind {kind}, or give one {{"tokens", "tags"}} a line'
+            raise InvalidData(str(path), problem)
+    return _parse(path, lines, _tagged)
 
 
 def read_chats(path: Path) -> list[Chat]:
@@ -161,6 +187,24 @@ def _text(row: dict[str, object], key: str) -> str:
 def _labelled(line: str) -> LabelledText:
     row = _object(line)
     return LabelledText(_text(row, "text"), _text(row, "label"))
+
+
+def _tagged(line: str) -> TaggedWords:
+    row = _object(line)
+    tokens, tags = _texts(row, "tokens"), _texts(row, "tags")
+    if len(tokens) != len(tags):
+        raise _BadLine(f"{len(tokens)} tokens but {len(tags)} tags: give each token one")
+    for tag in tags:
+        if tag != OUTSIDE and not (tag[:2] in ("B-", "I-") and tag[2:].strip()):
+            raise _BadLine(f'the tag {tag[:40]!r} is not "O", nor "B-" or "I-" and a name: write BIO tags')
+    return TaggedWords(tokens, tags)
+
+
+def _texts(row: dict[str, object], key: str) -> tuple[str, ...]:
+    values = row.get(key)
+    if not isinstance(values, list) or not values:
+        raise _BadLine(f'"{key}" must be a list of texts that is not empty')
+    return tuple(_text({key: value}, key) for value in values)
 
 
 def _chat(line: str) -> Chat:

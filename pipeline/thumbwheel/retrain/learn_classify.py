@@ -24,9 +24,9 @@ from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
-from thumbwheel.ppo.classify.stopping import LEAST_VOTES
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, votes_of
+from thumbwheel.ppo.stopping import LEAST_VOTES
 from thumbwheel.records import Split
 from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.latency import compare_latency

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from thumbwheel.errors import InvalidInput
 from thumbwheel.records import PolicyKind
 from thumbwheel.retrain.learner import Learner
 
 
 def learner_for(kind: PolicyKind) -> Learner:
-    """The learner of a kind; heavy libraries are imported here, not with this module.
-
-    Raises InvalidInput for a kind that can not be improved.
-    """
+    """The learner of a kind; heavy libraries are imported here, not with this module."""
     match kind:
         case PolicyKind.CLASSIFY:
             from thumbwheel.retrain.learn_classify import ClassifyLearner
@@ -24,6 +20,8 @@ def learner_for(kind: PolicyKind) -> Learner:
 
             return GenerateLearner()
         case PolicyKind.TAG:
-            raise InvalidInput("kind", f"policies of kind {kind} can not be improved; classify and generate can")
+            from thumbwheel.retrain.learn_tag import TagLearner
+
+            return TagLearner()
         case _:
             assert_never(kind)

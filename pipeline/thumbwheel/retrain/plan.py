@@ -53,11 +53,11 @@ class Plan:
 
     @property
     def votes(self) -> Request:
-        """The votes the run learns from: for `classify` those on answers of the lineage, else all of the policy."""
+        """The votes the run learns from: of `classify` and `tag` those on answers of the lineage, else all."""
         match self.kind:
-            case PolicyKind.CLASSIFY:
+            case PolicyKind.CLASSIFY | PolicyKind.TAG:
                 versions = self.lineage
-            case PolicyKind.GENERATE | PolicyKind.TAG:  # a snapshot of `tag` is refused by what follows
+            case PolicyKind.GENERATE:
                 versions = ()
             case _:
                 assert_never(self.kind)

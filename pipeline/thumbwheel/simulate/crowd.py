@@ -13,19 +13,19 @@ from random import Random
 from typing import Protocol, assert_never
 
 from thumbwheel.client import AsyncClient
-from thumbwheel.client.answers import Candidate, Classification
+from thumbwheel.client.answers import Candidate, Classification, Tagging
 from thumbwheel.client.retry import RetryPolicy
-from thumbwheel.errors import InvalidInput, ThumbwheelError
+from thumbwheel.errors import ThumbwheelError
 from thumbwheel.records import PolicyKind
 
 ONE_TRY = RetryPolicy(attempts=1)
 
-Answer = Classification[Awaitable[str]] | Candidate[Awaitable[str]]
+Answer = Classification[Awaitable[str]] | Candidate[Awaitable[str]] | Tagging[Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A text to ask, and the truth about answers to it: `quality` maps an answer to [0, 1]."""
+    """A text to ask, and the truth about answers to it: `quality` maps an answer (tags: with blanks) to [0, 1]."""
 
     text: str
     quality: Callable[[str], float]
@@ -154,7 +154,7 @@ class Crowd:
             case PolicyKind.GENERATE:
                 return (await self._client.generate(text, self._policy, user=user)).first
             case PolicyKind.TAG:
-                raise InvalidInput("policy", f"{self._policy} is of kind tag, which users can not ask yet")
+                return await self._client.tag(text, self._policy, user=user)
             case _:
                 assert_never(self._kind)
 
@@ -165,4 +165,10 @@ def total(ledgers: Mapping[str, Ledger], what: Callable[[Ledger], int]) -> int:
 
 
 def _said(answer: Answer) -> str:
-    return answer.label if isinstance(answer, Classification) else answer.text
+    match answer:
+        case Classification():
+            return answer.label
+        case Tagging():
+            return " ".join(answer.tags)
+        case Candidate():
+            return answer.text

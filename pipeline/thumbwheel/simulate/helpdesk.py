@@ -9,13 +9,24 @@ from random import Random
 
 from thumbwheel.simulate.crowd import Question
 from thumbwheel.simulate.message import HelpRequest
-from thumbwheel.simulate.users import label_quality
+from thumbwheel.simulate.users import label_quality, tags_quality
 from thumbwheel.simulate.world import World
 
 
 def write_labelled(world: World, rows: int, rng: Random, file: Path) -> None:
     """Write `rows` messages with their intents, `{"text", "label"}` a line."""
     _write(file, ({"text": one.text, "label": one.intent} for one in _messages(world, rows, rng)))
+
+
+def write_tagged(world: World, rows: int, rng: Random, file: Path) -> None:
+    """Write `rows` messages as words with the tags of their slots, `{"tokens", "tags"}` a line."""
+    _write(file, (tagged_row(one) for one in _messages(world, rows, rng)))
+
+
+def tagged_row(message: HelpRequest) -> dict[str, object]:
+    """A message's words and their BIO tags."""
+    tokens, tags = zip(*message.tagged_words(), strict=True)
+    return {"tokens": list(tokens), "tags": list(tags)}
 
 
 def write_chats(world: World, rows: int, rng: Random, file: Path) -> None:
@@ -32,6 +43,12 @@ def intent_questions(world: World, rng: Random) -> Iterator[Question]:
     """Ask for the intent of messages for ever; the right intent has quality 1, another 0."""
     while True:
         yield _intent_question(world.message(rng))
+
+
+def slot_questions(world: World, rng: Random) -> Iterator[Question]:
+    """Ask for the slots in messages for ever; the quality of tags is the F1 of their entities."""
+    while True:
+        yield _slot_question(world.message(rng))
 
 
 def reply_questions(world: World, rng: Random) -> Iterator[Question]:
@@ -55,6 +72,11 @@ def _labelled_question(text: str, truth: str) -> Question:
 
 def _intent_question(message: HelpRequest) -> Question:
     return _labelled_question(message.text, message.intent)
+
+
+def _slot_question(message: HelpRequest) -> Question:
+    truth = [tag for _, tag in message.tagged_words()]
+    return Question(message.text, lambda tags: tags_quality(tags.split(), truth))
 
 
 def _reply_question(world: World, message: HelpRequest) -> Question:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Final
 
-_WORD: Final = re.compile(r"\w+|[^\w\s]")
+from thumbwheel.policy.words import split_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,8 @@ class HelpRequest:
         return tuple(slot.value for slot in self.slots if slot.name == name)
 
     def tagged_words(self) -> list[tuple[str, str]]:
-        """Return words and signs with their BIO tags: `B-city`, `I-city`, `O`."""
-        return [(word[0], self._tag(word.start(), word.end())) for word in _WORD.finditer(self.text)]
+        """Return the words, as a `tag` policy is served them, with their BIO tags: `B-city`, `I-city`, `O`."""
+        return [(word.text, self._tag(word.start, word.end)) for word in split_words(self.text)]
 
     def _tag(self, start: int, end: int) -> str:
         for slot in self.slots:

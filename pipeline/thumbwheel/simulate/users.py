@@ -1,6 +1,7 @@
 """Simulated users as records of how they behave; they judge an answer by its true quality, with their own failings.
 
-A `classify` answer has quality 1 if it is the true label and 0 if not; a `generate` answer has the world's
+A `classify` answer has quality 1 if it is the true label and 0 if not; a `tag` answer is as good as the share of its
+entities that are right (F1), and 1 where there are none to find and none was found; a `generate` answer has the world's
 `reply_quality`.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from thumbwheel.errors import InvalidInput
+from thumbwheel.gates.entities import score_entities
 from thumbwheel.simulate.world import PLEASING_QUALITY
 
 
@@ -49,6 +51,14 @@ class SimulatedUser:
 def label_quality(label: str, truth: str) -> float:
     """True quality of a `classify` answer."""
     return float(label == truth)
+
+
+def tags_quality(tags: Sequence[str], truth: Sequence[str]) -> float:
+    """True quality of a `tag` answer: F1 of its entities. 0 for another number of tags."""
+    if len(tags) != len(truth):
+        return 0.0
+    score = score_entities([truth], [tags])[""]
+    return score.f1 if score.there or score.found else 1.0
 
 
 def crowd_of(count: int, behaviour: SimulatedUser | None = None) -> Sequence[SimulatedUser]:

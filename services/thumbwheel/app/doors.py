@@ -53,7 +53,9 @@ def inference_door(
 ) -> Registration:
     """Answer requests with what `policies` serve, logged in `request_log`; `beside` is for who else looks at it."""
     beside = beside or Beside.of(policies, settings.canary, metrics.shadow)
-    servicer = InferenceServicer(policies, request_log, settings.generate, settings.classify, metrics.queue, beside)
+    servicer = InferenceServicer(
+        policies, request_log, settings.generate, settings.classify, settings.tag, metrics.queue, beside
+    )
     return Registration(INFERENCE_SERVICE, lambda server: add_InferenceServiceServicer_to_server(servicer, server))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import assert_never
 
 from thumbwheel.errors import AlreadyExists, InvalidInput
-from thumbwheel.pretrain.corpus import read_chats, read_labelled
+from thumbwheel.pretrain.corpus import read_chats, read_labelled, read_tagged
 from thumbwheel.pretrain.step_done import StepDone
 from thumbwheel.records import Channel, Manifest, PolicyKind
 from thumbwheel.registry.port import NewVersion, Registry
@@ -30,6 +30,7 @@ class Source:
     worth_keeping: Path | None = None
     seed: int = 0
     base: str = ""
+    tagged_texts: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,23 @@ def demand_source(registry: Registry, name: str, source: Source) -> None:
         raise InvalidInput("data", "give either a data file to train from (--data), or an existing model (--from)")
     if source.base and not source.model:
         raise InvalidInput("base", "it is the model of an adapter; name the adapter's folder by --from")
-    if source.data is not None and source.kind is not PolicyKind.TAG:
-        read = read_labelled if source.kind is PolicyKind.CLASSIFY else read_chats
-        read(source.data)
+    if source.data is not None:
+        _read(source.kind, source.data)
     if source.worth_keeping:
         read_chats(source.worth_keeping)
+
+
+def _read(kind: PolicyKind, data: Path) -> None:
+    """Read a data file for its faults. Raises InvalidData."""
+    match kind:
+        case PolicyKind.CLASSIFY:
+            read_labelled(data)
+        case PolicyKind.TAG:
+            read_tagged(data)
+        case PolicyKind.GENERATE:
+            read_chats(data)
+        case _:
+            assert_never(kind)
 
 
 def init_policy(registry: Registry, name: str, source: Source, actor: str, step_done: StepDone) -> FirstVersion:
@@ -102,7 +115,11 @@ def _train(source: Source, data: Path, folder: Path, step_done: StepDone) -> _Mo
             train_first_policy(read_chats(data), folder, source.seed, step_done=step_done)
             return _Model(f"trained from {data.name}")
         case PolicyKind.TAG:
-            raise InvalidInput("kind", "a first policy of kind tag can not be trained; use classify or generate")
+            from thumbwheel.pretrain.tag import TagRecipe, pretrain_tag
+
+            tagged = read_tagged(data)
+            taught = pretrain_tag(tagged, folder, TagRecipe(texts=source.tagged_texts, seed=source.seed), step_done)
+            return _Model(f"trained from {data.name}", len(tagged), len(taught))
         case _:
             assert_never(source.kind)
 

@@ -56,7 +56,9 @@ def _deps(settings: Settings, keys: Keys, behind: Behind, client: AsyncClient, a
         allowed_hosts=tuple(name.strip() for name in settings.serve.web_hosts.split(",")),
         max_classify_chars=settings.classify.max_input_chars,
         max_generate_chars=settings.generate.max_input_chars,
+        max_tag_chars=settings.tag.max_input_chars,
         labels_are_drawn=settings.classify.mode == "sample",
+        tags_are_drawn=settings.tag.mode == "sample",
         settled=behind.settled,
         kept_report=reports.read if reports else nowhere,
         # a key of its own for cookies, so that no key serves two purposes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, assert_never
 
 import click
@@ -12,12 +13,12 @@ import click
 from thumbwheel.cli.answers import LastAnswer, forget, remember
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import emit_json, printable
-from thumbwheel.errors import InvalidInput, UnknownPolicy
+from thumbwheel.errors import UnknownPolicy
 from thumbwheel.records import PolicyKind
 
 if TYPE_CHECKING:
     from thumbwheel.client import Client
-    from thumbwheel.client.answers import Candidate, Classification, PolicyDescription
+    from thumbwheel.client.answers import Candidate, Classification, PolicyDescription, Tagging
 
 _LIKELIEST = 5
 # Said where a likelier label was passed over: only a draw does that, so it is certain, and only that asks for a word.
@@ -54,7 +55,9 @@ def command(
                 sampling = {"temperature": temperature, "max_new_tokens": max_new_tokens}
                 _stream(context, client, served, text, user, {k: v for k, v in sampling.items() if v is not None})
             case PolicyKind.TAG:
-                raise InvalidInput("policy", f"{served.policy} is of kind tag, which can not be asked yet")
+                _demand_no_sampling(served, temperature, max_new_tokens)
+                tagging = client.tag(text, served.policy, user=user)
+                _show_tags(context, tagging, _keep(context, served, tagging, user, " ".join(tagging.tags)))
             case _:
                 assert_never(served.kind)
 
@@ -82,7 +85,7 @@ def _demand_no_sampling(served: PolicyDescription, temperature: float | None, ma
 def _keep(
     context: Context,
     served: PolicyDescription,
-    answer: Classification[str] | Candidate[str],
+    answer: Classification[str] | Candidate[str] | Tagging[str],
     user: str,
     shown: str,
 ) -> str:
@@ -118,6 +121,17 @@ def _show_label(context: Context, answer: Classification[str], unratable: str) -
     _hint(answer.version, unratable)
 
 
+def _show_tags(context: Context, answer: Tagging[str], unratable: str) -> None:
+    if context.json:
+        _show_json({"tokens": [asdict(word) for word in answer.words]}, answer, unratable)
+        return
+    widest = max(len(word.tag) for word in answer.words)
+    for word in answer.words:
+        line = f"{word.probability:6.1%}  {word.tag:{widest}}  {printable(word.text)}"
+        click.secho(line, bold=word.tag != "O", dim=word.tag == "O")
+    _hint(answer.version, unratable)
+
+
 def _likely(answer: Classification[str]) -> Iterator[str]:
     """Yield a line for each of the likeliest labels, and for the one that was served, which is marked."""
     for place, (label, probability) in enumerate(answer.probabilities.items()):
@@ -149,7 +163,9 @@ def _stream(
     _hint(answer.version, unratable)
 
 
-def _show_json(said: Mapping[str, object], answer: Classification[str] | Candidate[str], unratable: str) -> None:
+def _show_json(
+    said: Mapping[str, object], answer: Classification[str] | Candidate[str] | Tagging[str], unratable: str
+) -> None:
     receipt = answer.receipt
     stamp = {"response_id": answer.response_id, "version": answer.version, "logged": receipt.logged}
     # The token is the right to rate this one answer: a script that asks often rates with it, `vote --token`.

@@ -27,7 +27,7 @@ def command() -> None:
 
 @command.command(short_help="Make the first version of a policy, and its champion.")
 @click.argument("name")
-@click.option("--kind", required=True, type=click.Choice(["classify", "generate"]), help="What it does.")
+@click.option("--kind", required=True, type=click.Choice(["classify", "generate", "tag"]), help="What it does.")
 @click.option("--data", type=click.Path(path_type=Path), help="Your texts, to train a small model from scratch.")
 @click.option("--from", "model", default="", help="An existing model: a folder, or a hub id (needs the network).")
 @click.option("--base", default="", help="Where --from is a LoRA adapter: the model it was trained on.")
@@ -37,6 +37,13 @@ def command() -> None:
     default=5,
     show_default=True,
     help="classify: labelled texts the first version may see.",
+)
+@click.option(
+    "--tagged-texts",
+    type=click.IntRange(1, 1_000_000),
+    default=20,
+    show_default=True,
+    help="tag: tagged texts the first version may see.",
 )
 @click.option(
     "--worth-keeping", type=click.Path(path_type=Path), help="generate: good chats that learning must not unlearn."
@@ -52,6 +59,7 @@ def init(
     model: str,
     base: str,
     labels_per_class: int,
+    tagged_texts: int,
     worth_keeping: Path | None,
     seed: int,
 ) -> None:
@@ -60,6 +68,8 @@ def init(
     \b
     From your own labelled texts, {"text": "...", "label": "..."} a line:
       thumbwheel policy init support --kind classify --data tickets.jsonl
+    From your own tagged words, {"tokens": ["to", "Rome"], "tags": ["O", "B-city"]} a line:
+      thumbwheel policy init places --kind tag --data words.jsonl
     From plain text, or from chats, one a line:
     {"messages": [{"role": "user", "content": "..."}, ...]}
       thumbwheel policy init reply --kind generate --data chats.jsonl
@@ -70,11 +80,11 @@ def init(
     """
     from thumbwheel.app.first_policy import Source
 
-    source = Source(PolicyKind(kind), data, model, labels_per_class, worth_keeping, seed, base)
-    _show(context, _init(context, name, source), labels_per_class)
+    source = Source(PolicyKind(kind), data, model, labels_per_class, worth_keeping, seed, base, tagged_texts)
+    _show(context, _init(context, name, source), source)
 
 
-def _show(context: Context, first: FirstVersion, labels_per_class: int) -> None:
+def _show(context: Context, first: FirstVersion, source: Source) -> None:
     manifest, counts = first.manifest, {}
     if context.json and first.labelled_texts:
         counts = {"labelled_texts": first.labelled_texts, "learned_from": first.learned_from}
@@ -82,9 +92,15 @@ def _show(context: Context, first: FirstVersion, labels_per_class: int) -> None:
     emit(context, [{**row, "digest": manifest.digest, **counts}])
     if not context.json and first.learned_from < first.labelled_texts:
         click.echo(
-            f"learned from {first.learned_from:,} of {counted(first.labelled_texts, 'labelled text')} "
-            f"(up to {labels_per_class:,} a class); more with --labels-per-class N"
+            f"learned from {first.learned_from:,} of {counted(first.labelled_texts, 'labelled text')}"
+            f"{_how_to_see_more(source)}"
         )
+
+
+def _how_to_see_more(source: Source) -> str:
+    if source.kind is PolicyKind.TAG:
+        return "; more with --tagged-texts N"
+    return f" (up to {source.labels_per_class:,} a class); more with --labels-per-class N"
 
 
 def _init(context: Context, name: str, source: Source) -> FirstVersion:

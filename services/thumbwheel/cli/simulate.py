@@ -87,7 +87,12 @@ def users(
 
 @command.command(short_help="Write texts of the help desk, to train a first policy from.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--kind", required=True, type=click.Choice(["classify", "generate"]), help="Labelled texts, or chats.")
+@click.option(
+    "--kind",
+    required=True,
+    type=click.Choice(["classify", "generate", "tag"]),
+    help="Labelled texts, chats, or tagged words.",
+)
 @click.option("--rows", type=COUNT, default=2_000, show_default=True, help="How many.")
 @click.option("--good", is_flag=True, help="generate: good replies only, for `policy init --worth-keeping`.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Same seed, same file.")
@@ -98,12 +103,12 @@ def data(file: Path, kind: str, rows: int, good: bool, seed: int) -> None:
     thumbwheel simulate data intents.jsonl --kind classify
     thumbwheel policy init helpdesk-intent --kind classify --data intents.jsonl
     """
-    from thumbwheel.simulate.helpdesk import write_chats, write_labelled, write_worth_keeping
+    from thumbwheel.simulate.helpdesk import write_chats, write_labelled, write_tagged, write_worth_keeping
     from thumbwheel.simulate.world import World, small_desk
 
     chats = write_worth_keeping if good else write_chats
-    write = write_labelled if kind == "classify" else chats
-    world = World(seed) if kind == "classify" else small_desk(seed)
+    write = {"classify": write_labelled, "tag": write_tagged}.get(kind, chats)
+    world = small_desk(seed) if kind == "generate" else World(seed)
     write(world, rows, Random(f"data {seed}"), file)
     click.echo(f"{rows} rows in {file}")
 
@@ -130,7 +135,7 @@ async def _ask(address: str, served: PolicyDescription, votes: Votes, ledger: Le
 
 
 def _questions(kind: PolicyKind, data: Path | None, seed: int) -> Iterator[Question]:
-    from thumbwheel.simulate.helpdesk import intent_questions, labelled_questions, reply_questions
+    from thumbwheel.simulate.helpdesk import intent_questions, labelled_questions, reply_questions, slot_questions
     from thumbwheel.simulate.world import World, small_desk
 
     rng = Random(f"questions {seed}")
@@ -146,7 +151,7 @@ def _questions(kind: PolicyKind, data: Path | None, seed: int) -> Iterator[Quest
         case PolicyKind.GENERATE:
             return reply_questions(small_desk(seed), rng)
         case PolicyKind.TAG:
-            raise InvalidInput("policy", "simulated users can not judge tags yet; choose a classify or generate policy")
+            return slot_questions(World(seed), rng)
         case _:
             assert_never(kind)
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, assert_never
+
 import click
 from click.core import ParameterSource
 
 from thumbwheel.cli.answers import LastAnswer, recall
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import emit_json
+from thumbwheel.records import PolicyKind
+
+if TYPE_CHECKING:
+    from thumbwheel.client.answers import Ballot
 
 _VOTES = ("up", "down", "1", "2", "3", "4", "5")
 _SHOWN_CHARS = 40
@@ -16,7 +22,12 @@ _RETRACTABLE = click.Choice(["thumb", "rating", "ranking", "edit"])
 
 @click.command(name="vote")
 @click.argument("vote", required=False, default="")
-@click.option("--correct", "edit", default="", help="What the answer should have been: a text, or a label.")
+@click.option(
+    "--correct",
+    "edit",
+    default="",
+    help="What the answer should have been: a text, a label, or all tags in order.",
+)
 @click.option("--retract", type=_RETRACTABLE, default=None, help="Take a vote of this kind back.")
 @click.option("--comment", default="", help="A remark, at most 2,000 characters.")
 @click.option("--reason", "reasons", multiple=True, help="A tag such as `too-long`; may be given several times.")
@@ -59,9 +70,7 @@ def command(
         if retract:
             feedback_id = ballot.retract(retract)
         elif edit:
-            label = _serves_labels(context, last.policy)
-            correct = ballot.correct_label if label else ballot.correct_text
-            feedback_id = correct(edit, comment, reasons)
+            feedback_id = _correct(ballot, _kind(context, last.policy), edit, comment, reasons)
         elif vote in ("up", "down"):
             give = ballot.thumbs_up if vote == "up" else ballot.thumbs_down
             feedback_id = give(comment, reasons)
@@ -90,6 +99,21 @@ def _said(vote: str) -> str:
     return f"thumb {vote}" if vote else "your correction"
 
 
-def _serves_labels(context: Context, policy: str) -> bool:
+def _correct(ballot: Ballot[str], kind: PolicyKind | None, edit: str, comment: str, reasons: tuple[str, ...]) -> str:
+    """Send a correction of the sort that fits a policy of that kind; a text where it is not known."""
+    match kind:
+        case PolicyKind.CLASSIFY:
+            return ballot.correct_label(edit, comment, reasons)
+        case PolicyKind.TAG:
+            return ballot.correct_tags(edit.split(), comment, reasons)
+        case PolicyKind.GENERATE | None:
+            return ballot.correct_text(edit, comment, reasons)
+        case _:
+            assert_never(kind)
+
+
+def _kind(context: Context, policy: str) -> PolicyKind | None:
+    """The kind of that policy; of an answer of no named policy, the kind of all that are served, or None."""
     with context.client() as client:
-        return any(one.labels for one in client.describe(policy))
+        kinds = {one.kind for one in client.describe(policy)}
+    return kinds.pop() if len(kinds) == 1 else None

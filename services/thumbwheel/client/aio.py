@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 import grpc
 
 from thumbwheel.client import answers
-from thumbwheel.client.answers import Ballot, Classification, Generation, PolicyDescription, Receipt
+from thumbwheel.client.answers import Ballot, Classification, Generation, PolicyDescription, Receipt, Tagging
 from thumbwheel.client.channel import DEFAULT_STREAM_TIMEOUT_S, DEFAULT_TIMEOUT_S, OPTIONS
 from thumbwheel.client.errors import client_closed, read_failure, stream_closed
-from thumbwheel.client.requests import Prompt, Sampling, classify_request, generate_request, request_of
+from thumbwheel.client.requests import Prompt, Sampling, classify_request, generate_request, request_of, tag_request
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
 from thumbwheel.client.stream import Assembly, Delta
 from thumbwheel.client.values import seconds
@@ -88,6 +88,24 @@ class AsyncClient:
         request = classify_request(text, policy, user, request_id, greedy)
         response = await call(self._inference.Classify, request, self._attempts(Safety.UNANSWERED, timeout_s))
         return answers.read_classification(response, user, self._sender)
+
+    async def tag(
+        self,
+        text: str | Sequence[str],
+        policy: str = "",
+        *,
+        user: str = "",
+        greedy: bool = False,
+        request_id: str = "",
+        timeout_s: float | None = None,
+    ) -> Tagging[FeedbackId]:
+        """Return one tag for each word of `text`, which the service splits unless you give a list of words.
+
+        An empty `policy` will do where one `tag` policy is served.
+        """
+        request = tag_request(text, policy, user, request_id, greedy)
+        response = await call(self._inference.Tag, request, self._attempts(Safety.UNANSWERED, timeout_s))
+        return answers.read_tagging(response, user, self._sender)
 
     async def generate(
         self,

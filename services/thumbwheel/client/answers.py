@@ -109,6 +109,11 @@ class Ballot(Generic[R]):
         """Say what the answer should have been. Returns the feedback id."""
         return self._submit(fb.SubmitFeedbackRequest(edit=fb.Edit(text=utf8("text", text))), comment, reasons)
 
+    def correct_tags(self, tags: Sequence[str], comment: str = "", reasons: Sequence[str] = ()) -> R:
+        """Say which tags would have been right, one for each word of the answer. Returns the feedback id."""
+        edit = fb.Edit(tags=fb.Tags(tags=strings("tags", tags)))
+        return self._submit(fb.SubmitFeedbackRequest(edit=edit), comment, reasons)
+
     def retract(self, kind: FeedbackKind | str) -> R:
         """Take back the current "thumb", "rating", "ranking" or "edit". Returns the retraction's id.
 
@@ -142,6 +147,37 @@ class Classification(Ballot[R]):
     def correct(self, label: str, comment: str = "", reasons: Sequence[str] = ()) -> R:
         """Say which label would have been right. Returns the feedback id."""
         return self.correct_label(label, comment, reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedWord:
+    """A word with its tag, a BIO tag such as `B-city`, or `O`.
+
+    `start` and `end` (exclusive) are characters of the text; of words that were sent as a list, of those joined by
+    single blanks. `probability` is the tag's, as served.
+    """
+
+    text: str
+    tag: str
+    start: int
+    end: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Tagging(Ballot[R]):
+    """A tag for each word of a text."""
+
+    words: tuple[TaggedWord, ...]
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tag of each word."""
+        return tuple(word.tag for word in self.words)
+
+    def correct(self, tags: Sequence[str], comment: str = "", reasons: Sequence[str] = ()) -> R:
+        """Say which tags would have been right, one for each word, in order. Returns the feedback id."""
+        return self.correct_tags(tags, comment, reasons)
 
 
 @dataclass(frozen=True)
@@ -259,6 +295,12 @@ def read_classification(response: inf.ClassifyResponse, user: str, sender: Sende
     """Read the answer of Classify."""
     probabilities = {entry.label: entry.probability for entry in response.probabilities}
     return Classification(Receipt.from_stamp(response.stamp), user, sender, response.label, probabilities)
+
+
+def read_tagging(response: inf.TagResponse, user: str, sender: Sender[R]) -> Tagging[R]:
+    """Read the answer of Tag."""
+    words = tuple(TaggedWord(one.token, one.tag, one.start, one.end, one.probability) for one in response.tokens)
+    return Tagging(Receipt.from_stamp(response.stamp), user, sender, words)
 
 
 def read_generation(response: inf.GenerateResponse, user: str, sender: Sender[R]) -> Generation[R]:

@@ -84,6 +84,20 @@ def classify_request(text: str, policy: str, user: str, request_id: str, greedy:
     )
 
 
+def tag_request(text: str | Sequence[str], policy: str, user: str, request_id: str, greedy: bool) -> inf.TagRequest:
+    """Return the request for tags, of a text or of its words. Raises InvalidInput for what the contract can't carry."""
+    said = {"text": utf8("text", text)} if isinstance(text, str) else {"tokens": strings("text", text)}
+    if not isinstance(text, str) and not said["tokens"]:
+        raise InvalidInput("text", "has no words: give a string, or a list of at least one")
+    return inf.TagRequest(
+        policy=utf8("policy", policy),
+        user=user_message(user),
+        request_id=utf8("request_id", request_id),
+        greedy=flag("greedy", greedy) or None,
+        **said,
+    )
+
+
 def user_message(user: str) -> inf.User | None:
     """Return who asks; None for an anonymous user."""
     return inf.User(id=utf8("user", user)) if user else None

@@ -32,6 +32,7 @@ from thumbwheel.config.sections.schedule import Schedule
 from thumbwheel.config.sections.section import Section
 from thumbwheel.config.sections.serve import Serve
 from thumbwheel.config.sections.store import Store
+from thumbwheel.config.sections.tag import Tag
 from thumbwheel.config.sections.telemetry import Telemetry
 from thumbwheel.config.sections.web import Web
 
@@ -54,6 +55,7 @@ __all__ = [
     "Serve",
     "Settings",
     "Store",
+    "Tag",
     "Telemetry",
     "Web",
 ]
@@ -72,6 +74,7 @@ class Settings(Section):
     probes: Probes = Probes()
     generate: Generate = Generate()
     classify: Classify = Classify()
+    tag: Tag = Tag()
     log: Log = Log()
     kafka: Kafka = Kafka()
     database: Database = Database()

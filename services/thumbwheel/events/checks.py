@@ -55,6 +55,8 @@ def _checked_answer(message: pb.InferenceLogged) -> pb.InferenceLogged:
         _check_generate(message.generate)
     elif which == "classify":
         _check_classify(message.classify)
+    elif which == "tag":
+        _check_tag(message.tag)
     else:
         raise PoisonRecord("answer", "missing, or of a kind that this version does not know")
     return message
@@ -71,6 +73,19 @@ def _check_classify(answer: pb.ClassifyAnswer) -> None:
         raise PoisonRecord("classify.probabilities", "must have one number for each of labels")
     if not 0 <= answer.label_index < labels:
         raise PoisonRecord("classify.label_index", "must be the place of a label in labels")
+
+
+def _check_tag(answer: pb.TagAnswer) -> None:
+    words, labels = len(answer.tokens), len(answer.tags)
+    if not words or not labels:
+        raise PoisonRecord("tag.tokens", "must have a token, and tags a tag")
+    for name in ("tag_indices", "starts", "ends"):
+        if len(getattr(answer, name)) != words:
+            raise PoisonRecord(f"tag.{name}", "must have one number for each of tokens")
+    if len(answer.probabilities) != words * labels:
+        raise PoisonRecord("tag.probabilities", "must have one number for each of tags for each of tokens")
+    if not all(0 <= index < labels for index in answer.tag_indices):
+        raise PoisonRecord("tag.tag_indices", "must be places of tags in tags")
 
 
 def _checked_feedback(message: pb.FeedbackReceived) -> pb.FeedbackReceived:

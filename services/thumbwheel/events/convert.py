@@ -22,6 +22,7 @@ from thumbwheel.records import (
     LoggedResponse,
     Message,
     Retraction,
+    TagAnswer,
     VersionRef,
     is_anonymous,
 )
@@ -100,6 +101,8 @@ def _response_message(record: LoggedResponse) -> pb.InferenceLogged:
             message.generate.CopyFrom(_generate_message(record.answer))
         case ClassifyAnswer():
             message.classify.CopyFrom(_classify_message(record.answer))
+        case TagAnswer():
+            message.tag.CopyFrom(_tag_message(record.answer))
         case _:
             assert_never(record.answer)
     return message
@@ -133,6 +136,19 @@ def _classify_message(answer: ClassifyAnswer) -> pb.ClassifyAnswer:
     )
 
 
+def _tag_message(answer: TagAnswer) -> pb.TagAnswer:
+    return pb.TagAnswer(
+        text=answer.text,
+        tokens=answer.tokens,
+        tag_indices=answer.tag_indices,
+        probabilities=answer.probabilities,
+        tags=answer.labels,
+        probability_floor=answer.probability_floor,
+        starts=answer.starts,
+        ends=answer.ends,
+    )
+
+
 def _response_record(message: pb.InferenceLogged, time_us: int) -> LoggedResponse:
     return LoggedResponse(
         response_id=message.response_id,
@@ -149,8 +165,11 @@ def _response_record(message: pb.InferenceLogged, time_us: int) -> LoggedRespons
 
 
 def _answer_record(message: pb.InferenceLogged) -> Answer:
-    if message.WhichOneof("answer") == "generate":
+    which = message.WhichOneof("answer")
+    if which == "generate":
         return _generate_record(message.generate)
+    if which == "tag":
+        return _tag_record(message.tag)
     return _classify_record(message.classify)
 
 
@@ -179,6 +198,19 @@ def _classify_record(answer: pb.ClassifyAnswer) -> ClassifyAnswer:
         probabilities=tuple(answer.probabilities),
         probability_floor=answer.probability_floor,
         labels=tuple(answer.labels),
+    )
+
+
+def _tag_record(answer: pb.TagAnswer) -> TagAnswer:
+    return TagAnswer(
+        text=answer.text,
+        tokens=tuple(answer.tokens),
+        starts=tuple(answer.starts),
+        ends=tuple(answer.ends),
+        tag_indices=tuple(answer.tag_indices),
+        probabilities=tuple(answer.probabilities),
+        probability_floor=answer.probability_floor,
+        labels=tuple(answer.tags),
     )
 
 

@@ -158,13 +158,26 @@ def edit_fits(edit: Edit, kind: PolicyKind) -> None:
 
 def label_exists(label: str, labels: Sequence[str]) -> None:
     """Refuse a label that is not among `labels`, if there are any. Raises InvalidInput, which names some of them."""
-    if label in labels or not labels:
-        return
+    if label not in labels and labels:
+        raise InvalidInput("edit.label", f"is not a label of the version that answered; set {_one_of(labels)}")
+
+
+def tags_fit(tags: Sequence[str], labels: Sequence[str], words: int) -> None:
+    """Refuse tags that are not one of `labels` for each of the answer's words. Raises InvalidInput."""
+    if len(tags) != words:
+        raise InvalidInput("edit.tags", f"must be one for each of the answer's {words:,} tokens, got {len(tags):,}")
+    known = frozenset(labels)
+    for index, tag in enumerate(tags):
+        if tag not in known:
+            problem = f"is not a tag of the version that answered; set {_one_of(labels)}"
+            raise InvalidInput(f"edit.tags[{index}]", problem)
+
+
+def _one_of(labels: Sequence[str]) -> str:
     named = _first_of(labels)
     more = len(labels) - len(named)
     rest = f" and {more} more, which DescribePolicy lists" if more else ""
-    problem = f"is not a label of the version that answered; set one of: {', '.join(named)}{rest}"
-    raise InvalidInput("edit.label", problem)
+    return f"one of: {', '.join(named)}{rest}"
 
 
 def _first_of(labels: Sequence[str]) -> list[str]:

@@ -49,6 +49,15 @@ class Labelled:
     sampled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Served tags, one a word. `probabilities`, row by row (words x tags), are as they were drawn from."""
+
+    tag_indices: tuple[int, ...]
+    probabilities: tuple[float, ...]
+    sampled: bool
+
+
 class Engine(Protocol):
     """A loaded and warm version."""
 
@@ -95,6 +104,19 @@ class ClassifyEngine(Engine, Protocol):
 
         Raises:
             InvalidInput: the text has too many tokens.
+            Overloaded: the queue is full.
+            Unavailable: the engine stops.
+        """
+
+
+class TagEngine(Engine, Protocol):
+    """Engine of a `tag` policy."""
+
+    async def tag(self, words: Sequence[str], greedy: bool) -> Tagged:
+        """Serve a tag for each word. Cancelling the call takes the text out of the queue.
+
+        Raises:
+            InvalidInput: too many words or tokens.
             Overloaded: the queue is full.
             Unavailable: the engine stops.
         """

@@ -10,14 +10,15 @@ from typing import assert_never
 from weakref import WeakSet
 
 from thumbwheel.config.settings import Settings
-from thumbwheel.errors import UnservableVersion
 from thumbwheel.inference.classify_engine import BatchedClassifyEngine
 from thumbwheel.inference.engine import Engine
 from thumbwheel.inference.generate_engine import BatchedGenerateEngine
 from thumbwheel.inference.self_check import foretell
+from thumbwheel.inference.tag_engine import BatchedTagEngine
 from thumbwheel.inference.torch_runtime import spare_the_collector
 from thumbwheel.policy.classify import load_classifier
 from thumbwheel.policy.loading import load_causal
+from thumbwheel.policy.tag import load_tagger
 from thumbwheel.records import PolicyKind
 from thumbwheel.telemetry.metrics import QueueMetrics
 
@@ -26,8 +27,11 @@ from thumbwheel.telemetry.metrics import QueueMetrics
 _BREATH_S = 0.06
 
 
+_Made = BatchedGenerateEngine | BatchedClassifyEngine | BatchedTagEngine
+
+
 class EngineLoader:
-    """Makes engines. Owns the one thread on which all classifiers compute."""
+    """Makes engines. Owns the one thread on which all classifiers and taggers compute."""
 
     def __init__(self, settings: Settings, metrics: QueueMetrics) -> None:
         """Load with the limits of `settings`; `metrics` are of the queues before the engines."""
@@ -37,6 +41,7 @@ class EngineLoader:
         self._collector_spared = False
         self._made: WeakSet[Engine] = WeakSet()
         metrics.limit.set(settings.classify.queue_limit, queue="classify")
+        metrics.limit.set(settings.tag.queue_limit, queue="tag")
         metrics.limit.set(settings.generate.queue_limit, queue="generate")
 
     async def load(self, kind: PolicyKind, folder: Path) -> Engine:
@@ -67,7 +72,7 @@ class EngineLoader:
         if any(engine.healthy for engine in self._made):
             await asyncio.sleep(_BREATH_S)
 
-    async def _made_of(self, kind: PolicyKind, folder: Path) -> BatchedGenerateEngine | BatchedClassifyEngine:
+    async def _made_of(self, kind: PolicyKind, folder: Path) -> _Made:
         """Make the engine, not yet warm."""
         match kind:
             case PolicyKind.GENERATE:
@@ -76,7 +81,8 @@ class EngineLoader:
                 classifier = await asyncio.to_thread(load_classifier, folder)
                 return BatchedClassifyEngine(classifier, self._settings.classify, self._computing, self._metrics)
             case PolicyKind.TAG:
-                raise UnservableVersion(f"a policy of kind {kind} can't be served by this version of the service")
+                tagger = await asyncio.to_thread(load_tagger, folder)
+                return BatchedTagEngine(tagger, self._settings.tag, self._computing, self._metrics)
             case _:
                 assert_never(kind)
 

@@ -10,17 +10,25 @@ from typing import Any, TypeVar, cast
 from grpc.aio import ServicerContext
 from structlog.contextvars import bind_contextvars
 
-from thumbwheel.config.settings import Classify, Generate
+from thumbwheel.config.settings import Classify, Generate, Tag
 from thumbwheel.errors import DeadlineMissed, Overloaded, UnknownPolicy
 from thumbwheel.inference.beside import Beside
-from thumbwheel.inference.engine import ClassifyEngine, EngineLimits, Labelled
+from thumbwheel.inference.engine import ClassifyEngine, EngineLimits, Labelled, TagEngine, Tagged
 from thumbwheel.inference.generate_task import GenerateTask
 from thumbwheel.inference.request_log import Origin, RequestLog, new_id
 from thumbwheel.inference.swap import PolicyInfo, ServedPolicies
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.v1 import inference_pb2_grpc
-from thumbwheel.inference.validate import Asker, ClassifyQuery, GenerateQuery, check_classify, check_generate
-from thumbwheel.records import ClassifyAnswer, PolicyKind
+from thumbwheel.inference.validate import (
+    Asker,
+    ClassifyQuery,
+    GenerateQuery,
+    TagQuery,
+    check_classify,
+    check_generate,
+    check_tag,
+)
+from thumbwheel.records import ClassifyAnswer, PolicyKind, TagAnswer
 from thumbwheel.telemetry.metrics import QueueMetrics
 
 # version "00", trace id, parent id and flags, joined by "-"
@@ -46,6 +54,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         request_log: RequestLog,
         generate: Generate,
         classify: Classify,
+        tag: Tag,
         metrics: QueueMetrics,
         beside: Beside,
     ) -> None:
@@ -54,6 +63,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self._request_log = request_log
         self._generate = generate
         self._classify = classify
+        self._tag = tag
         self._metrics = metrics
         self._beside = beside
 
@@ -77,8 +87,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         return await _within_deadline(context, self._classified(query, context))
 
     async def Tag(self, request: pb.TagRequest, context: _Context) -> pb.TagResponse:
-        """No engine of this service tags yet."""
-        raise UnknownPolicy("policy: policies of kind tag are not served here; use Classify or Generate")
+        """One tag for each word, and how likely it was."""
+        query = check_tag(request, self._tag)
+        return await _within_deadline(context, self._tagged(query, context))
 
     async def DescribePolicy(self, request: pb.DescribePolicyRequest, context: _Context) -> pb.DescribePolicyResponse:
         """What is served now; with an empty name everything."""
@@ -112,6 +123,17 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             [stamp] = await self._request_log.log(origin, [logged])
             self._beside.shadows.classified(origin.served.ref.policy, query, labelled.label_index)
         return _classify_response(stamp, answer)
+
+    async def _tagged(self, query: TagQuery, context: _Context) -> pb.TagResponse:
+        with self._origin(query.policy, PolicyKind.TAG, query.asker, context) as origin:
+            engine = cast(TagEngine, origin.served.engine)
+            words = [word.text for word in query.words]
+            tagged = await self._counted("tag", engine.tag(words, query.greedy))
+            answer = _tag_answer(query, tagged, engine.limits)
+            not_learnable = "" if tagged.sampled else "greedy"
+            logged = self._request_log.response(origin, new_id(), answer, not_learnable)
+            [stamp] = await self._request_log.log(origin, [logged])
+        return _tag_response(stamp, answer)
 
     @contextmanager
     def _origin(self, name: str, kind: PolicyKind, asker: Asker, context: _Context) -> Iterator[Origin]:
@@ -194,4 +216,28 @@ def _classify_response(stamp: pb.Stamp, answer: ClassifyAnswer) -> pb.ClassifyRe
         stamp=stamp,
         label=answer.label,
         probabilities=[pb.LabelProbability(label=label, probability=p) for label, p in ranked],
+    )
+
+
+def _tag_answer(query: TagQuery, tagged: Tagged, limits: EngineLimits) -> TagAnswer:
+    return TagAnswer(
+        text=query.text,
+        tokens=tuple(word.text for word in query.words),
+        starts=tuple(word.start for word in query.words),
+        ends=tuple(word.end for word in query.words),
+        tag_indices=tagged.tag_indices,
+        probabilities=tagged.probabilities,
+        probability_floor=limits.probability_floor,
+        labels=limits.labels,
+    )
+
+
+def _tag_response(stamp: pb.Stamp, answer: TagAnswer) -> pb.TagResponse:
+    words = zip(answer.tokens, answer.tags, answer.starts, answer.ends, answer.tag_indices, answer.rows, strict=True)
+    return pb.TagResponse(
+        stamp=stamp,
+        tokens=[
+            pb.TaggedToken(token=token, tag=tag, start=start, end=end, probability=row[index])
+            for token, tag, start, end, index, row in words
+        ],
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from thumbwheel.config.settings import Classify, Generate
+from thumbwheel.config.settings import Classify, Generate, Tag
 from thumbwheel.errors import InvalidInput
 from thumbwheel.inference.sampling import Sampling
 from thumbwheel.inference.v1 import inference_pb2 as pb
+from thumbwheel.policy.words import Word, joined_words, split_words
 from thumbwheel.records import ROLES, Message
 
 MAX_USER_ID_CHARS = 256
@@ -50,6 +51,17 @@ class ClassifyQuery:
     asker: Asker
 
 
+@dataclass(frozen=True, slots=True)
+class TagQuery:
+    """A checked `TagRequest`. `words` stand in `text`, which is the request's own or its tokens joined by blanks."""
+
+    policy: str
+    text: str
+    words: tuple[Word, ...]
+    greedy: bool
+    asker: Asker
+
+
 def check_generate(request: pb.GenerateRequest, settings: Generate) -> GenerateQuery:
     """Check everything that can be checked without the engine. Raises InvalidInput."""
     candidates = request.n or 1
@@ -70,6 +82,35 @@ def check_classify(request: pb.ClassifyRequest, settings: Classify) -> ClassifyQ
     _demand_text("text", request.text)
     _demand_length("text", len(request.text), settings.max_input_chars)
     return ClassifyQuery(request.policy, request.text, request.greedy, _asker(request.user, request.request_id))
+
+
+def check_tag(request: pb.TagRequest, settings: Tag) -> TagQuery:
+    """Check everything that can be checked without the engine. Raises InvalidInput."""
+    if request.text and request.tokens:
+        raise InvalidInput("tokens", "stand beside text: send one of the two")
+    text, words = _given_words(request, settings) if request.tokens else _found_words(request.text, settings)
+    if len(words) > settings.max_words:
+        field = "tokens" if request.tokens else "text"
+        raise InvalidInput(field, f"has {len(words)} words, at most {settings.max_words} are allowed: shorten it")
+    return TagQuery(request.policy, text, words, request.greedy, _asker(request.user, request.request_id))
+
+
+def _given_words(request: pb.TagRequest, settings: Tag) -> tuple[str, tuple[Word, ...]]:
+    for index, token in enumerate(request.tokens):
+        if not split_words(token):
+            raise InvalidInput(f"tokens[{index}]", "is empty or blank: leave it out")
+    text, words = joined_words(request.tokens)
+    _demand_length("tokens", len(text), settings.max_input_chars)
+    return text, words
+
+
+def _found_words(text: str, settings: Tag) -> tuple[str, tuple[Word, ...]]:
+    _demand_text("text", text)
+    _demand_length("text", len(text), settings.max_input_chars)
+    words = split_words(text)
+    if not words:
+        raise InvalidInput("text", "has no word: send some text")
+    return text, words
 
 
 def _asker(user: pb.User, request_id: str) -> Asker:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -17,10 +18,15 @@ from transformers import (
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.policy.loading import ADAPTER_FILE
+from thumbwheel.policy.tag import demand_word_tokenizer
 from thumbwheel.records import PolicyKind
 
 _TOLD_WEIGHTS: Final = 3
-_ENDINGS: Final = {PolicyKind.GENERATE: "ForCausalLM", PolicyKind.CLASSIFY: "ForSequenceClassification"}
+_ENDINGS: Final = {
+    PolicyKind.GENERATE: "ForCausalLM",
+    PolicyKind.CLASSIFY: "ForSequenceClassification",
+    PolicyKind.TAG: "ForTokenClassification",
+}
 
 
 def adopt(kind: PolicyKind, source: str, folder: Path, base: str = "") -> None:
@@ -79,6 +85,8 @@ def _read(kind: PolicyKind, source: str) -> tuple[PreTrainedModel, PreTrainedTok
     _demand_complete(source, loading["missing_keys"])
     if kind is PolicyKind.GENERATE:
         _demand_end(source, tokenizer)
+    if kind is PolicyKind.TAG:
+        demand_word_tokenizer(tokenizer, source)
     return model, tokenizer
 
 
@@ -117,6 +125,6 @@ def _loader(kind: PolicyKind) -> Any:
         case PolicyKind.CLASSIFY:
             return AutoModelForSequenceClassification
         case PolicyKind.TAG:
-            raise InvalidInput("kind", "models of kind tag can not be taken yet; use classify or generate")
+            return AutoModelForTokenClassification
         case _:
             assert_never(kind)

@@ -8,26 +8,16 @@ importance ratio of a later policy is (its own `served_probabilities`) / (the lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
-from thumbwheel.errors import DamagedArtifact, InvalidInput
-from thumbwheel.policy.loading import check_whole
-
-# A tokenizer without a limit of its own reports a number of this size or larger.
-_NO_LIMIT = 1_000_000
+from thumbwheel.errors import InvalidInput
+from thumbwheel.policy.encoder import labels_of, max_tokens_of, read_encoder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,13 +72,11 @@ def load_classifier(folder: Path, device: str = "cpu") -> Classifier:
     Raises DamagedArtifact when the files can not be read or lack weights, and InvalidInput when the model
     has fewer than two labels.
     """
-    model, tokenizer = _read(folder)
-    labels = _labels(model.config.id2label)
-    if len(labels) < 2:
-        raise InvalidInput("id2label", f"a classifier has at least 2 labels, {folder.name} has {len(labels)}")
+    model, tokenizer = read_encoder(folder, AutoModelForSequenceClassification, "classifier")
+    labels = labels_of(model, folder, "classifier")
     model.to(device)
     model.eval()
-    return Classifier(model, tokenizer, labels, _max_tokens(model, tokenizer))
+    return Classifier(model, tokenizer, labels, max_tokens_of(model, tokenizer))
 
 
 def served_probabilities(logits_BK: Tensor, floor: float) -> Tensor:
@@ -114,42 +102,3 @@ def likeliest_labels(probs_BK: Tensor) -> Tensor:
     An answer chosen so teaches nothing: the other labels had no chance.
     """
     return probs_BK.argmax(dim=-1)
-
-
-def _read(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model and the tokenizer, from local files without code, every weight found."""
-    if not (folder / "config.json").is_file():
-        raise DamagedArtifact(f"{folder.name}: config.json is missing; restore the folder")
-    check_whole(folder)
-    try:
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise DamagedArtifact(f"{folder.name}: not a readable classifier; restore the folder") from error
-    _demand_all_weights(folder, info)
-    return model, tokenizer
-
-
-def _demand_all_weights(folder: Path, info: Mapping[str, Any]) -> None:
-    """Refuse a folder whose weights don't cover the model: the rest would be random, silently."""
-    absent = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
-    if absent:
-        raise DamagedArtifact(f"{folder.name}: weights are missing, the first is {absent[0]}")
-
-
-def _labels(id2label: Mapping[int, str]) -> tuple[str, ...]:
-    return tuple(id2label[index] for index in range(len(id2label)))
-
-
-def _max_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The smaller of the tokenizer's and the model's limit; 512 when neither names one."""
-    limits = [tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None)]
-    named = [int(limit) for limit in limits if limit is not None and 0 < limit < _NO_LIMIT]
-    return min(named, default=512)

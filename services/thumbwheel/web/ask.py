@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from thumbwheel.client.aio import AsyncStream, FeedbackId
-from thumbwheel.client.answers import Candidate, Classification, PolicyDescription
+from thumbwheel.client.answers import Candidate, Classification, PolicyDescription, Tagging
 from thumbwheel.errors import InvalidInput, ThumbwheelError, Unavailable
 from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.web.deps import Deps
@@ -21,6 +21,8 @@ from thumbwheel.web.pages import NO_STORE, render
 from thumbwheel.web.problems import body_of
 from thumbwheel.web.visitor import csrf_token, remember, visitor_of
 
+Answer = Classification[FeedbackId] | Candidate[FeedbackId] | Tagging[FeedbackId]
+
 MAX_POLICY_CHARS = 100
 _PAIR = 2
 
@@ -28,10 +30,8 @@ _PAIR = 2
 def _askable(kind: PolicyKind) -> bool:
     """Whether the page can ask a policy of that kind."""
     match kind:
-        case PolicyKind.CLASSIFY | PolicyKind.GENERATE:
+        case PolicyKind.CLASSIFY | PolicyKind.GENERATE | PolicyKind.TAG:
             return True
-        case PolicyKind.TAG:
-            return False
         case _:
             assert_never(kind)
 
@@ -57,6 +57,13 @@ def routes(deps: Deps) -> list[Route]:
         text = fields.text("text", deps.max_chars(PolicyKind.CLASSIFY))
         return _answers([await deps.client.classify(text, policy, user=visitor.user)])
 
+    async def tag(request: Request) -> Response:
+        visitor, fields = await posted(request, deps)
+        fields.only("policy", "text")
+        policy = fields.text("policy", MAX_POLICY_CHARS)
+        text = fields.text("text", deps.max_chars(PolicyKind.TAG))
+        return _answers([await deps.client.tag(text, policy, user=visitor.user)])
+
     async def generate(request: Request) -> Response:
         visitor, fields = await posted(request, deps)
         fields.only("policy", "text", "candidates")
@@ -70,6 +77,7 @@ def routes(deps: Deps) -> list[Route]:
     return [
         Route("/", page, methods=["GET"]),
         Route("/ask/classify", classify, methods=["POST"]),
+        Route("/ask/tag", tag, methods=["POST"]),
         Route("/ask/generate", generate, methods=["POST"]),
     ]
 
@@ -99,12 +107,12 @@ def policy_json(policy: PolicyDescription, deps: Deps) -> dict[str, Any]:
         "kind": policy.kind,
         "version": version,
         "labels": policy.labels,
-        "is_drawn": policy.kind is PolicyKind.CLASSIFY and deps.labels_are_drawn,
+        "is_drawn": deps.are_drawn(policy.kind),
         "max_chars": deps.max_chars(policy.kind),
     }
 
 
-def answer_json(answer: Classification[FeedbackId] | Candidate[FeedbackId]) -> dict[str, Any]:
+def answer_json(answer: Answer) -> dict[str, Any]:
     """Return an answer as the page's script reads it.
 
     The feedback token goes along: it is good only together with the visitor's signed cookie, which scripts
@@ -118,13 +126,22 @@ def answer_json(answer: Classification[FeedbackId] | Candidate[FeedbackId]) -> d
         "version": receipt.version,
         "rateable": receipt.logged,
     }
-    if isinstance(answer, Candidate):
-        return {**shared, "text": answer.text, "finish_reason": answer.finish_reason, "probabilities": []}
-    likely = [{"label": label, "probability": p} for label, p in answer.probabilities.items()]
-    return {**shared, "text": answer.label, "finish_reason": "", "probabilities": likely}
+    shown: dict[str, Any] = {"finish_reason": "", "probabilities": [], "words": []}
+    match answer:
+        case Candidate():
+            shown |= {"text": answer.text, "finish_reason": answer.finish_reason}
+        case Classification():
+            likely = [{"label": label, "probability": p} for label, p in answer.probabilities.items()]
+            shown |= {"text": answer.label, "probabilities": likely}
+        case Tagging():
+            words = [{"text": w.text, "tag": w.tag, "probability": w.probability} for w in answer.words]
+            shown |= {"text": " ".join(answer.tags), "words": words}
+        case _:
+            assert_never(answer)
+    return {**shared, **shown}
 
 
-def _answers(answers: Sequence[Classification[FeedbackId] | Candidate[FeedbackId]]) -> Response:
+def _answers(answers: Sequence[Answer]) -> Response:
     return JSONResponse({"answers": [answer_json(answer) for answer in answers]}, headers=NO_STORE)
 
 

@@ -65,9 +65,9 @@ class Deps:
     none). `settled` says, after a short wait, whether `votes` has every vote that was acknowledged before.
     `allowed_hosts` are the host names the pages answer to, without port
     ("*" for any): this stops other sites from reaching them by a name of their own. Only requests from this
-    machine reach the operator's page unless `operate_remotely`. `max_classify_chars` and `max_generate_chars` are
+    machine reach the operator's page unless `operate_remotely`. `max_classify_chars` and its like are
     the longest texts users may send to a policy of that kind; a body must arrive within `body_timeout_s` seconds.
-    `labels_are_drawn`: labels are served by lot, as their probabilities say; otherwise the likeliest one is.
+    `labels_are_drawn`, `tags_are_drawn`: served by lot, as their probabilities say; otherwise the likeliest is.
     """
 
     client: AsyncClient
@@ -84,8 +84,10 @@ class Deps:
     operate_remotely: bool = False
     max_classify_chars: int = 8_000
     max_generate_chars: int = 16_000
+    max_tag_chars: int = 8_000
     body_timeout_s: float = 10.0
     labels_are_drawn: bool = True
+    tags_are_drawn: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a secret that can be guessed."""
@@ -95,14 +97,28 @@ class Deps:
     def max_chars(self, kind: PolicyKind) -> int:
         """Return the longest text that a policy of this kind takes."""
         match kind:
-            case PolicyKind.CLASSIFY | PolicyKind.TAG:
+            case PolicyKind.CLASSIFY:
                 return self.max_classify_chars
+            case PolicyKind.TAG:
+                return self.max_tag_chars
             case PolicyKind.GENERATE:
                 return self.max_generate_chars
+            case _:
+                assert_never(kind)
+
+    def are_drawn(self, kind: PolicyKind) -> bool:
+        """Whether the page should say that answers of this kind are drawn; of texts nobody expects anything else."""
+        match kind:
+            case PolicyKind.CLASSIFY:
+                return self.labels_are_drawn
+            case PolicyKind.TAG:
+                return self.tags_are_drawn
+            case PolicyKind.GENERATE:
+                return False
             case _:
                 assert_never(kind)
 
     @property
     def max_body_bytes(self) -> int:
         """The largest body: the longest text with every character escaped (6 bytes), and the other fields."""
-        return 6 * max(self.max_classify_chars, self.max_generate_chars) + (32 << 10)
+        return 6 * max(self.max_classify_chars, self.max_generate_chars, self.max_tag_chars) + (32 << 10)

@@ -81,6 +81,14 @@ class Fields:
             raise self._wrong(name, "a tag has 1 to 40 characters a-z, 0-9 or '-'")
         return tuple(value)
 
+    def texts(self, name: str, most: int, longest: int) -> tuple[str, ...]:
+        """Return a list of 1..`most` strings, each of 1..`longest` characters."""
+        value = self._values.get(name)
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            raise self._wrong(name, f"must be a list of 1 to {most:,} strings")
+        items = Fields({str(index): item for index, item in enumerate(value)}, f"{self._at(name)}.")
+        return tuple(items.text(str(index), longest) for index in range(len(value)))
+
     def _at(self, name: str) -> str:
         return f"{self._path}{name}"
 

@@ -16,12 +16,14 @@ from thumbwheel.errors import InvalidInput
 from thumbwheel.records import (
     Answer,
     ClassifyAnswer,
+    Edit,
     Feedback,
     FeedbackKind,
     GenerateAnswer,
     LoggedResponse,
     PolicyKind,
     RatedResponse,
+    TagAnswer,
 )
 from thumbwheel.web.deps import Deps, VotesOf
 from thumbwheel.web.fields import MAX_COMMENT_CHARS, Fields
@@ -33,6 +35,7 @@ OWN_VOTES = 50
 _MAX_ID_CHARS = 64
 _MAX_TOKEN_CHARS = 2_048
 _MAX_LABEL_CHARS = 200
+_MAX_TAGS = 4_096
 _KINDS = tuple(FeedbackKind)
 
 
@@ -91,9 +94,11 @@ def _cast(client: AsyncClient, fields: Fields, user: str, max_text_chars: int) -
 def _correct(
     ballot: Ballot[FeedbackId], edit: Fields, comment: str, reasons: Sequence[str], max_text_chars: int
 ) -> FeedbackId:
-    edit.only("text", "label")
-    if ("text" in edit) == ("label" in edit):
-        raise InvalidInput("edit", "exactly one of text, label must be given")
+    edit.only("text", "label", "tags")
+    if sum(name in edit for name in ("text", "label", "tags")) != 1:
+        raise InvalidInput("edit", "exactly one of text, label, tags must be given")
+    if "tags" in edit:
+        return ballot.correct_tags(edit.texts("tags", _MAX_TAGS, _MAX_LABEL_CHARS), comment, reasons)
     if "text" in edit:
         return ballot.correct_text(edit.text("text", max_text_chars), comment, reasons)
     return ballot.correct_label(edit.text("label", _MAX_LABEL_CHARS), comment, reasons)
@@ -124,7 +129,7 @@ def _row(store: VotesOf, rated: RatedResponse, vote: Feedback) -> dict[str, Any]
         "thumb": None if vote.thumb_up is None else ("up" if vote.thumb_up else "down"),
         "rating": vote.rating,
         "ranking": list(vote.ranking),
-        "edit": None if edit is None else (edit.text or edit.label or " ".join(edit.tags)),
+        "edit": None if edit is None else _corrected(edit, shown.answer),
         "comment": vote.comment,
         "reasons": list(vote.reasons),
     }
@@ -137,9 +142,27 @@ def _shown(store: VotesOf, rated: RatedResponse, vote: Feedback) -> LoggedRespon
     return store.response(vote.ranking[0]) or rated.response
 
 
+def _corrected(edit: Edit, answer: Answer) -> str:
+    if isinstance(answer, TagAnswer) and len(edit.tags) == len(answer.tokens):
+        return _found(answer.tokens, edit.tags)
+    return edit.text or edit.label or " ".join(edit.tags)
+
+
+def _found(tokens: Sequence[str], tags: Sequence[str]) -> str:
+    """Words that are tagged as something, with what: "New York city, Friday day"."""
+    named: list[tuple[str, list[str]]] = []
+    for token, tag in zip(tokens, tags, strict=True):
+        edge, _, name = tag.partition("-")
+        if edge == "I" and named and named[-1][0] == name:
+            named[-1][1].append(token)
+        elif name:
+            named.append((name, [token]))
+    return ", ".join(f"{' '.join(words)} ({name})" for name, words in named) or "nothing found"
+
+
 def _question(answer: Answer) -> str:
     match answer:
-        case ClassifyAnswer():
+        case ClassifyAnswer() | TagAnswer():
             return answer.text
         case GenerateAnswer():
             return answer.messages[-1].content if answer.messages else ""
@@ -151,6 +174,8 @@ def _text(answer: Answer) -> str:
     match answer:
         case ClassifyAnswer():
             return answer.label
+        case TagAnswer():
+            return _found(answer.tokens, answer.tags)
         case GenerateAnswer():
             return answer.text
         case _:

@@ -35,7 +35,7 @@ from thumbwheel.feedback.voters import Voters
 from thumbwheel.feedback.votes import IngestedVotes
 from thumbwheel.hosts.local import LocalHost, Registration
 from thumbwheel.ingest.worker import IngestWorker
-from thumbwheel.records import Channel, ClassifyAnswer, LoggedResponse, VersionRef
+from thumbwheel.records import Answer, Channel, ClassifyAnswer, LoggedResponse, VersionRef
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import open_store
 from thumbwheel.telemetry.metrics import Metrics
@@ -45,6 +45,7 @@ KEYS = Keys((TokenKey("00000001", b"1" * 32, 0),), b"u" * 32)
 FOREIGN = Keys((TokenKey("00000001", b"2" * 32, 0),), b"u" * 32)
 NOW_US = time.time_ns() // 1000
 POLICY = VersionRef("desk", "v3", "sha256:ab")
+LOST = ClassifyAnswer("where", 0, "lost", (0.9, 0.1), 0.02, ("lost", "other"))
 
 
 @dataclass
@@ -68,9 +69,8 @@ class Service:
     def ingest(self) -> IngestWorker:
         return IngestWorker(Source(self.log), self.store, Ingest())
 
-    def answer(self, response_id: str, user: str = "") -> None:
+    def answer(self, response_id: str, user: str = "", answer: Answer = LOST) -> None:
         """Log an answer, as serving does before it sends one."""
-        answer = ClassifyAnswer("where", 0, "lost", (0.9, 0.1), 0.02, ("lost", "other"))
         user_hash = self.raters.user_hash(user)
         self.log.append(
             [to_log(LoggedResponse(response_id, "q", POLICY, Channel.CHAMPION, "", user_hash, "", NOW_US, "", answer))]

@@ -26,6 +26,7 @@ from thumbwheel.feedback.servicer import FeedbackServicer
 from thumbwheel.feedback.v1 import feedback_pb2 as pb
 from thumbwheel.feedback.voters import Voters
 from thumbwheel.feedback.votes import IngestedVotes
+from thumbwheel.records import TagAnswer
 
 if TYPE_CHECKING:
     from tests.integration.feedback.conftest import Service
@@ -259,6 +260,31 @@ async def test_a_label_of_no_use_is_refused_by_the_labels_of_the_answer(service:
     finally:
         stop.set()
         await asyncio.to_thread(worker.join)
+
+
+@pytest.mark.parametrize(
+    ("tags", "problem"),
+    [
+        (["O"], "edit.tags: must be one for each of the answer's 2 tokens, got 1"),
+        (["O", "B-day"], "edit.tags[1]: is not a tag of the version that answered; set one of: O, B-city"),
+    ],
+)
+async def test_tags_are_held_against_the_answer(service: Service, tags: list[str], problem: str) -> None:
+    words = TagAnswer("to Rome", ("to", "Rome"), (0, 3), (2, 7), (0, 0), (0.5,) * 4, 0.02, ("O", "B-city"))
+    service.answer("r1", answer=words)
+    service.ingest.drain()
+
+    def correction_by(tags: list[str]) -> pb.SubmitFeedbackRequest:
+        edit = pb.Edit(tags=pb.Tags(tags=tags))
+        return pb.SubmitFeedbackRequest(
+            feedback_id=str(uuid.uuid4()), response_id="r1", feedback_token=service.token("r1"), edit=edit
+        )
+
+    error = await service.submit(correction_by(tags))
+    assert error is not None and error.code() is INVALID
+    assert error.details() == problem
+    assert service.logged() == []
+    assert await service.submit(correction_by(["O", "B-city"])) is None
 
 
 async def test_the_labels_of_a_served_version_need_no_store(service: Service) -> None:

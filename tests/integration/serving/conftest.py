@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc.aio
 import pytest
-from random_policies import write_causal, write_classifier
+from random_policies import write_causal, write_classifier, write_tagger
 
 from thumbwheel.app.doors import inference_door, request_log_of
 from thumbwheel.app.identity import Identity
@@ -41,6 +41,13 @@ def quiet_torch() -> None:
     prepare_torch(1)
 
 
+_WRITE: dict[PolicyKind, Callable[..., Path]] = {
+    PolicyKind.GENERATE: write_causal,
+    PolicyKind.CLASSIFY: write_classifier,
+    PolicyKind.TAG: write_tagger,
+}
+
+
 class Home:
     """A folder with registry, log and keys, as a process has it."""
 
@@ -57,8 +64,7 @@ class Home:
     def publish(self, policy: str, kind: PolicyKind, seed: int, promote: bool = True, **extra: Any) -> Manifest:
         self._folders += 1
         folder = self.path / f"made-{self._folders}"
-        write = write_causal if kind is PolicyKind.GENERATE else write_classifier
-        manifest = self.registry.publish(NewVersion(policy, kind), write(folder, seed, **extra))
+        manifest = self.registry.publish(NewVersion(policy, kind), _WRITE[kind](folder, seed, **extra))
         if promote:
             self.promote(policy, manifest.version)
         return manifest

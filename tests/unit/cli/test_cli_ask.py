@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from thumbwheel.cli.main import main
 from thumbwheel.client import Client
-from thumbwheel.client.answers import Classification, PolicyDescription, Receipt
+from thumbwheel.client.answers import Classification, PolicyDescription, Receipt, TaggedWord, Tagging
 from thumbwheel.records import PolicyKind
 
 LIKELY = {"lift": 0.47, "pests": 0.406, "power": 0.111, "heat": 0.007, "door": 0.004, "roof": 0.002}
@@ -58,3 +59,25 @@ def test_of_the_likeliest_label_nobody_wonders_why_and_argmax_serves_no_other(as
 def test_the_json_says_what_it_always_said(ask: Ask) -> None:
     out, err = ask("power", "--json")
     assert '"label": "power"' in out and err == ""
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_tags_are_shown_word_by_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], form: tuple[str, ...]
+) -> None:
+    places = PolicyDescription("places", PolicyKind.TAG, (), ("O", "B-city"), 0, 0, 0.02)
+    sender: Any = None
+    words = (TaggedWord("to", "O", 0, 2, 0.75), TaggedWord("Rome", "B-city", 3, 7, 0.5))
+    answer = Tagging(Receipt("r1", "token", version="v1"), "", sender, words)
+    monkeypatch.setattr(Client, "describe", lambda *_: (places,))
+    monkeypatch.setattr(Client, "tag", lambda *_, **__: answer)
+    doors = ["--home", str(tmp_path), "--address", "127.0.0.1:1"]
+    monkeypatch.setattr(sys, "argv", ["thumbwheel", *doors, "ask", "to Rome", *form])
+    main()
+    out = capsys.readouterr().out
+    if form:
+        said = json.loads(out)
+        assert said["tokens"][1] == {"text": "Rome", "tag": "B-city", "start": 3, "end": 7, "probability": 0.5}
+        assert said["feedback_token"] == "token"
+    else:
+        assert out.splitlines() == [" 75.0%  O       to", " 50.0%  B-city  Rome"]

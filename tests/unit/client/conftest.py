@@ -135,7 +135,12 @@ class Inference(InferenceServiceServicer):
                 yield message
 
     def Tag(self, request: inf.TagRequest, context: grpc.ServicerContext) -> inf.TagResponse:
-        raise NotImplementedError
+        self.script.take(request, context)
+        tokens = [
+            inf.TaggedToken(token="to", tag="O", start=0, end=2, probability=0.75),
+            inf.TaggedToken(token="Rome", tag="B-city", start=3, end=7, probability=0.5),
+        ]
+        return inf.TagResponse(stamp=stamp(logged=self.script.logged), tokens=tokens)
 
     def DescribePolicy(
         self, request: inf.DescribePolicyRequest, context: grpc.ServicerContext

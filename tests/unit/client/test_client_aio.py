@@ -38,6 +38,15 @@ async def test_asking_and_voting(client: AsyncClient, script: Script) -> None:
     assert script.requests[-1].kind == fb.FEEDBACK_KIND_THUMB
 
 
+async def test_tags_come_and_are_corrected(client: AsyncClient, script: Script) -> None:
+    answer = await client.tag(["to", "Rome"], user="alice")
+    assert [(word.text, word.tag) for word in answer.words] == [("to", "O"), ("Rome", "B-city")]
+    feedback_id = await answer.correct(["O", "O"])
+    asked, edited = script.requests
+    assert list(asked.tokens) == ["to", "Rome"]
+    assert (list(edited.edit.tags.tags), edited.feedback_id) == (["O", "O"], feedback_id)
+
+
 async def test_candidates_are_ranked(client: AsyncClient, script: Script) -> None:
     generation = await client.generate("hi", n=2, temperature=0.5)
     assert [one.text for one in generation.candidates] == ["hello you", "go away"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.unit.client.conftest import Script
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
-BLOCKING, ASYNC, FAILING = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+BLOCKING, TAGS, ASYNC, FAILING = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 def run(example: str, target: str) -> None:
@@ -31,6 +31,14 @@ def test_the_blocking_example_runs(target: str, script: Script, capsys: pytest.C
     assert [vote.WhichOneof("feedback") for vote in votes] == ["thumb", "ranking", "rating", "edit", "thumb"]
     assert (votes[-1].thumb, votes[-1].response_id) == (fb.THUMB_DOWN, "r0")
     assert {vote.user_id for vote in votes} == {"alice"}
+
+
+def test_the_example_of_tags_runs(target: str, script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    run(TAGS, target)
+    assert capsys.readouterr().out == "[('to', 'O'), ('Rome', 'B-city')]\n"
+    asked, vote = script.requests
+    assert asked.text == "Send it to New York"
+    assert list(vote.edit.tags.tags) == ["O", "O", "O", "B-city", "I-city"]
 
 
 def test_the_async_example_streams_and_votes(target: str, script: Script, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from thumbwheel import errors
 from thumbwheel.client import Client
+from thumbwheel.client.answers import TaggedWord
 from thumbwheel.client.retry import RetryPolicy
 from thumbwheel.feedback.v1 import feedback_pb2 as fb
 from thumbwheel.records import Message, PolicyKind
@@ -37,6 +38,31 @@ def test_a_classification_says_label_probabilities_and_version(client: Client, s
     (request,) = script.requests
     assert (request.text, request.policy, request.user.id) == ("where is it", "desk", "alice")
     assert (request.request_id, request.greedy) == ("mine", True)
+
+
+def test_tags_come_word_by_word_of_a_text_or_of_words(client: Client, script: Script) -> None:
+    answer = client.tag("to Rome", "places", user="alice", greedy=True, request_id="mine")
+    assert answer.tags == ("O", "B-city")
+    assert answer.words[1] == TaggedWord("Rome", "B-city", 3, 7, 0.5)
+    client.tag(["to", "Rome"])
+    text, words = script.requests
+    assert (text.text, list(text.tokens), text.policy, text.user.id) == ("to Rome", [], "places", "alice")
+    assert (text.request_id, text.greedy) == ("mine", True)
+    assert (words.text, list(words.tokens)) == ("", ["to", "Rome"])
+    with pytest.raises(errors.InvalidInput, match="at least one"):
+        client.tag([])
+
+
+def test_tags_are_corrected_word_by_word(client: Client, script: Script) -> None:
+    answer = client.tag("to Rome", user="alice")
+    answer.correct(tags=["O", "O"], comment="not that Rome")
+    answer.thumbs_down()
+    edited, down = script.requests[1:]
+    assert list(edited.edit.tags.tags) == ["O", "O"]
+    assert (edited.comment, edited.feedback_token, edited.user_id) == ("not that Rome", "token-of-r1", "alice")
+    assert down.thumb == fb.THUMB_DOWN
+    with pytest.raises(errors.InvalidInput, match="a list of strings"):
+        answer.correct(tags="O O")
 
 
 def test_what_is_not_said_is_not_sent(client: Client, script: Script) -> None:

@@ -23,6 +23,7 @@ from thumbwheel.records import (
     LoggedResponse,
     Message,
     Retraction,
+    TagAnswer,
     VersionRef,
 )
 
@@ -66,6 +67,23 @@ def classified(draw: st.DrawFn) -> ClassifyAnswer:
     )
 
 
+@st.composite
+def tagged(draw: st.DrawFn) -> TagAnswer:
+    labels = draw(st.lists(texts, min_size=1, max_size=3))
+    words = draw(st.lists(st.tuples(texts, numbers, numbers, st.integers(0, len(labels) - 1)), min_size=1, max_size=4))
+    size = len(words) * len(labels)
+    return TagAnswer(
+        text=draw(texts),
+        tokens=tuple(word[0] for word in words),
+        starts=tuple(word[1] for word in words),
+        ends=tuple(word[2] for word in words),
+        tag_indices=tuple(word[3] for word in words),
+        probabilities=tuple(draw(st.lists(floats, min_size=size, max_size=size))),
+        probability_floor=draw(floats),
+        labels=tuple(labels),
+    )
+
+
 responses = st.builds(
     LoggedResponse,
     response_id=ids,
@@ -77,7 +95,7 @@ responses = st.builds(
     client_request_id=texts,
     time_us=times,
     not_learnable=texts,
-    answer=generated() | classified(),
+    answer=generated() | classified() | tagged(),
 )
 
 
@@ -171,6 +189,18 @@ def response_event() -> pb.Event:
     return pb.Event.FromString(encode(record))
 
 
+def tag_event() -> pb.Event:
+    served = TagAnswer("to Rome", ("to", "Rome"), (0, 3), (2, 7), (0, 1), (0.5, 0.5, 0.25, 0.75), 0.0, ("O", "B-x"))
+    record = replace(_record_of(response_event()), answer=served)
+    return pb.Event.FromString(encode(record))
+
+
+def _record_of(event: pb.Event) -> LoggedResponse:
+    record = decode(event.SerializeToString())
+    assert isinstance(record, LoggedResponse)
+    return record
+
+
 def rating_event() -> pb.Event:
     return pb.Event.FromString(encode(Feedback("f1", "r1", "u", "t", "p", "v", FeedbackKind.RATING, 1, rating=3)))
 
@@ -184,7 +214,13 @@ def retraction_event() -> pb.Event:
     [
         (response_event, lambda e: e.ClearField("inference_logged"), "payload"),
         (response_event, lambda e: e.inference_logged.ClearField("classify"), "answer"),
-        (response_event, lambda e: e.inference_logged.tag.SetInParent(), "answer"),
+        (response_event, lambda e: e.inference_logged.tag.SetInParent(), "tag.tokens"),
+        (tag_event, lambda e: e.inference_logged.tag.starts.append(1), "tag.starts"),
+        (tag_event, lambda e: e.inference_logged.tag.ends.pop(), "tag.ends"),
+        (tag_event, lambda e: e.inference_logged.tag.tag_indices.append(0), "tag.tag_indices"),
+        (tag_event, lambda e: e.inference_logged.tag.tag_indices.__setitem__(0, 2), "tag.tag_indices"),
+        (tag_event, lambda e: e.inference_logged.tag.probabilities.append(0.1), "tag.probabilities"),
+        (tag_event, lambda e: e.inference_logged.tag.ClearField("tags"), "tag.tokens"),
         (response_event, lambda e: e.inference_logged.ClearField("response_id"), "response_id"),
         (response_event, lambda e: e.inference_logged.ClearField("policy"), "policy"),
         (response_event, lambda e: e.inference_logged.ClearField("policy_version"), "policy_version"),

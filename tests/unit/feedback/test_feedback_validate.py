@@ -34,9 +34,21 @@ def test_a_label_must_be_one_of_the_labels_and_some_are_named() -> None:
         validate.label_exists("c", ["x" * 1000, "b"])
 
 
+def test_tags_must_be_known_and_one_for_each_word() -> None:
+    validate.tags_fit(("O", "B-city"), ("O", "B-city"), 2)
+    for tags, words, field, problem in (
+        (("O",), 2, "edit.tags", "must be one for each of the answer's 2 tokens, got 1"),
+        (("O", "B-day"), 2, "edit.tags[1]", "is not a tag of the version that answered; set one of: O, B-city"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            validate.tags_fit(tags, ("O", "B-city"), words)
+        assert (caught.value.field, caught.value.problem) == (field, problem)
+
+
 def test_a_correction_of_the_right_sort_passes() -> None:
     validate.edit_fits(Edit(text="yes"), PolicyKind.GENERATE)
     validate.edit_fits(Edit(label="refund"), PolicyKind.CLASSIFY)
+    validate.edit_fits(Edit(tags=("O",)), PolicyKind.TAG)
 
 
 def test_a_comment_may_have_lines_and_tabs() -> None:

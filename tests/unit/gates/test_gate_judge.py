@@ -13,7 +13,7 @@ from thumbwheel.errors import InvalidInput
 from thumbwheel.gates import judge as judge_module
 from thumbwheel.gates.evidence import GenerateEvidence
 from thumbwheel.gates.gate import Rule
-from thumbwheel.gates.judge import CLASSIFY, GENERATE, judge
+from thumbwheel.gates.judge import CLASSIFY, GENERATE, TAG, judge
 from thumbwheel.records import GateResult, PolicyKind
 
 
@@ -61,7 +61,7 @@ def test_a_gate_that_passes_without_a_value_does_not_count(
     assert not judge(PolicyKind.GENERATE, good, limits).promote
 
 
-@pytest.mark.parametrize("gates", [GENERATE, CLASSIFY])
+@pytest.mark.parametrize("gates", [GENERATE, CLASSIFY, TAG])
 def test_gates_have_names_of_their_own_and_explain_themselves(gates: tuple[object, ...]) -> None:
     names = [gate.name for gate in gates]  # type: ignore[attr-defined]
     assert len(set(names)) == len(names)

@@ -14,14 +14,11 @@ import torch
 from thumbwheel.errors import InvalidData, NotEnoughData
 from thumbwheel.policy.classify import load_classifier, sample_labels, served_probabilities
 from thumbwheel.ppo.classify.baseline import supervise_classify
-from thumbwheel.ppo.classify.improve import (
-    ClassifyPpoSettings,
-    improve_classify,
-    ppo_vote_loss,
-)
+from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, vote_columns
 from thumbwheel.ppo.metrics import RoundDone
+from thumbwheel.ppo.vote_loss import ppo_vote_loss
 from thumbwheel.pretrain.classify import SEED_LABELS_FILE, ClassifyRecipe, pretrain_classify
 from thumbwheel.pretrain.corpus import LabelledText
 

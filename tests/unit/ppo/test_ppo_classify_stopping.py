@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from thumbwheel.ppo.classify.stopping import EpochChoice, LaidAside
+from thumbwheel.ppo.stopping import EpochChoice, LaidAside
 
 NOISE_M = np.random.default_rng(0).normal(0.0, 1.0, 400)
 

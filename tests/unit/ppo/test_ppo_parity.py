@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from thumbwheel.ppo.advantages import generalised_advantages, whiten
-from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, ppo_vote_loss
+from thumbwheel.ppo.classify.improve import ClassifyPpoSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, vote_columns
 from thumbwheel.ppo.generate.collect import token_rewards
 from thumbwheel.ppo.losses import clipped_policy_loss, clipped_value_loss, kl_k1, kl_k3, squared_drift
+from thumbwheel.ppo.vote_loss import ppo_vote_loss
 
 LENGTHS = [7, 1, 4, 6]
 ROWS, LONGEST = len(LENGTHS), max(LENGTHS)

@@ -5,9 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thumbwheel.gates.evidence import ClassifyEvidence, GenerateEvidence, HeldOutVotes, Latency, TextLosses, Votes
+from thumbwheel.gates.evidence import (
+    ClassifyEvidence,
+    EditedTexts,
+    GenerateEvidence,
+    HeldOutVotes,
+    Latency,
+    TagEvidence,
+    TextLosses,
+    Votes,
+)
 from thumbwheel.ppo.classify.votes import ClassifyVote
-from thumbwheel.retrain import learn_classify, learn_generate
+from thumbwheel.ppo.tag.votes import TagVote
+from thumbwheel.retrain import learn_classify, learn_generate, learn_tag
 from thumbwheel.retrain.report.numbers import judged
 
 VOTES = Votes(positive=1, negative=1, per_rater={"a": 2}, least=1)
@@ -58,3 +68,36 @@ def test_agreement_with_labels_the_champion_drew_comes_last_and_says_whom_it_fav
     assert (agreement.champion, agreement.candidate) == (0.5, 1.0)  # of the two votes up, both on the first label
     assert judged(agreement) == ""
     assert agreement.note.startswith("Tends to favour the champion")
+
+
+@pytest.fixture
+def tag() -> TagEvidence:
+    """Two words of one text and one of another; the candidate finds the city that the champion missed."""
+    labels_P, rewards_P = np.array([0, 0, 1]), np.array([1.0, 0.0, 1.0])
+    logged_PK = np.array([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]])
+    champion_PK = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
+    candidate_PK = np.array([[0.9, 0.1], [0.1, 0.9], [0.3, 0.7]])
+    edited = EditedTexts([["O", "B-city"]], [["O", "O"]], [["O", "B-city"]])
+    texts_P = np.array([0, 0, 1])
+    return TagEvidence(VOTES, LATENCY, texts_P, labels_P, rewards_P, logged_PK, champion_PK, candidate_PK, edited)
+
+
+def test_tags_are_reported_by_reward_and_by_entity_against_the_corrections(tag: TagEvidence) -> None:
+    rows = {row.name: (row.champion, row.candidate) for row in learn_tag.comparisons(tag)}
+    # Weights 1.8, 1.6 (cut at the cube root of 3 words), 1.4 and 1.8, .2, 1.4 on rewards 1, 0, 1.
+    root = 3 ** (1 / 3)
+    assert rows["Average reward a word (SNIPS)"] == pytest.approx(
+        ((root + 1.4) / (root + root + 1.4), (root + 1.4) / (root + 0.2 + 1.4))
+    )
+    for name in ("Precision", "Recall", "F1"):
+        assert rows[f"{name} of entities in 1 corrected texts"] == (0.0, 1.0)
+    assert rows["F1 of city"] == (0.0, 1.0)
+
+
+def test_texts_whose_tags_changed_are_shown_with_the_vote(tag: TagEvidence) -> None:
+    even = (0.5, 0.5)
+    votes = [TagVote(("to", "Rome"), (0, 0), (even, even), -1.0, (0, 1)), TagVote(("x",), (1,), (even,), 1.0)]
+    [changed] = learn_tag.changed_answers(("O", "B-city"), votes, tag)
+    assert (changed.prompt, changed.champion, changed.candidate) == ("to Rome", "nothing", "Rome B-city")
+    assert (changed.champion_score, changed.candidate_score) == (0.5, 1.0)
+    assert changed.note == "corrected: 1 of 2 served tags were wrong"

@@ -7,13 +7,13 @@ from itertools import repeat
 from random import Random
 
 import pytest
-from demo_facts import HELPDESK, TOPICS
+from demo_facts import HELPDESK, PLACES, TOPICS
 from demo_service import DemoService
 
 from thumbwheel.client import AsyncClient
 from thumbwheel.records import PolicyKind
 from thumbwheel.simulate.crowd import ONE_TRY, Crowd, Ledger, Question
-from thumbwheel.simulate.users import SimulatedUser
+from thumbwheel.simulate.users import SimulatedUser, tags_quality
 
 
 @pytest.fixture
@@ -38,6 +38,16 @@ async def test_votes_follow_the_truth(service: DemoService, policy: str, kind: P
     assert (tally.answers, tally.ups, tally.downs, tally.mean_quality, len(told)) == (6, 6, 0, 1.0, 6)
     assert ledger.acknowledged == len(service.world.votes) == 6
     assert not ledger.dropped and not ledger.lost_votes
+
+
+async def test_tags_are_judged_word_by_word(service: DemoService) -> None:
+    ledger = Ledger()
+    question = Question("to Rome now", lambda tags: tags_quality(tags.split(), ["O", "B-city", "O"]))
+    async with AsyncClient(service.target, retry=ONE_TRY) as client:
+        user = SimulatedUser("ann", noise=0.0)
+        await Crowd(client, PLACES, PolicyKind.TAG, repeat(question), [user], Random(0)).ask(2, 1, ledger)
+    [tally] = ledger.by_version.values()
+    assert (tally.answers, tally.ups, tally.mean_quality) == (2, 2, 1.0)
 
 
 async def test_a_liar_votes_the_other_way_and_the_silent_not_at_all(service: DemoService) -> None:

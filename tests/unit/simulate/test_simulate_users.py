@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from thumbwheel.errors import InvalidInput
-from thumbwheel.simulate.users import SimulatedUser, crowd_of, label_quality
+from thumbwheel.simulate.users import SimulatedUser, crowd_of, label_quality, tags_quality
 from thumbwheel.simulate.world import PLEASING_QUALITY, World
 
 
@@ -82,3 +82,13 @@ def test_shares_outside_of_0_to_1_are_refused(field: str, share: float) -> None:
 def test_an_empty_crowd_is_refused() -> None:
     with pytest.raises(InvalidInput, match="at least 1 user"):
         crowd_of(0)
+
+
+def test_tags_are_as_good_as_their_entities() -> None:
+    truth = ["O", "B-city", "I-city", "B-day"]
+    assert tags_quality(truth, truth) == 1.0
+    assert tags_quality(["O", "B-city", "I-city", "O"], truth) == pytest.approx(2 / 3)  # 2 * 1 / (2 + 1)
+    assert tags_quality(["O", "B-city", "O", "O"], truth) == 0.0
+    assert tags_quality(["O", "O"], ["O", "O"]) == 1.0
+    assert tags_quality(["O", "B-day"], ["O", "O"]) == 0.0
+    assert tags_quality(["O"], truth) == 0.0

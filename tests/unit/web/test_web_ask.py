@@ -43,6 +43,12 @@ def test_the_page_offers_every_policy_and_says_what_it_does(browser: Any) -> Non
     assert page.headers["cache-control"] == "no-store"
 
 
+def test_the_page_offers_a_policy_that_tags(browser: Any, world: World) -> None:
+    world.tags_words = True
+    choices = [one.name for one in seen(browser.open().text).by_role("radio")]
+    assert choices[-1] == "places marks words · v2"
+
+
 def test_the_page_opens_while_the_service_is_away(browser: Any, world: World) -> None:
     world.failures["DescribePolicy"] = Unavailable("the service restarts", 0.01)
     page = browser.open()

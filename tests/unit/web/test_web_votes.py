@@ -31,6 +31,35 @@ def test_a_vote_is_counted_and_listed(browser: Any, value: dict[str, Any], kind:
     assert listed.items() <= row.items()
 
 
+def test_tags_are_asked_for_corrected_and_listed_by_what_they_mark(browser: Any) -> None:
+    body = {"policy": "places", "text": "to New York"}
+    answer = browser.post("/ask/tag", body).json()["answers"][0]
+    assert [(word["text"], word["tag"], word["probability"]) for word in answer["words"]] == [
+        ("to", "O", 0.5),
+        ("New", "B-city", 0.5),
+        ("York", "B-city", 0.5),
+    ]
+    assert browser.vote(answer, edit={"tags": ["O", "B-city", "I-city"]}).status_code == 200
+    (row,) = browser.votes()
+    assert (row["question"], row["answer"]) == ("to New York", "New (city), York (city)")
+    assert row["edit"] == "New York (city)"
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        ({"tags": []}, "edit.tags: must be a list of 1 to 4,096 strings"),
+        ({"tags": "O"}, "edit.tags: must be a list"),
+        ({"tags": ["O", 1]}, "edit.tags.1: must be a string"),
+        ({"tags": ["O"], "label": "x"}, "edit: exactly one of text, label, tags must be given"),
+    ],
+)
+def test_tags_of_no_use_are_refused(browser: Any, edit: dict[str, Any], problem: str) -> None:
+    answer = browser.post("/ask/tag", {"policy": "places", "text": "to Rome"}).json()["answers"][0]
+    refused = browser.vote(answer, edit=edit)
+    assert refused.status_code == 422 and problem in refused.text
+
+
 def test_comment_and_reasons_go_with_the_vote(browser: Any) -> None:
     browser.vote(browser.ask(), thumb="down", comment=" too slow ", reasons=["wrong", "too-long"])
     (row,) = browser.votes()

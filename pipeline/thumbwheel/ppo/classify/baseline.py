@@ -12,10 +12,10 @@ from torch.nn import functional
 from thumbwheel.errors import NotEnoughData
 from thumbwheel.policy.classify import load_classifier
 from thumbwheel.ppo.checkpoint import Checkpoint
-from thumbwheel.ppo.classify.improve import job_fingerprint
 from thumbwheel.ppo.classify.trainer import VoteTrainer, VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote
 from thumbwheel.ppo.metrics import Metrics, RoundDone
+from thumbwheel.ppo.vote_loss import job_fingerprint
 from thumbwheel.pretrain.classify import read_seed_labels, save_classifier
 
 

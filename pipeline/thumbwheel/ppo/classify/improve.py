@@ -17,22 +17,21 @@ Shape suffixes: N votes, B votes of a minibatch, K labels.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from thumbwheel.policy.classify import Classifier, load_classifier, served_probabilities
+from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.checkpoint import Checkpoint
-from thumbwheel.ppo.classify.stopping import LEAST_VOTES, LaidAside
-from thumbwheel.ppo.classify.trainer import VoteLoss, VoteTrainer, VoteTrainingSettings
-from thumbwheel.ppo.classify.votes import ClassifyVote, VoteColumns, vote_columns
-from thumbwheel.ppo.losses import clipped_policy_loss
-from thumbwheel.ppo.metrics import Metrics, RoundDone
+from thumbwheel.ppo.classify.trainer import VoteTrainer
+from thumbwheel.ppo.classify.votes import ClassifyVote, vote_columns
+from thumbwheel.ppo.metrics import RoundDone
+from thumbwheel.ppo.stopping import LEAST_VOTES, LaidAside
+from thumbwheel.ppo.vote_loss import VotePpoSettings, finite_log, job_fingerprint, ppo_vote_loss
 from thumbwheel.pretrain.classify import read_seed_labels, save_classifier
 from thumbwheel.workers.alone import Alone
 from thumbwheel.workers.port import Workers, share
@@ -41,16 +40,7 @@ from thumbwheel.workers.port import Workers, share
 _SCORING_BATCH = 256
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifyPpoSettings:
-    """The objective of PPO on votes. The defaults are what the benchmarks ran with."""
-
-    probability_floor: float = 0.02
-    """The floor the new policy will be served with."""
-    clip: float = 0.2
-    largest_anchor_weight: float = 5.0
-    """Where champion / logged is truncated."""
-    training: VoteTrainingSettings = field(default_factory=VoteTrainingSettings)
+ClassifyPpoSettings = VotePpoSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,38 +119,6 @@ def _laid_aside(
     return LaidAside(columns.logged_N, (columns.advantages_N > 0).float(), now)
 
 
-def ppo_vote_loss(columns: VoteColumns, proximal_N: Tensor, settings: ClassifyPpoSettings) -> VoteLoss:
-    """The clipped objective on these votes as a function of new logits; `proximal_N`: the champion's log p(label)."""
-    anchor_N = (proximal_N - columns.logged_N).exp().clamp(max=settings.largest_anchor_weight)
-    # The clipped minimum scales with weights of at least 0, so they go into the advantage.
-    advantages_N = columns.weights_N * anchor_N * columns.advantages_N
-
-    def loss(logits_BK: Tensor, rows_B: Tensor, count: int) -> tuple[Tensor, Metrics]:
-        probs_BK = served_probabilities(logits_BK, settings.probability_floor)
-        log_probs_BK = _finite_log(probs_BK)
-        new_B = log_probs_BK.gather(1, columns.labels_N[rows_B, None]).squeeze(1)
-        everything_B = torch.ones_like(rows_B, dtype=torch.bool)
-        old_B, advantages_B = proximal_N[rows_B], advantages_N[rows_B]
-        step = clipped_policy_loss(new_B, old_B, advantages_B, everything_B, settings.clip, torch.tensor(count))
-        return step.loss, {
-            "ratio": float(step.mean_ratio.detach()),
-            "clip_fraction": float(step.clip_fraction),
-            "approx_kl": float(step.approx_kl),
-            "entropy": float(-(probs_BK * log_probs_BK).sum().detach() / count),
-        }
-
-    return loss
-
-
-def job_fingerprint(champion: Path, votes: Sequence[ClassifyVote], settings: object) -> str:
-    """SHA-256 over everything that decides the result: the champion's weights, the votes, the settings."""
-    digest = hashlib.sha256((champion / "model.safetensors").read_bytes())
-    digest.update(repr(settings).encode())
-    for vote in votes:
-        digest.update(repr(vote).encode())
-    return digest.hexdigest()
-
-
 def _log_probabilities(
     classifier: Classifier, texts: Sequence[str], labels_N: Tensor, floor: float, workers: Workers
 ) -> Tensor:
@@ -172,9 +130,4 @@ def _log_probabilities(
         probs_BK = classifier.probabilities([texts[index] for index in rows], floor)
         probs_N[rows] = probs_BK.gather(1, labels_N[rows, None]).squeeze(1)
     workers.add_up(probs_N)
-    return _finite_log(probs_N)
-
-
-def _finite_log(probs: Tensor) -> Tensor:
-    """ln p, and with a floor of 0 of the least normal float32 where p underflows: ln 0 would make gradients NaN."""
-    return probs.clamp(min=torch.finfo(torch.float32).tiny).log()
+    return finite_log(probs_N)

@@ -1,72 +1,33 @@
-"""The update loop over logged votes, the same for every loss on them: epochs of minibatches, resumable.
-
-Beside the votes every update sees some of the labelled texts the first policy was trained on (seed labels).
-Dropout is on and some tokens are hidden in every update, which keeps few votes from being learned by heart; a loss that
-compares with the champion compares a noisy network with a clean one (see `improve.py`).
-Each epoch seeds its own random numbers, so a job that goes on after epoch e does what it would have done.
-
-A minibatch runs in slices of a fixed size, and each slice seeds its own dropout. Workers deal the slices among
-themselves: whoever runs one drops what one worker alone would have dropped, so their number changes nothing but the
-order in which gradients are added.
+"""A classifier's updates on logged votes: any loss on the labels that were voted on, and the seed labels.
 
 Shape suffixes: B votes of a slice, K labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from random import Random
-from statistics import fmean
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
 
 from thumbwheel.policy.classify import Classifier
-from thumbwheel.ppo.checkpoint import Checkpoint
-from thumbwheel.ppo.classify.stopping import EpochChoice, LaidAside
-from thumbwheel.ppo.metrics import Metrics, RoundDone
+from thumbwheel.ppo.metrics import Metrics
+from thumbwheel.ppo.stopping import LaidAside
+from thumbwheel.ppo.vote_updates import VoteLoss, VoteTrainingSettings, VoteUpdates
 from thumbwheel.pretrain.corpus import LabelledText
-from thumbwheel.pretrain.minibatches import length_bucketed
 from thumbwheel.pretrain.token_dropout import hide_tokens
 from thumbwheel.workers.alone import Alone
-from thumbwheel.workers.port import Workers, add_up_figures, add_up_gradients, share
+from thumbwheel.workers.port import Workers
 
-VoteLoss = Callable[[Tensor, Tensor, int], tuple[Tensor, Metrics]]
-"""(logits_BK, indices_B, votes of the minibatch) -> these votes' share in the mean loss, and in figures to report."""
-
-# Rows run together, of like length; what several workers deal among themselves.
-_SLICE_ROWS = 32
+__all__ = ["VoteLoss", "VoteTrainer", "VoteTrainingSettings"]
 
 
 @dataclass(frozen=True, slots=True)
-class VoteTrainingSettings:
-    """How to update a classifier on votes. The defaults are what the benchmarks ran with."""
-
-    learning_rate: float = 1e-3
-    """At the start; falls linearly to 0."""
-    epochs: int = 20
-    batch_size: int = 128
-    seed_label_weight: float = 0.1
-    """Factor on the cross-entropy of the seed labels."""
-    token_dropout: float = 0.1
-    weight_decay: float = 0.01
-    largest_gradient: float = 1.0
-    """Norm to which gradients are clipped."""
-    patience: int = 3
-    """Epochs that votes laid aside find worse, one after the other, before it ends; not used without such votes."""
-    seed: int = 0
-
-
-_Slice = tuple[int, Callable[[], dict[str, float]]]
-"""The seed of a slice's dropout, and what adds its gradient and returns its share in the figures."""
-
-
-@dataclass(frozen=True, slots=True)
-class VoteTrainer:
+class VoteTrainer(VoteUpdates):
     """One job: a classifier, texts of votes, seed labels, a loss, how and by whom. Each text is tokenised once.
 
     Where there are votes laid aside they choose the epoch whose weights are kept, else it is the last.
@@ -81,90 +42,46 @@ class VoteTrainer:
     aside: LaidAside | None = None
     _tokens: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
 
-    def train(self, checkpoint: Checkpoint, round_done: RoundDone) -> list[dict[str, float]]:
-        """Update the classifier in place, dropout on, and return every epoch's figures; goes on from a checkpoint.
+    @property
+    def model(self) -> PreTrainedModel:
+        """The classifier's network."""
+        return self.classifier.model
 
-        The classifier must be as the job first found it: the checkpoint's weights replace its own.
-        """
-        model, settings = self.classifier.model, self.settings
-        optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-        history: list[dict[str, float]] = []
-        choice = EpochChoice(settings.patience)
-        if (facts := checkpoint.restore(optimizer)) is not None:
-            history = facts["history"]
-            choice.restore(facts["choice"], checkpoint.kept())
-        while len(history) < settings.epochs and not choice.over:
-            history.append(self._epoch(len(history), optimizer))
-            model.eval()
-            if self.aside is not None:
-                history[-1] |= choice.take(len(history), self.aside.terms(), list(model.parameters()))
-            checkpoint.save(optimizer, {"history": history, "choice": choice.facts()}, choice.named_weights())
-            round_done(len(history), settings.epochs, history[-1])
-        if choice.weights:
-            choice.put_back(list(model.parameters()))
-        return history
+    @property
+    def vote_texts(self) -> Sequence[str]:
+        """The texts that were voted on."""
+        return self.texts
 
-    def _epoch(self, epoch: int, optimizer: torch.optim.Optimizer) -> dict[str, float]:
-        """One pass over the votes; returns the means of its figures."""
-        with torch.random.fork_rng(devices=[]):
-            rng = Random(f"votes {self.settings.seed} {epoch}")
-            self.classifier.model.train()
-            batches = length_bucketed(self.texts, self.settings.batch_size, rng)
-            seed_batches = self._seed_batches(rng)
-            figures = []
-            for index, batch in enumerate(batches):
-                rate = self._learning_rate(epoch + index / len(batches))
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                slices = self._slices(batch, next(seed_batches), rng)
-                figures.append({**self._update(slices, optimizer), "learning_rate": rate})
-        return {name: fmean(row[name] for row in figures) for name in figures[0]}
+    @property
+    def seed_texts(self) -> Sequence[str]:
+        """The labelled texts."""
+        return [row.text for row in self.seeds]
 
-    def _slices(self, batch: Sequence[int], seeds: Sequence[LabelledText], rng: Random) -> list[_Slice]:
-        """A minibatch of votes and one of seed labels, cut up, each slice with the seed of its dropout."""
-        works: list[Callable[[], dict[str, float]]] = [
-            partial(self._add_vote_gradient, batch[at : at + _SLICE_ROWS], len(batch))
-            for at in range(0, len(batch), _SLICE_ROWS)
-        ]
-        if self.settings.seed_label_weight > 0:
-            works += [
-                partial(self._add_seed_gradient, seeds[at : at + _SLICE_ROWS], len(seeds))
-                for at in range(0, len(seeds), _SLICE_ROWS)
-            ]
-        return [(rng.getrandbits(63), work) for work in works]
+    def vote_size(self, rows: Sequence[int]) -> int:
+        """One label a vote."""
+        return len(rows)
 
-    def _update(self, slices: Sequence[_Slice], optimizer: torch.optim.Optimizer) -> dict[str, float]:
-        """One optimiser step; each worker adds the gradients of its share of the slices."""
-        parameters = list(self.classifier.model.parameters())
-        optimizer.zero_grad()
-        figures = self._no_figures()
-        for seed, add_gradient in share(slices, self.workers):
-            torch.manual_seed(seed)
-            for name, value in add_gradient().items():
-                figures[name] += value
-        figures = add_up_figures(figures, self.workers)
-        add_up_gradients(parameters, self.workers)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.largest_gradient)
-        optimizer.step()
-        return {**figures, "gradient_norm": float(norm)}
+    def seed_size(self, rows: Sequence[int]) -> int:
+        """One label a text."""
+        return len(rows)
 
-    def _no_figures(self) -> dict[str, float]:
-        """Every figure that slices tell, 0: what no votes at all would tell."""
-        none_BK, none_B = torch.zeros(0, len(self.classifier.labels)), torch.zeros(0, dtype=torch.long)
-        return {**self.loss(none_BK, none_B, 1)[1], "policy_loss": 0.0, "seed_loss": 0.0}
+    def no_figures(self) -> Metrics:
+        """What the loss tells of no votes."""
+        return self.loss(torch.zeros(0, len(self.classifier.labels)), torch.zeros(0, dtype=torch.long), 1)[1]
 
-    def _add_vote_gradient(self, rows: Sequence[int], count: int) -> dict[str, float]:
-        """Add the gradient of some votes of a minibatch of `count`; return their share in its figures."""
+    def add_vote_gradient(self, rows: Sequence[int], size: int) -> dict[str, float]:
+        """Add the gradient of some votes of a minibatch of `size`; return their share in its figures."""
         logits_BK = self._logits([self.texts[index] for index in rows])
-        loss, figures = self.loss(logits_BK, torch.tensor(rows, device=logits_BK.device), count)
+        loss, figures = self.loss(logits_BK, torch.tensor(rows, device=logits_BK.device), size)
         torch.autograd.backward(loss)
         return {**figures, "policy_loss": float(loss.detach())}
 
-    def _add_seed_gradient(self, seeds: Sequence[LabelledText], count: int) -> dict[str, float]:
-        """Add that of the cross-entropy of some of `count` seed labels, weighted; return their share in it, in nats."""
+    def add_seed_gradient(self, rows: Sequence[int], size: int) -> dict[str, float]:
+        """Add that of the cross-entropy of some of `size` seed labels, weighted; return their share in it, in nats."""
+        seeds = [self.seeds[index] for index in rows]
         logits_BK = self._logits([row.text for row in seeds])
         targets_B = torch.tensor([self.classifier.labels.index(row.label) for row in seeds], device=logits_BK.device)
-        loss = functional.cross_entropy(logits_BK, targets_B, reduction="sum") / count
+        loss = functional.cross_entropy(logits_BK, targets_B, reduction="sum") / size
         torch.autograd.backward(self.settings.seed_label_weight * loss)
         return {"seed_loss": float(loss.detach())}
 
@@ -188,15 +105,3 @@ class VoteTrainer:
         lengths_B1 = torch.tensor([[len(row)] for row in tokens])
         mask_BT = (torch.arange(ids_BT.shape[1]) < lengths_B1).long()
         return ids_BT.to(classifier.model.device), mask_BT.to(classifier.model.device)
-
-    def _seed_batches(self, rng: Random) -> Iterator[list[LabelledText]]:
-        """Endless batches of seed labels, half as large as those of votes; empty ones when there are none."""
-        while not self.seeds:
-            yield []
-        texts = [row.text for row in self.seeds]
-        while True:
-            for batch in length_bucketed(texts, max(1, self.settings.batch_size // 2), rng):
-                yield [self.seeds[index] for index in batch]
-
-    def _learning_rate(self, epochs_done: float) -> float:
-        return self.settings.learning_rate * (1 - epochs_done / self.settings.epochs)

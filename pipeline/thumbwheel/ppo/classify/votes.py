@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.errors import InvalidData, NotEnoughData
+from thumbwheel.ppo.vote_loss import VoteColumns
 from thumbwheel.records import ClassifyAnswer
 
 
@@ -30,16 +30,6 @@ class ClassifyVote:
     probabilities: tuple[float, ...]
     thumb_up: bool
     weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VoteColumns:
-    """Votes as tensors: served labels, log of their logged probability, +1 or -1 for the thumb, and weights, (N,)."""
-
-    labels_N: Tensor
-    logged_N: Tensor
-    advantages_N: Tensor
-    weights_N: Tensor
 
 
 def votes_of(rows: Iterable[SnapshotRow], labels: Sequence[str]) -> list[ClassifyVote]:

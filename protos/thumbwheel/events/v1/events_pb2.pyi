@@ -105,20 +105,24 @@ class ClassifyAnswer(_message.Message):
     def __init__(self, text: _Optional[str] = ..., label_index: _Optional[int] = ..., label: _Optional[str] = ..., probabilities: _Optional[_Iterable[float]] = ..., probability_floor: _Optional[float] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TagAnswer(_message.Message):
-    __slots__ = ("text", "tokens", "tag_indices", "probabilities", "tags", "probability_floor")
+    __slots__ = ("text", "tokens", "tag_indices", "probabilities", "tags", "probability_floor", "starts", "ends")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     TAG_INDICES_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FLOOR_FIELD_NUMBER: _ClassVar[int]
+    STARTS_FIELD_NUMBER: _ClassVar[int]
+    ENDS_FIELD_NUMBER: _ClassVar[int]
     text: str
     tokens: _containers.RepeatedScalarFieldContainer[str]
     tag_indices: _containers.RepeatedScalarFieldContainer[int]
     probabilities: _containers.RepeatedScalarFieldContainer[float]
     tags: _containers.RepeatedScalarFieldContainer[str]
     probability_floor: float
-    def __init__(self, text: _Optional[str] = ..., tokens: _Optional[_Iterable[str]] = ..., tag_indices: _Optional[_Iterable[int]] = ..., probabilities: _Optional[_Iterable[float]] = ..., tags: _Optional[_Iterable[str]] = ..., probability_floor: _Optional[float] = ...) -> None: ...
+    starts: _containers.RepeatedScalarFieldContainer[int]
+    ends: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, text: _Optional[str] = ..., tokens: _Optional[_Iterable[str]] = ..., tag_indices: _Optional[_Iterable[int]] = ..., probabilities: _Optional[_Iterable[float]] = ..., tags: _Optional[_Iterable[str]] = ..., probability_floor: _Optional[float] = ..., starts: _Optional[_Iterable[int]] = ..., ends: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class FeedbackReceived(_message.Message):
     __slots__ = ("feedback_id", "response_id", "rater", "tenant", "policy", "policy_version", "thumb_up", "rating", "ranking", "edit", "comment", "reasons")

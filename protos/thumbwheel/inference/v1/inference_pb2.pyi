@@ -170,18 +170,20 @@ class ClassifyResponse(_message.Message):
     def __init__(self, stamp: _Optional[_Union[Stamp, _Mapping]] = ..., label: _Optional[str] = ..., probabilities: _Optional[_Iterable[_Union[LabelProbability, _Mapping]]] = ...) -> None: ...
 
 class TagRequest(_message.Message):
-    __slots__ = ("policy", "text", "greedy", "user", "request_id")
+    __slots__ = ("policy", "text", "greedy", "user", "request_id", "tokens")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     GREEDY_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
     policy: str
     text: str
     greedy: bool
     user: User
     request_id: str
-    def __init__(self, policy: _Optional[str] = ..., text: _Optional[str] = ..., greedy: _Optional[bool] = ..., user: _Optional[_Union[User, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    tokens: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, policy: _Optional[str] = ..., text: _Optional[str] = ..., greedy: _Optional[bool] = ..., user: _Optional[_Union[User, _Mapping]] = ..., request_id: _Optional[str] = ..., tokens: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TaggedToken(_message.Message):
     __slots__ = ("token", "tag", "start", "end", "probability")

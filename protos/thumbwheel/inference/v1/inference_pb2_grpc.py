@@ -90,7 +90,7 @@ class InferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Tag(self, request, context):
-        """One tag for each token of a text.
+        """One tag for each word of a text (named entities, for example).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

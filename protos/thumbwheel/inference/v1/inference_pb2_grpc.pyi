@@ -42,7 +42,7 @@ class InferenceServiceStub:
     Classify: _grpc.UnaryUnaryMultiCallable[_inference_pb2.ClassifyRequest, _inference_pb2.ClassifyResponse]
     """One label for a text."""
     Tag: _grpc.UnaryUnaryMultiCallable[_inference_pb2.TagRequest, _inference_pb2.TagResponse]
-    """One tag for each token of a text."""
+    """One tag for each word of a text (named entities, for example)."""
     DescribePolicy: _grpc.UnaryUnaryMultiCallable[_inference_pb2.DescribePolicyRequest, _inference_pb2.DescribePolicyResponse]
     """What is served now: kinds, versions, channels, limits. With an empty policy name: all policies."""
 
@@ -60,7 +60,7 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     Classify: _aio.UnaryUnaryMultiCallable[_inference_pb2.ClassifyRequest, _inference_pb2.ClassifyResponse]  # type: ignore[assignment]
     """One label for a text."""
     Tag: _aio.UnaryUnaryMultiCallable[_inference_pb2.TagRequest, _inference_pb2.TagResponse]  # type: ignore[assignment]
-    """One tag for each token of a text."""
+    """One tag for each word of a text (named entities, for example)."""
     DescribePolicy: _aio.UnaryUnaryMultiCallable[_inference_pb2.DescribePolicyRequest, _inference_pb2.DescribePolicyResponse]  # type: ignore[assignment]
     """What is served now: kinds, versions, channels, limits. With an empty policy name: all policies."""
 
@@ -99,7 +99,7 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inference_pb2.TagRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inference_pb2.TagResponse, _abc.Awaitable[_inference_pb2.TagResponse]]:
-        """One tag for each token of a text."""
+        """One tag for each word of a text (named entities, for example)."""
 
     @_abc_1.abstractmethod
     def DescribePolicy(

@@ -29,3 +29,9 @@ class Data(Section):
     min_votes_classify: Votes = Field(
         150, ge=10, description="Thumbs to learn from below which a `classify` run says no, counted likewise."
     )
+    min_votes_tag: Votes = Field(
+        150,
+        ge=10,
+        description="Votes to learn from (of each rater on an answer one: edit, thumb or rating) below which a `tag` "
+        "run says no, counted likewise.",
+    )

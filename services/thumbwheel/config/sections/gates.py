@@ -21,10 +21,10 @@ class Gates(Section):
         1.05, gt=1.0, le=10, description="`generate`: most growth of perplexity on text worth keeping."
     )
     min_effective_samples: Votes = Field(
-        100, ge=1, description="`classify`: least effective sample size of the off-policy estimate."
+        100, ge=1, description="`classify`, `tag`: least effective sample size of the off-policy estimate."
     )
     max_weight_share: Fraction = Field(
-        0.1, description="`classify`: largest share of the off-policy estimate's weight on one vote."
+        0.1, description="`classify`, `tag`: largest share of the off-policy estimate's weight on one vote."
     )
     max_latency_ratio: Ratio = Field(1.5, ge=1.0, le=100, description="Candidate's median latency over the champion's.")
     max_length_ratio: Ratio = Field(

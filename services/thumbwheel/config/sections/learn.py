@@ -82,6 +82,7 @@ class Learn(Section):
     patience: Count = Field(
         2, ge=0, le=10_000, description="`generate`: looks without a better state after which PPO ends; 0: never."
     )
+    tag_epochs: Count = Field(20, ge=1, le=1_000, description="`tag`: passes over the votes.")
     classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes, at most.")
     classify_validation: Fraction = Field(
         0.1,

@@ -26,7 +26,7 @@ async function ask(event) {
   question.value = "";
   question.focus();
   try {
-    await (policy.kind === "classify" ? classify(card) : generate(card, compare.checked ? 2 : 1));
+    await (policy.kind === "generate" ? generate(card, compare.checked ? 2 : 1) : label(card));
     card.finished();
     announcer.textContent = "The answer is there.";
   } catch (error) {
@@ -34,10 +34,11 @@ async function ask(event) {
   }
 }
 
-async function classify(card) {
+// One answer at once: a label of the text, or a tag of each word.
+async function label(card) {
   const waiting = card.addCandidate();
   waiting.busy(true);
-  const response = await post("/ask/classify", { policy: card.policy.name, text: card.question });
+  const response = await post(`/ask/${card.policy.kind}`, { policy: card.policy.name, text: card.question });
   waiting.complete((await response.json()).answers[0]);
 }
 

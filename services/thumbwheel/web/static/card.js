@@ -1,12 +1,14 @@
 // One question with its answer or its two candidates, and every way to rate them.
 
 import { shownText } from "./texts.js";
+import { tagFields, taggedWords, chosenTags } from "./tags.js";
 import { currentOn, give, holderOf, keepToken, onChange, takeBack } from "./voting.js";
 
 const cardTemplate = document.getElementById("card-template");
 const candidateTemplate = document.getElementById("candidate-template");
 const REASONS = {
   classify: { up: ["correct", "close-enough"], down: ["wrong", "too-broad", "too-narrow", "none-fits"] },
+  tag: { up: ["correct", "close-enough"], down: ["missed-something", "wrong-name", "wrong-words", "found-too-much"] },
   generate: { up: ["correct", "helpful", "clear", "friendly"], down: ["wrong", "unhelpful", "too-long", "unfriendly"] },
 };
 const LIKELY_SHOWN = 3;
@@ -101,7 +103,8 @@ class Candidate {
   complete(answer) {
     this.answer = answer;
     this.busy(false);
-    this.text.textContent = shownText(answer.text);
+    if (this.card.policy.kind === "tag") this.text.replaceChildren(...taggedWords(answer.words));
+    else this.text.textContent = shownText(answer.text);
     this.text.classList.toggle("label", this.card.policy.kind === "classify");
     this.showStamp();
     this.showLikely();
@@ -126,7 +129,7 @@ class Candidate {
     const likely = this.find(".likely");
     likely.hidden = !this.answer.probabilities.length;
     likely.replaceChildren(...likeliest(this.answer).map((one) => likelyRow(one, one.label === this.answer.text)));
-    this.find(".drawn").hidden = likely.hidden || !this.card.policy.is_drawn;
+    this.find(".drawn").hidden = !this.card.policy.is_drawn;
   }
 
   wire() {
@@ -206,19 +209,25 @@ class Candidate {
       (isOpen ? form.querySelector("textarea, select") : open).focus();
     };
     this.find(".edit-field").append(this.editField());
-    this.find(".edit-label").htmlFor = `edit-${this.answer.response_id}`;
+    if (this.card.policy.kind !== "tag") this.find(".edit-label").htmlFor = `edit-${this.answer.response_id}`;
     open.addEventListener("click", () => toggle(form.hidden));
     this.find(".cancel").addEventListener("click", () => toggle(false));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const text = form.querySelector("textarea, select").value.trim();
-      const edit = this.card.policy.kind === "classify" ? { label: text } : { text };
-      const send = () => give(this.answer, this.card.question, { edit });
+      const send = () => give(this.answer, this.card.question, { edit: this.edit(form) });
       if (await this.attempt(send, "Your correction counts. Thank you!")) toggle(false);
     });
   }
 
+  // What the visitor has corrected, as the service takes it.
+  edit(form) {
+    if (this.card.policy.kind === "tag") return { tags: chosenTags(form) };
+    const text = form.querySelector("textarea, select").value.trim();
+    return this.card.policy.kind === "classify" ? { label: text } : { text };
+  }
+
   editField() {
+    if (this.card.policy.kind === "tag") return tagFields(this.answer.words, this.card.policy.labels);
     const isLabel = this.card.policy.kind === "classify";
     const field = document.createElement(isLabel ? "select" : "textarea");
     field.id = `edit-${this.answer.response_id}`;

@@ -1,0 +1,243 @@
+"""`tag` in a run: votes on tags that were served by chance, one a word, and PPO on them.
+
+As for `classify` there is no reward model to fit: the vote on served tags is the reward. Of each rater's votes on an
+answer the most telling counts: an edit speaks of each word, a thumb or a rating of the text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import torch
+
+from thumbwheel.dataset.voices import voice_of
+from thumbwheel.errors import NotEnoughData
+from thumbwheel.gates.entities import score_entities
+from thumbwheel.gates.evidence import EditedTexts, Floats, Latency, TagEvidence, Votes
+from thumbwheel.gates.off_policy_value import cut_weights
+from thumbwheel.gates.tag_off_policy import as_labels
+from thumbwheel.ope.estimators import snips
+from thumbwheel.policy.tag import Tagger, load_tagger
+from thumbwheel.ppo.tag.improve import TagPpoSettings, improve_tag
+from thumbwheel.ppo.tag.votes import TagVote, votes_of
+from thumbwheel.records import Split
+from thumbwheel.retrain.crew import run_work
+from thumbwheel.retrain.latency import compare_latency
+from thumbwheel.retrain.learn_classify import drift
+from thumbwheel.retrain.learner import Job, Measured
+from thumbwheel.retrain.report.data import NAN, Comparison, ReportData, Sample
+from thumbwheel.retrain.report.samples import pick_samples
+from thumbwheel.retrain.report_head import curves, report_head, save_history
+from thumbwheel.retrain.station import Station
+
+TIMED_REQUESTS = 40
+SCORING_BATCH = 128
+
+_SAMPLES_TEXT = (
+    "Held-out texts in which the two versions find different tags likeliest; shown are the words that either tags as"
+    " something. Scores are the shares of tags that agree with the user's correction, where there is one."
+)
+_EDITS_NOTE = (
+    "Likeliest tags against the corrections of users who were not learned from. Who corrects is not random, and what"
+    " was served is often left as it is, which favours the champion: beside the gates, this decides nothing."
+)
+_REWARD_NOTE = "Weighted votes of held-out users, each word by itself; 1 is a vote up, 0 a vote down."
+_CURVES = {
+    "policy_loss": ("Policy loss", ""),
+    "approx_kl": ("Ratio - 1 - ln(ratio) of voted tags, dropout on", ""),
+    "entropy": ("Entropy", "nats a word"),
+}
+
+
+class TagLearner:
+    """`Learner` for token classifiers."""
+
+    def fit(self, job: Job) -> Mapping[str, Any]:
+        """Nothing to fit: the vote is the reward."""
+        return {}
+
+    def improve(self, job: Job) -> Mapping[str, Any]:
+        """PPO on the training users' votes."""
+        votes = [vote for _, vote in _votes(job, Split.TRAIN, load_tagger(job.champion))]
+        if not votes:
+            raise NotEnoughData("there are no votes to learn from; collect some first")
+        work = partial(improve_work, votes=votes, settings=ppo_settings(job))
+        done = dict(run_work(job, work, job.folder.candidate))
+        save_history(job.folder, done.pop("history"))
+        return done
+
+    def measure(self, job: Job) -> Measured:
+        """Both versions' probabilities on the held-out users' votes, and their likeliest tags against their edits."""
+        champion, candidate = load_tagger(job.champion), load_tagger(job.folder.candidate)
+        judging = list(_votes(job, Split.HELD_OUT, champion))
+        raters, held_out = [rater for rater, _ in judging], [vote for _, vote in judging]
+        evidence = replace(_evidence(job, champion, candidate, held_out), raters_N=raters)
+        samples = pick_samples(changed_answers(champion.labels, held_out, evidence), job.plan.seed)
+        return Measured(evidence, _report(job, evidence, samples))
+
+
+def improve_work(station: Station, votes: Sequence[TagVote], settings: TagPpoSettings) -> Mapping[str, Any]:
+    """What each worker does in `improve`."""
+    done = improve_tag(
+        station.champion, votes, station.out, station.checkpoint, settings, station.tell, station.workers
+    )
+    return asdict(done)
+
+
+def ppo_settings(job: Job) -> TagPpoSettings:
+    """How a run learns: the floor it is served with, passes and seed from the plan, the rest as it is by default."""
+    settings = TagPpoSettings(probability_floor=_floor(job))
+    training = replace(settings.training, epochs=job.plan.settings.learn.tag_epochs, seed=job.plan.seed)
+    return replace(settings, training=training)
+
+
+def _floor(job: Job) -> float:
+    return job.plan.settings.tag.probability_floor
+
+
+def _votes(job: Job, split: Split, champion: Tagger) -> Iterator[tuple[str, TagVote]]:
+    """(rater, vote) for every usable vote of a part."""
+    for row in job.snapshot.rows(split):
+        yield from votes_of([row], champion.labels)
+
+
+def _learned_from(job: Job, champion: Tagger) -> Votes:
+    votes = list(_votes(job, Split.TRAIN, champion))
+    broken = sum(not np.isfinite(vote.probabilities).all() for _, vote in votes)
+    data = job.plan.settings.data
+    raters = Counter(voice_of(rater, data.anonymous_as_one) for rater, _ in votes)
+    ups, downs = (sum(sign * vote.reward > 0 for _, vote in votes) for sign in (1, -1))
+    return Votes(ups, downs, raters, data.min_votes_tag, broken)
+
+
+def _evidence(job: Job, champion: Tagger, candidate: Tagger, held_out: Sequence[TagVote]) -> TagEvidence:
+    texts = [vote.tokens for vote in held_out]
+    labels = len(champion.labels)
+    tables = [_served(tagger, texts, _floor(job)) for tagger in (champion, candidate)]
+    return TagEvidence(
+        votes=_learned_from(job, champion),
+        latency=_latency(champion, candidate, texts),
+        texts_P=np.repeat(np.arange(len(texts)), [len(words) for words in texts]).astype(np.int64),
+        labels_P=np.array([tag for vote in held_out for tag in vote.tags], dtype=np.int64),
+        rewards_P=np.array([(reward + 1) / 2 for vote in held_out for reward in vote.word_rewards], dtype=np.float64),
+        logged_PK=np.array([row for vote in held_out for row in vote.probabilities], np.float64).reshape(-1, labels),
+        champion_PK=tables[0],
+        candidate_PK=tables[1],
+        edited=_edited(champion.labels, held_out, *tables),
+    )
+
+
+def _served(tagger: Tagger, texts: Sequence[Sequence[str]], floor: float) -> Floats:
+    """probs_PK as they would be served, text after text, float64."""
+    parts = [
+        probs_WK
+        for start in range(0, len(texts), SCORING_BATCH)
+        for probs_WK in tagger.probabilities(texts[start : start + SCORING_BATCH], floor)
+    ]
+    rows_PK = torch.cat(parts) if parts else torch.zeros(0, len(tagger.labels))
+    return rows_PK.double().numpy()
+
+
+def _edited(
+    labels: Sequence[str], held_out: Sequence[TagVote], champion_PK: Floats, candidate_PK: Floats
+) -> EditedTexts:
+    """The right tags of each corrected text, and what each version finds likeliest there."""
+    corrected = [(at, vote) for at, vote in _places(held_out) if vote.corrected]
+    found = [
+        [[labels[index] for index in table_PK[at : at + len(vote.tokens)].argmax(1)] for at, vote in corrected]
+        for table_PK in (champion_PK, candidate_PK)
+    ]
+    return EditedTexts([[labels[index] for index in vote.corrected] for _, vote in corrected], *found)
+
+
+def _places(votes: Sequence[TagVote]) -> Iterator[tuple[int, TagVote]]:
+    """Where each vote's words begin among those of all."""
+    return zip(accumulate((len(vote.tokens) for vote in votes), initial=0), votes, strict=False)
+
+
+def _latency(champion: Tagger, candidate: Tagger, texts: Sequence[tuple[str, ...]]) -> Latency:
+    return compare_latency(
+        list(texts[:TIMED_REQUESTS]),
+        lambda words: champion.probabilities([words], 0.0),
+        lambda words: candidate.probabilities([words], 0.0),
+    )
+
+
+def _report(job: Job, evidence: TagEvidence, samples: Sequence[Sample]) -> ReportData:
+    head = report_head(job, evidence.votes)
+    return replace(
+        head,
+        comparisons=comparisons(evidence),
+        curves=curves(job.folder, _CURVES, "epoch"),
+        samples=samples,
+        samples_text=_SAMPLES_TEXT,
+        config={**head.config, "probability_floor": _floor(job)},
+    )
+
+
+def comparisons(evidence: TagEvidence) -> list[Comparison]:
+    """The table of the report: average reward, certainty, drift, and entities against the corrections."""
+    if not len(evidence.rewards_P):
+        return []
+    old_PK, new_PK = evidence.champion_PK, evidence.candidate_PK
+    words = as_labels(evidence)
+    before, after = (snips(cut_weights(words, table_PK), words.rewards_N) for table_PK in (old_PK, new_PK))
+    old_sure, new_sure = (float(table_PK.max(1).mean()) for table_PK in (old_PK, new_PK))
+    return [
+        Comparison("Average reward a word (SNIPS)", before, after, better="higher", note=_REWARD_NOTE),
+        Comparison("Mean probability of its likeliest tag", old_sure, new_sure, "share"),
+        Comparison("Drift, KL(candidate || champion)", 0.0, drift(new_PK, old_PK), "nats a word"),
+        *_entity_rows(evidence.edited),
+    ]
+
+
+def _entity_rows(edited: EditedTexts) -> list[Comparison]:
+    """Precision, recall and F1 of all entities, and F1 of each name."""
+    if not edited.right:
+        return []
+    old, new = (score_entities(edited.right, given) for given in (edited.champion, edited.candidate))
+    rows = [
+        Comparison(f"{measure} of entities in {len(edited.right):,} corrected texts", before, after, "share", "higher")
+        for measure, before, after in (
+            ("Precision", old[""].precision, new[""].precision),
+            ("Recall", old[""].recall, new[""].recall),
+            ("F1", old[""].f1, new[""].f1),
+        )
+    ]
+    rows[-1] = replace(rows[-1], note=_EDITS_NOTE)
+    for name in sorted((old.keys() | new.keys()) - {""}):
+        before, after = (found[name].f1 if name in found else 0.0 for found in (old, new))
+        rows.append(Comparison(f"F1 of {name}", before, after, "share", "higher"))
+    return rows
+
+
+def changed_answers(labels: Sequence[str], held_out: Sequence[TagVote], evidence: TagEvidence) -> list[Sample]:
+    """Held-out texts whose likeliest tags changed, scored by agreement with the correction where there is one."""
+    samples = []
+    for at, vote in _places(held_out):
+        words = slice(at, at + len(vote.tokens))
+        old, new = (table_PK[words].argmax(1) for table_PK in (evidence.champion_PK, evidence.candidate_PK))
+        if (old == new).all():
+            continue
+        right = np.array(vote.corrected)
+        scores = [float((tags == right).mean()) if vote.corrected else NAN for tags in (old, new)]
+        shown = [_shown(vote.tokens, [labels[index] for index in tags]) for tags in (old, new)]
+        samples.append(Sample(" ".join(vote.tokens), shown[0], shown[1], scores[0], scores[1], note=_note(vote)))
+    return samples
+
+
+def _shown(tokens: Sequence[str], tags: Sequence[str]) -> str:
+    return ", ".join(f"{token} {tag}" for token, tag in zip(tokens, tags, strict=True) if tag != "O") or "nothing"
+
+
+def _note(vote: TagVote) -> str:
+    if vote.corrected:
+        wrong = sum(reward < 0 for reward in vote.word_rewards)
+        return f"corrected: {wrong} of {len(vote.tokens)} served tags were wrong"
+    return "voted: up" if vote.reward > 0 else "voted: down" if vote.reward < 0 else "voted: neither"
