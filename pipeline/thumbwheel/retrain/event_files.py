@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
 
+_FLUSH_S = 5
+
+
 @contextmanager
 def event_file(folder: Path) -> Iterator[Tell]:
     """Yield what writes figures into an event file below `folder`, by how many units of work are done.
 
-    The file is made with the first figures, so that a step that has none leaves nothing, and is whole to readers after
-    each. A step that was killed and goes on writes another file; TensorBoard joins the two, and takes what the second
+    The file is made with the first figures, so that a step that has none leaves nothing; readers see them some seconds
+    later. A step that was killed and goes on writes another file; TensorBoard joins the two, and takes what the second
     repeats from there.
     """
     events = _Events(folder)
@@ -47,7 +50,6 @@ class _Events:
             self._writer = _open(self._folder, done)
         for name, value in shown.items():
             self._writer.add_scalar(name, value, done)
-        self._writer.flush()
 
     def close(self) -> None:
         if self._writer is not None:
@@ -58,4 +60,4 @@ def _open(folder: Path, first: int) -> SummaryWriter:
     from tensorboardX import SummaryWriter  # takes a while, and most steps have no figures
 
     # The names of the files go by the second; the suffix keeps two of the same second apart.
-    return SummaryWriter(str(folder), purge_step=first, filename_suffix=f".from-{first}")
+    return SummaryWriter(str(folder), purge_step=first, filename_suffix=f".from-{first}", flush_secs=_FLUSH_S)
