@@ -68,7 +68,8 @@ def init(
     \b
     From your own labelled texts, {"text": "...", "label": "..."} a line:
       thumbwheel policy init support --kind classify --data tickets.jsonl
-    From your own tagged words, {"tokens": ["to", "Rome"], "tags": ["O", "B-city"]} a line:
+    From your own tagged words, one text a line:
+    {"tokens": ["to", "Rome"], "tags": ["O", "B-city"]}
       thumbwheel policy init places --kind tag --data words.jsonl
     From plain text, or from chats, one a line:
     {"messages": [{"role": "user", "content": "..."}, ...]}
