@@ -4,14 +4,13 @@ The steps: deal out the few labels; learn a tokenizer and token vectors from all
 ModernBERT with mean pooling; train it on the few labels; save it in `save_pretrained` form, the few labels beside it
 (`seed_labels.jsonl`), since later updates hold on to them.
 
-Shape suffixes: B texts.
+Shape suffixes: N texts.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -26,39 +25,24 @@ from thumbwheel.errors import InvalidData
 from thumbwheel.policy.classify import Classifier
 from thumbwheel.pretrain.classify_tokenizer import train_classify_tokenizer
 from thumbwheel.pretrain.corpus import LabelledText, read_labelled
-from thumbwheel.pretrain.encoder import encoder_config, place_vectors, warm_up_then_decay
-from thumbwheel.pretrain.minibatches import length_bucketed
+from thumbwheel.pretrain.encoder import encoder_config, place_vectors
 from thumbwheel.pretrain.step_done import StepDone
+from thumbwheel.pretrain.supervised import EncoderRecipe, fit_supervised
 from thumbwheel.pretrain.token_dropout import hide_tokens
 
 SEED_LABELS_FILE: Final = "seed_labels.jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifyRecipe:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifyRecipe(EncoderRecipe):
     """How the first classifier is shaped and trained. Benchmarks ran with the defaults, but for labels a class."""
 
     labels_per_class: int | None = 5
     """Labelled texts it sees of each class; None: all."""
-    vocabulary: int = 3000
-    max_tokens: int = 256
-    width: int = 128
-    feed_forward: int = 128
-    layers: int = 1
-    heads: int = 2
-    dropout: float = 0.1
     pooled_dropout: float = 0.3
-    token_dropout: float = 0.1
-    """Share of tokens hidden behind `[MASK]` in training."""
-    learning_rate: float = 2e-3
+    layers: int = 1
     batch_size: int = 32
-    least_epochs: int = 20
     least_updates: int = 400
-    seed: int = 0
-
-    def epochs(self, rows: int) -> int:
-        """Passes over `rows` labelled texts: enough for `least_updates`, never fewer than `least_epochs`."""
-        return max(self.least_epochs, math.ceil(self.least_updates * self.batch_size / rows))
 
 
 def pretrain_classify(
@@ -128,31 +112,13 @@ def _new_classifier(labels: tuple[str, ...], tokenizer: PreTrainedTokenizerFast,
 
 
 def _fit(classifier: Classifier, seeds: Sequence[LabelledText], recipe: ClassifyRecipe, step_done: StepDone) -> None:
-    model, epochs = classifier.model, recipe.epochs(len(seeds))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
-    updates = epochs * math.ceil(len(seeds) / recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_then_decay(step, updates))
-    for epoch in range(epochs):
-        model.train()
-        losses = []
-        for encoded, targets_B in _labelled_batches(classifier, seeds, recipe, epoch):
-            loss = functional.cross_entropy(model(**encoded).logits.float(), targets_B)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-        step_done(epoch + 1, epochs, sum(losses) / len(losses))
-
-
-def _labelled_batches(
-    classifier: Classifier, seeds: Sequence[LabelledText], recipe: ClassifyRecipe, epoch: int
-) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-    """One pass: encoded texts with some tokens hidden, and their label indices (B,)."""
-    index_of = {label: index for index, label in enumerate(classifier.labels)}
     texts = [row.text for row in seeds]
-    for batch in length_bucketed(texts, recipe.batch_size, Random(f"batches {recipe.seed} {epoch}")):
-        encoded = classifier.encode([texts[index] for index in batch])
+    index_of = {label: index for index, label in enumerate(classifier.labels)}
+    targets_N = torch.tensor([index_of[row.label] for row in seeds])
+
+    def loss_of(minibatch: Sequence[int]) -> Tensor:
+        encoded = classifier.encode([texts[index] for index in minibatch])
         encoded["input_ids"] = hide_tokens(encoded["input_ids"], classifier.tokenizer, recipe.token_dropout)
-        yield encoded, torch.tensor([index_of[seeds[index].label] for index in batch])
+        return functional.cross_entropy(classifier.model(**encoded).logits.float(), targets_N[list(minibatch)])
+
+    fit_supervised(classifier.model, texts, loss_of, recipe, step_done)

@@ -10,7 +10,6 @@ Shape suffixes: P words of several texts, T tokens, B texts, K tags.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,39 +25,24 @@ from thumbwheel.errors import InvalidData
 from thumbwheel.policy.tag import EncodedWords, Tagger
 from thumbwheel.pretrain.classify_tokenizer import train_classify_tokenizer
 from thumbwheel.pretrain.corpus import OUTSIDE, TaggedWords, read_tagged
-from thumbwheel.pretrain.encoder import encoder_config, place_vectors, warm_up_then_decay
-from thumbwheel.pretrain.minibatches import length_bucketed
+from thumbwheel.pretrain.encoder import encoder_config, place_vectors
 from thumbwheel.pretrain.step_done import StepDone
+from thumbwheel.pretrain.supervised import EncoderRecipe, fit_supervised
 from thumbwheel.pretrain.token_dropout import hide_tokens
 
 SEED_TAGS_FILE: Final = "seed_tags.jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class TagRecipe:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagRecipe(EncoderRecipe):
     """How the first tagger is shaped and trained."""
 
     texts: int | None = 20
     """Tagged texts it sees; None: all."""
-    vocabulary: int = 3000
-    max_tokens: int = 256
-    width: int = 128
-    feed_forward: int = 128
-    layers: int = 2
-    heads: int = 2
-    dropout: float = 0.1
     head_dropout: float = 0.2
-    token_dropout: float = 0.1
-    """Share of tokens hidden behind `[MASK]` in training, so that the words around tell a tag too."""
-    learning_rate: float = 2e-3
+    layers: int = 2
     batch_size: int = 16
-    least_epochs: int = 20
     least_updates: int = 300
-    seed: int = 0
-
-    def epochs(self, rows: int) -> int:
-        """Passes over `rows` tagged texts: enough for `least_updates`, never fewer than `least_epochs`."""
-        return max(self.least_epochs, math.ceil(self.least_updates * self.batch_size / rows))
 
 
 def pretrain_tag(
@@ -149,23 +133,11 @@ def target_tags(tagger: Tagger, rows: Sequence[TaggedWords], encoded: Sequence[E
 
 
 def _fit(tagger: Tagger, seeds: Sequence[TaggedWords], recipe: TagRecipe, step_done: StepDone) -> None:
-    model, epochs = tagger.model, recipe.epochs(len(seeds))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
-    updates = epochs * math.ceil(len(seeds) / recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_then_decay(step, updates))
     encoded = tagger.encode([row.tokens for row in seeds])
-    texts = [" ".join(row.tokens) for row in seeds]
-    for epoch in range(epochs):
-        model.train()
-        losses = []
-        for batch in length_bucketed(texts, recipe.batch_size, Random(f"batches {recipe.seed} {epoch}")):
-            rows, words = [seeds[index] for index in batch], [encoded[index] for index in batch]
-            logits_PK = hidden_logits(tagger, words, recipe.token_dropout)
-            loss = functional.cross_entropy(logits_PK, target_tags(tagger, rows, words))
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-        step_done(epoch + 1, epochs, sum(losses) / len(losses))
+
+    def loss_of(minibatch: Sequence[int]) -> Tensor:
+        rows, words = [seeds[index] for index in minibatch], [encoded[index] for index in minibatch]
+        logits_PK = hidden_logits(tagger, words, recipe.token_dropout)
+        return functional.cross_entropy(logits_PK, target_tags(tagger, rows, words))
+
+    fit_supervised(tagger.model, [" ".join(row.tokens) for row in seeds], loss_of, recipe, step_done)
