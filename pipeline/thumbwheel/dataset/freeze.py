@@ -172,8 +172,7 @@ def _too_few(counts: Counts, request: Request) -> str:
 
 
 def _of_how_many(count: int, request: Request) -> str:
-    noun = "vote" if request.kind is PolicyKind.GENERATE else "thumb"
-    return f"{request.policy}: {count} {noun if count == 1 else noun + 's'} to learn from, it takes {request.min_votes}"
+    return f"{request.policy}: {count} {'vote' if count == 1 else 'votes'} to learn from, it takes {request.min_votes}"
 
 
 def _cure(request: Request) -> str:

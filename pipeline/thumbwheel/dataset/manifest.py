@@ -16,11 +16,12 @@ from thumbwheel.records import FeedbackKind, PolicyKind, Split
 MANIFEST_NAME = "manifest.json"
 ROWS_NAME = "rows.jsonl"
 
-# Votes of the other kinds are kept and counted, but nothing learns from them yet.
+# A ranking compares whole answers: without a reward model it says of no label what it is worth.
+_OF_LABELS = frozenset(FeedbackKind) - {FeedbackKind.RANKING}
 _LEARNED_FROM = {
     PolicyKind.GENERATE: frozenset(FeedbackKind),
-    PolicyKind.CLASSIFY: frozenset({FeedbackKind.THUMB}),
-    PolicyKind.TAG: frozenset({FeedbackKind.THUMB, FeedbackKind.RATING, FeedbackKind.EDIT}),
+    PolicyKind.CLASSIFY: _OF_LABELS,
+    PolicyKind.TAG: _OF_LABELS,
 }
 
 

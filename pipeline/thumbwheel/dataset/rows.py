@@ -49,24 +49,21 @@ class SnapshotRow:
 
     @property
     def lessons(self) -> tuple[Feedback, ...]:
-        """The votes a learner reads: of all kinds on replies with a token (`generate`), thumbs on learnable labels.
+        """The votes a learner reads: of all kinds on replies with a token (`generate`).
 
-        On learnable tags it is each rater's most telling one: the edit, else the thumb, else the rating.
+        On learnable labels and tags it is each rater's most telling one: the edit, else the thumb, else the rating.
         """
         match self.response.answer:
             case GenerateAnswer(token_ids=token_ids):
                 return self.votes if token_ids else ()
-            case ClassifyAnswer():
-                thumbs = tuple(vote for vote in self.votes if vote.kind is FeedbackKind.THUMB)
-                return thumbs if self.learnable else ()
-            case TagAnswer():
+            case ClassifyAnswer() | TagAnswer():
                 return most_telling(self.votes) if self.learnable else ()
             case answer:
                 assert_never(answer)
 
 
 _TELLING = (FeedbackKind.EDIT, FeedbackKind.THUMB, FeedbackKind.RATING)
-"""Votes that a `tag` policy learns from, the most telling first: an edit speaks of each word."""
+"""Votes that labels and tags are learned from, the most telling first: an edit says what was right."""
 
 
 def most_telling(votes: Iterable[Feedback]) -> tuple[Feedback, ...]:

@@ -8,7 +8,6 @@ served label is the reward.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import rel_entr
 
 from thumbwheel.dataset.split import split_of
 from thumbwheel.dataset.voices import voice_of
 from thumbwheel.errors import NotEnoughData
-from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Latency, Votes
+from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
@@ -29,14 +27,13 @@ from thumbwheel.ppo.classify.votes import ClassifyVote, votes_of
 from thumbwheel.ppo.stopping import LEAST_VOTES
 from thumbwheel.records import Split
 from thumbwheel.retrain.crew import run_work
-from thumbwheel.retrain.latency import compare_latency
 from thumbwheel.retrain.learner import Job, Measured
+from thumbwheel.retrain.logged_votes import drift, latency_of, told, votes_learned_from
 from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import curves, report_head, save_history
 from thumbwheel.retrain.station import Station
 
-TIMED_REQUESTS = 40
 SCORING_BATCH = 256
 
 _SAMPLES_TEXT = (
@@ -109,7 +106,7 @@ def lay_aside(job: Job) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
 
 
 def training_votes(job: Job) -> list[ClassifyVote]:
-    """What a run learns from: the training users' thumbs."""
+    """What a run learns from: the training users' votes."""
     return [vote for _, vote in _votes(job, Split.TRAIN, load_classifier(job.champion))]
 
 
@@ -125,19 +122,13 @@ def _floor(job: Job) -> float:
 
 
 def _votes(job: Job, split: Split, champion: Classifier) -> Iterator[tuple[str, ClassifyVote]]:
-    """(rater, vote) for every usable thumb of a part."""
+    """(rater, vote) for every usable vote of a part."""
     for row in job.snapshot.rows(split):
-        if votes := votes_of([row], champion.labels):
-            yield from zip((vote.rater for vote in row.lessons), votes, strict=True)
+        yield from votes_of([row], champion.labels)
 
 
 def _learned_from(job: Job, champion: Classifier) -> Votes:
-    votes = list(_votes(job, Split.TRAIN, champion))
-    ups = sum(vote.thumb_up for _, vote in votes)
-    broken = sum(not np.isfinite(vote.probabilities).all() for _, vote in votes)
-    data = job.plan.settings.data
-    raters = Counter(voice_of(rater, data.anonymous_as_one) for rater, _ in votes)
-    return Votes(ups, len(votes) - ups, raters, data.min_votes_classify, broken)
+    return votes_learned_from(job, _votes(job, Split.TRAIN, champion), job.plan.settings.data.min_votes_classify)
 
 
 def _evidence(
@@ -147,9 +138,9 @@ def _evidence(
     logged_NK = np.array([vote.probabilities for vote in held_out], dtype=np.float64)
     return ClassifyEvidence(
         votes=_learned_from(job, champion),
-        latency=_latency(champion, candidate, texts),
+        latency=latency_of(champion, candidate, texts),
         labels_N=np.array([vote.label for vote in held_out], dtype=np.int64),
-        rewards_N=np.array([float(vote.thumb_up) for vote in held_out]),
+        rewards_N=np.array([(vote.reward + 1) / 2 for vote in held_out]),
         logged_NK=logged_NK.reshape(-1, len(champion.labels)),
         champion_NK=_served(champion, texts, _floor(job)),
         candidate_NK=_served(candidate, texts, _floor(job)),
@@ -193,14 +184,6 @@ def _served(classifier: Classifier, texts: list[str], floor: float) -> Floats:
     return rows.double().numpy()
 
 
-def _latency(champion: Classifier, candidate: Classifier, texts: list[str]) -> Latency:
-    return compare_latency(
-        texts[:TIMED_REQUESTS],
-        lambda text: champion.probabilities([text], 0.0),
-        lambda text: candidate.probabilities([text], 0.0),
-    )
-
-
 def comparisons(evidence: ClassifyEvidence) -> list[Comparison]:
     """The table of the report. Nothing in it is judged better or worse.
 
@@ -234,25 +217,15 @@ def comparisons(evidence: ClassifyEvidence) -> list[Comparison]:
     ]
 
 
-def drift(candidate_NK: Floats, champion_NK: Floats) -> float:
-    """KL(candidate || champion) = sum_k p ln(p / q), p the candidate's probabilities: exact, mean over texts, in nats.
-
-    Infinite where the champion never gives a label that the candidate may give.
-    """
-    return float(rel_entr(candidate_NK, champion_NK).sum(1).mean())
-
-
 def changed_answers(
     labels: Sequence[str], held_out: Sequence[ClassifyVote], evidence: ClassifyEvidence
 ) -> list[Sample]:
     """Held-out texts whose likeliest label changed, scored by how the probability of the voted label moved."""
     samples = []
     for vote, old_K, new_K in zip(held_out, evidence.champion_NK, evidence.candidate_NK, strict=True):
-        sign = 1.0 if vote.thumb_up else -1.0
         old, new = labels[old_K.argmax()], labels[new_K.argmax()]
         if old != new:
             before, after = old_K[vote.label], new_K[vote.label]
-            thumb = "up" if vote.thumb_up else "down"
-            note = f"voted: {thumb} on {labels[vote.label]}, p {before:.2f} → {after:.2f}"
-            samples.append(Sample(vote.text, old, new, sign * before, sign * after, note=note))
+            note = f"voted: {told(vote.reward)} on {labels[vote.label]}, p {before:.2f} → {after:.2f}"
+            samples.append(Sample(vote.text, old, new, vote.reward * before, vote.reward * after, note=note))
     return samples

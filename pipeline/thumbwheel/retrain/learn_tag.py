@@ -6,7 +6,6 @@ answer the most telling counts: an edit speaks of each word, a thumb or a rating
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,10 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from thumbwheel.dataset.voices import voice_of
 from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.entities import score_entities
-from thumbwheel.gates.evidence import EditedTexts, Floats, Latency, TagEvidence, Votes
+from thumbwheel.gates.evidence import EditedTexts, Floats, TagEvidence, Votes
 from thumbwheel.gates.off_policy_value import cut_weights
 from thumbwheel.gates.tag_off_policy import as_labels
 from thumbwheel.ope.estimators import snips
@@ -28,15 +26,13 @@ from thumbwheel.ppo.tag.improve import TagPpoSettings, improve_tag
 from thumbwheel.ppo.tag.votes import TagVote, votes_of
 from thumbwheel.records import Split
 from thumbwheel.retrain.crew import run_work
-from thumbwheel.retrain.latency import compare_latency
-from thumbwheel.retrain.learn_classify import drift
 from thumbwheel.retrain.learner import Job, Measured
+from thumbwheel.retrain.logged_votes import drift, latency_of, told, votes_learned_from
 from thumbwheel.retrain.report.data import NAN, Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import curves, report_head, save_history
 from thumbwheel.retrain.station import Station
 
-TIMED_REQUESTS = 40
 SCORING_BATCH = 128
 
 _SAMPLES_TEXT = (
@@ -108,12 +104,7 @@ def _votes(job: Job, split: Split, champion: Tagger) -> Iterator[tuple[str, TagV
 
 
 def _learned_from(job: Job, champion: Tagger) -> Votes:
-    votes = list(_votes(job, Split.TRAIN, champion))
-    broken = sum(not np.isfinite(vote.probabilities).all() for _, vote in votes)
-    data = job.plan.settings.data
-    raters = Counter(voice_of(rater, data.anonymous_as_one) for rater, _ in votes)
-    ups, downs = (sum(sign * vote.reward > 0 for _, vote in votes) for sign in (1, -1))
-    return Votes(ups, downs, raters, data.min_votes_tag, broken)
+    return votes_learned_from(job, _votes(job, Split.TRAIN, champion), job.plan.settings.data.min_votes_tag)
 
 
 def _evidence(job: Job, champion: Tagger, candidate: Tagger, held_out: Sequence[TagVote]) -> TagEvidence:
@@ -122,7 +113,7 @@ def _evidence(job: Job, champion: Tagger, candidate: Tagger, held_out: Sequence[
     tables = [_served(tagger, texts, _floor(job)) for tagger in (champion, candidate)]
     return TagEvidence(
         votes=_learned_from(job, champion),
-        latency=_latency(champion, candidate, texts),
+        latency=latency_of(champion, candidate, texts),
         texts_P=np.repeat(np.arange(len(texts)), [len(words) for words in texts]).astype(np.int64),
         labels_P=np.array([tag for vote in held_out for tag in vote.tags], dtype=np.int64),
         rewards_P=np.array([(reward + 1) / 2 for vote in held_out for reward in vote.word_rewards], dtype=np.float64),
@@ -159,14 +150,6 @@ def _edited(
 def _places(votes: Sequence[TagVote]) -> Iterator[tuple[int, TagVote]]:
     """Where each vote's words begin among those of all."""
     return zip(accumulate((len(vote.tokens) for vote in votes), initial=0), votes, strict=False)
-
-
-def _latency(champion: Tagger, candidate: Tagger, texts: Sequence[tuple[str, ...]]) -> Latency:
-    return compare_latency(
-        list(texts[:TIMED_REQUESTS]),
-        lambda words: champion.probabilities([words], 0.0),
-        lambda words: candidate.probabilities([words], 0.0),
-    )
 
 
 def _report(job: Job, evidence: TagEvidence, samples: Sequence[Sample]) -> ReportData:
@@ -240,4 +223,4 @@ def _note(vote: TagVote) -> str:
     if vote.corrected:
         wrong = sum(reward < 0 for reward in vote.word_rewards)
         return f"corrected: {wrong} of {len(vote.tokens)} served tags were wrong"
-    return "voted: up" if vote.reward > 0 else "voted: down" if vote.reward < 0 else "voted: neither"
+    return f"voted: {told(vote.reward)}"

@@ -44,7 +44,11 @@ class Desk:
         """One more vote, on an answer of a version."""
         response, thumb = answer_and_vote(number)
         rated = replace(response, ref=VersionRef("p", version, "d"))
-        vote = thumb if kind is FeedbackKind.THUMB else replace(thumb, kind=kind, thumb_up=None, rating=5)
+        vote = (
+            thumb
+            if kind is FeedbackKind.THUMB
+            else replace(thumb, kind=kind, thumb_up=None, ranking=(response.response_id, "r"))
+        )
         at = self.store.offset("c", "t", 0)
         batch = recorded_batch("c", "t", 0, at, at + 1, [rated], [replace(vote, policy_version=version)])
         self.store.apply(batch)
@@ -65,14 +69,14 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         yield Desk(tmp_path, store, registry, stack.enter_context(learning(settings, store, registry)))
 
 
-def test_a_run_that_can_not_succeed_for_want_of_thumbs_is_refused_at_once(desk: Desk) -> None:
+def test_a_run_that_can_not_succeed_for_want_of_votes_is_refused_at_once(desk: Desk) -> None:
     desk.promote()
     for number in range(LEAST - 1):
         desk.vote(number)
     for number in range(LEAST, 2 * LEAST):
-        desk.vote(number, FeedbackKind.RATING)
+        desk.vote(number, FeedbackKind.RANKING)
     cure = "wait for more votes, or lower data.min_votes_classify"
-    with pytest.raises(NotEnoughData, match=f"^p: {LEAST - 1} thumbs to learn from, it takes {LEAST}; {cure}$"):
+    with pytest.raises(NotEnoughData, match=f"^p: {LEAST - 1} votes to learn from, it takes {LEAST}; {cure}$"):
         desk.loop.start_run("p", "ann")
     assert desk.store.runs() == []
     assert desk.store.audit_trail("p", 10) == []

@@ -65,11 +65,15 @@ def thumb(n: int, rater: str, **changes: object) -> Feedback:
 
 
 class Votes:
-    """The one call of the store that freezing makes, from a list; counts how often it was made."""
+    """The calls of the store that freezing makes, from a list; counts how often all votes were read."""
 
     def __init__(self, rated: list[RatedResponse]) -> None:
         self.all = rated
         self.passes = 0
+
+    def response(self, response_id: str) -> LoggedResponse | None:
+        """Of answers that nobody rated it has none."""
+        return None
 
     def rated(self, policy: str, watermark: int) -> Iterator[RatedResponse]:
         assert (policy, watermark) == ("intent", 7)
@@ -187,17 +191,15 @@ def test_the_cap_keeps_nothing_that_is_then_thrown_away(tmp_path: Path) -> None:
     judge = next(f"u{n}" for n in range(99) if split_of("intent", f"u{n}", 0.2) is Split.HELD_OUT)
     votes = Votes([RatedResponse(answer(n, teacher), (thumb(n, teacher),)) for n in range(100)])
     votes.all += [RatedResponse(answer(n, judge), (thumb(n, teacher),)) for n in range(100, 120)]
-    edits = tuple(
-        thumb(5, teacher, feedback_id=f"e{n}", kind=FeedbackKind.EDIT, thumb_up=None, edit=Edit("", "a"), time_us=9**9)
-        for n in range(40)
-    )
-    votes.all[5] = RatedResponse(votes.all[5].response, (*votes.all[5].votes, *edits))
+    of_two = {"kind": FeedbackKind.RANKING, "thumb_up": None, "ranking": ("r00005", "r00006")}
+    rankings = tuple(thumb(5, teacher, feedback_id=f"e{n}", time_us=9**9, **of_two) for n in range(40))
+    votes.all[5] = RatedResponse(votes.all[5].response, (*votes.all[5].votes, *rankings))
     votes.all += [RatedResponse(answer(n, teacher), (thumb(n, teacher),)) for n in range(120, 126)]
     made = frozen(votes, tmp_path / "s", Data(min_votes_classify=10, max_votes_per_rater=15))
     kept = [vote for row in made.rows() for vote in row.votes]
     thumbs = sorted(vote.time_us for vote in kept if vote.kind is FeedbackKind.THUMB)
     assert thumbs == [2_000_000 + n for n in range(85, 100)]
-    assert sum(vote.kind is FeedbackKind.EDIT for vote in kept) == 40
+    assert sum(vote.kind is FeedbackKind.RANKING for vote in kept) == 40
     assert made.manifest.counts.left_out == {"rater_cap": 85, "rater_of_other_part": 20, "newest": 6}
 
 

@@ -123,7 +123,7 @@ def test_an_erased_user_is_in_no_sample_and_beside_no_ranking(tmp_path: Path) ->
 
 def test_votes_of_every_kind_are_enough_or_too_few(tmp_path: Path) -> None:
     assert learned_from(PolicyKind.GENERATE) == set(FeedbackKind)
-    assert learned_from(PolicyKind.CLASSIFY) == {FeedbackKind.THUMB}
+    assert learned_from(PolicyKind.CLASSIFY) == set(FeedbackKind) - {FeedbackKind.RANKING}
     request = Request.of("chat", PolicyKind.GENERATE, 7, Data(min_votes_generate=12), 0)
     demand_enough(cast(FeedbackStore, Store(0)), request)
     with pytest.raises(NotEnoughData, match="12 votes to learn from, it takes 13"):

@@ -62,7 +62,7 @@ def votes(champion: Path) -> list[ClassifyVote]:
     probs_BK = classifier.probabilities([row.text for row in rows], FLOOR)
     drawn = sample_labels(probs_BK, torch.Generator().manual_seed(0)).tolist()
     return [
-        ClassifyVote(row.text, label, tuple(probs), classifier.labels[label] == row.label)
+        ClassifyVote(row.text, label, tuple(probs), 1.0 if classifier.labels[label] == row.label else -1.0)
         for row, label, probs in zip(rows, drawn, probs_BK.tolist(), strict=True)
     ]
 
@@ -81,10 +81,10 @@ def test_the_clipped_loss_by_hand() -> None:
     # Ratios 1.5 and .5 under both thumbs, clip .2: min(1.5, 1.2) = 1.2; min(-1.5, -1.2) = -1.5;
     # min(.5, .8) = .5; min(-.5, -.8) = -.8. The weights are 1, 1, 1, 2.
     votes = [
-        ClassifyVote("a", 0, (0.4, 0.6), thumb_up=True),
-        ClassifyVote("b", 0, (0.4, 0.6), thumb_up=False),
-        ClassifyVote("c", 0, (0.4, 0.6), thumb_up=True),
-        ClassifyVote("d", 0, (0.4, 0.6), thumb_up=False, weight=2.0),
+        ClassifyVote("a", 0, (0.4, 0.6), reward=1.0),
+        ClassifyVote("b", 0, (0.4, 0.6), reward=-1.0),
+        ClassifyVote("c", 0, (0.4, 0.6), reward=1.0),
+        ClassifyVote("d", 0, (0.4, 0.6), reward=-1.0, weight=2.0),
     ]
     columns = vote_columns(votes, labels=2)
     loss = ppo_vote_loss(columns, columns.logged_N, ClassifyPpoSettings(probability_floor=0.0, clip=0.2))
@@ -97,7 +97,7 @@ def test_the_clipped_loss_by_hand() -> None:
 
 def test_the_ratio_is_floor_mixed_new_over_logged() -> None:
     logits_BK = torch.tensor([[0.0, 1.0, 2.0]])
-    vote = ClassifyVote("x", 1, (0.5, 0.3, 0.2), thumb_up=True)
+    vote = ClassifyVote("x", 1, (0.5, 0.3, 0.2), reward=1.0)
     columns = vote_columns([vote], labels=3)
     loss = ppo_vote_loss(columns, columns.logged_N, ClassifyPpoSettings(probability_floor=0.06, clip=0.2))
     value, figures = loss(logits_BK, torch.tensor([0]), 1)
@@ -108,7 +108,7 @@ def test_the_ratio_is_floor_mixed_new_over_logged() -> None:
 
 def test_a_label_that_underflows_without_a_floor_keeps_gradients_finite() -> None:
     logits_BK = torch.tensor([[200.0, 0.0], [0.0, 0.0]], requires_grad=True)
-    votes = [ClassifyVote("x", 1, (0.5, 0.5), thumb_up=up) for up in (True, False)]
+    votes = [ClassifyVote("x", 1, (0.5, 0.5), reward=reward) for reward in (1.0, -1.0)]
     columns = vote_columns(votes, labels=2)
     loss = ppo_vote_loss(columns, columns.logged_N, ClassifyPpoSettings(probability_floor=0.0))
     value, figures = loss(logits_BK, torch.tensor([0, 1]), 2)
@@ -119,8 +119,8 @@ def test_a_label_that_underflows_without_a_floor_keeps_gradients_finite() -> Non
 
 def test_a_vote_on_an_older_version_is_weighted_by_champion_over_logged_truncated() -> None:
     votes = [
-        ClassifyVote("x", 0, (0.25, 0.75), thumb_up=True, weight=0.5),
-        ClassifyVote("y", 0, (0.01, 0.99), thumb_up=False),
+        ClassifyVote("x", 0, (0.25, 0.75), reward=1.0, weight=0.5),
+        ClassifyVote("y", 0, (0.01, 0.99), reward=-1.0),
     ]
     columns = vote_columns(votes, labels=2)
     proximal_N = torch.tensor([0.5, 0.5]).log()
@@ -148,14 +148,14 @@ def test_honest_thumbs_raise_accuracy(champion: Path, votes: list[ClassifyVote],
 
 
 def test_inverted_thumbs_lower_accuracy(champion: Path, votes: list[ClassifyVote], tmp_path: Path) -> None:
-    inverted = [replace(vote, thumb_up=not vote.thumb_up) for vote in votes]
+    inverted = [replace(vote, reward=-vote.reward) for vote in votes]
     settings = replace(QUICK, training=replace(QUICK.training, seed_label_weight=0.0))
     improve_classify(champion, inverted, tmp_path / "v2", tmp_path / "ckpt", settings)
     assert _accuracy(tmp_path / "v2") < _accuracy(champion) - 0.15
 
 
 def test_votes_of_weight_zero_teach_nothing(champion: Path, votes: list[ClassifyVote], tmp_path: Path) -> None:
-    doubled = votes + [replace(vote, thumb_up=not vote.thumb_up, weight=0.0) for vote in votes]
+    doubled = votes + [replace(vote, reward=-vote.reward, weight=0.0) for vote in votes]
     improve_classify(champion, doubled, tmp_path / "v2", tmp_path / "ckpt", QUICK)
     assert _accuracy(tmp_path / "v2") >= _accuracy(champion) + 0.15
 
@@ -215,7 +215,7 @@ def test_a_killed_job_resumes_to_the_same_weights(champion: Path, votes: list[Cl
 
 def _split(votes: list[ClassifyVote]) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
     """Votes turned round to learn from, and honest ones laid aside."""
-    return [replace(vote, thumb_up=not vote.thumb_up) for vote in votes[:300]], votes[300:]
+    return [replace(vote, reward=-vote.reward) for vote in votes[:300]], votes[300:]
 
 
 def test_passes_that_do_harm_are_ended_and_the_best_one_is_kept(
@@ -297,7 +297,7 @@ def test_a_version_without_seed_labels_learns_from_votes_alone(
 def test_the_thumbs_up_baseline_learns_and_reads_no_thumbs_down(
     champion: Path, votes: list[ClassifyVote], tmp_path: Path
 ) -> None:
-    liked = [vote for vote in votes if vote.thumb_up]
+    liked = [vote for vote in votes if vote.reward > 0]
     supervise_classify(champion, votes, tmp_path / "a", tmp_path / "ckpt", QUICK.training)
     supervise_classify(champion, liked, tmp_path / "b", tmp_path / "ckpt", QUICK.training)
     assert _accuracy(tmp_path / "a") > _accuracy(champion)
@@ -307,20 +307,22 @@ def test_the_thumbs_up_baseline_learns_and_reads_no_thumbs_down(
 def test_no_votes_and_no_thumbs_up_say_so(champion: Path, tmp_path: Path) -> None:
     with pytest.raises(NotEnoughData, match="no votes"):
         improve_classify(champion, [], tmp_path / "v2", tmp_path / "ckpt")
-    down = ClassifyVote("x", 0, (0.4, 0.3, 0.3), thumb_up=False)
-    with pytest.raises(NotEnoughData, match="no thumb is up"):
+    down = ClassifyVote("x", 0, (0.4, 0.3, 0.3), reward=-1.0)
+    with pytest.raises(NotEnoughData, match="no vote is up"):
         supervise_classify(champion, [down], tmp_path / "v2", tmp_path / "ckpt")
 
 
 @pytest.mark.parametrize(
     ("vote", "field"),
     [
-        (ClassifyVote("x", 0, (0.5, 0.5), True), r"votes\[0\]: it is not of this policy of 3 labels"),
-        (ClassifyVote("x", 3, (0.4, 0.3, 0.3), True), r"votes\[0\]: it is not of this policy"),
-        (ClassifyVote("x", 0, (0.0, 0.5, 0.5), True), r"probabilities: the served label's must lie in \(0, 1\]"),
-        (ClassifyVote("x", 0, (math.nan, 0.5, 0.5), True), r"probabilities"),
-        (ClassifyVote("x", 0, (0.4, 0.3, 0.3), True, weight=-1.0), r"weight: must be finite and at least 0"),
-        (ClassifyVote("x", 0, (0.4, 0.3, 0.3), True, weight=math.inf), r"weight"),
+        (ClassifyVote("x", 0, (0.5, 0.5), 1.0), r"votes\[0\]: it is not of this policy of 3 labels"),
+        (ClassifyVote("x", 3, (0.4, 0.3, 0.3), 1.0), r"votes\[0\]: it is not of this policy"),
+        (ClassifyVote("x", 0, (0.0, 0.5, 0.5), 1.0), r"probabilities: the served label's must lie in \(0, 1\]"),
+        (ClassifyVote("x", 0, (math.nan, 0.5, 0.5), 1.0), r"probabilities"),
+        (ClassifyVote("x", 0, (0.4, 0.3, 0.3), 1.0, weight=-1.0), r"weight: must be finite and at least 0"),
+        (ClassifyVote("x", 0, (0.4, 0.3, 0.3), 1.0, weight=math.inf), r"weight"),
+        (ClassifyVote("x", 0, (0.4, 0.3, 0.3), 1.1), r"votes\[0\].reward: must lie in \[-1, 1\]"),
+        (ClassifyVote("x", 0, (0.4, 0.3, 0.3), math.nan), r"reward"),
     ],
 )
 def test_rows_that_can_not_be_of_this_policy_are_named(vote: ClassifyVote, field: str) -> None:

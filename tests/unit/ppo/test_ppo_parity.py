@@ -144,9 +144,9 @@ def _votes() -> list[ClassifyVote]:
     """Votes on answers of several versions; the champion gives one of the labels a hundred times as often."""
     logged = [(0.2, 0.5, 0.3), (0.7, 0.2, 0.1), (0.004, 0.9, 0.096), (0.3, 0.3, 0.4), (0.1, 0.8, 0.1)]
     return [
-        ClassifyVote(f"text {i}", label, logged[i], thumb_up, weight)
-        for i, (label, thumb_up, weight) in enumerate(
-            [(1, True, 1.0), (0, False, 1.0), (0, True, 0.5), (2, False, 2.0), (1, True, 0.0)]
+        ClassifyVote(f"text {i}", label, logged[i], reward, weight)
+        for i, (label, reward, weight) in enumerate(
+            [(1, 1.0, 1.0), (0, -1.0, 1.0), (0, 0.5, 0.5), (2, -0.5, 2.0), (1, 1.0, 0.0)]
         )
     ]
 
@@ -165,7 +165,7 @@ def test_bandit_weights_and_loss(dtype: torch.dtype, tolerance: float) -> None:
         total = sum(math.exp(value) for value in logits)
         new = (1 - floor) * math.exp(logits[vote.label]) / total + floor / 3
         weight = vote.weight * min(champion / vote.probabilities[vote.label], most)
-        advantage = weight * (1.0 if vote.thumb_up else -1.0)
+        advantage = weight * vote.reward
         ratio = new / champion
         expected -= min(ratio * advantage, max(0.8, min(1.2, ratio)) * advantage) / 5
         ratios += ratio / 5

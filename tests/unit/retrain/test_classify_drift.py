@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from thumbwheel.retrain.learn_classify import drift
+from thumbwheel.retrain.logged_votes import drift
 
 
 def test_drift_is_the_divergence_of_the_candidate_from_the_champion() -> None:

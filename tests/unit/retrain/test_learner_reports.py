@@ -41,7 +41,7 @@ def generate() -> GenerateEvidence:
 
 
 def test_a_label_that_changed_is_shown_with_the_vote_and_the_voted_labels_chance(classify: ClassifyEvidence) -> None:
-    votes = [ClassifyVote(text, 0, (0.5, 0.5), up) for text, up in (("a", False), ("b", True), ("c", True))]
+    votes = [ClassifyVote(text, 0, (0.5, 0.5), reward) for text, reward in (("a", -1.0), ("b", 1.0), ("c", 1.0))]
     changed = learn_classify.changed_answers(("lost", "other"), votes, classify)
     assert [(one.prompt, one.champion, one.candidate, one.note) for one in changed] == [
         ("a", "lost", "other", "voted: down on lost, p 0.97 → 0.01"),

@@ -52,7 +52,7 @@ def votes(folder: Path, count: int) -> list[ClassifyVote]:
     probs_BK = policy.probabilities(texts, FLOOR)
     labels = sample_labels(probs_BK, torch.Generator().manual_seed(0)).tolist()
     rows = zip(texts, labels, probs_BK.tolist(), strict=True)
-    return [ClassifyVote(text, label, tuple(probs), rng.random() < 0.5) for text, label, probs in rows]
+    return [ClassifyVote(text, label, tuple(probs), rng.choice((1.0, -1.0))) for text, label, probs in rows]
 
 
 def agree(crew: list[Any], alone: Any, *, rel: float, abs: float) -> None:

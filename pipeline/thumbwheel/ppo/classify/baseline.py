@@ -29,13 +29,13 @@ def supervise_classify(
 ) -> list[dict[str, float]]:
     """Train the classifier in `champion` on the labels users liked, as if they were right; save it in `candidate`.
 
-    Same network, minibatches, seed labels and schedule as `improve_classify`; thumbs down are not used.
-    Returns each epoch's figures. Raises NotEnoughData when no thumb is up.
+    Same network, minibatches, seed labels and schedule as `improve_classify`; votes down are not used.
+    Returns each epoch's figures. Raises NotEnoughData when no vote is up.
     """
     settings = settings or VoteTrainingSettings()
-    liked = [vote for vote in votes if vote.thumb_up]
+    liked = [vote for vote in votes if vote.reward > 0]
     if not liked:
-        raise NotEnoughData("no thumb is up: there is nothing to imitate")
+        raise NotEnoughData("no vote is up: there is nothing to imitate")
     classifier, seeds = load_classifier(champion), read_seed_labels(champion)
     labels_N = torch.tensor([vote.label for vote in liked])
 

@@ -14,39 +14,46 @@ import torch
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.errors import InvalidData, NotEnoughData
 from thumbwheel.ppo.vote_loss import VoteColumns
-from thumbwheel.records import ClassifyAnswer
+from thumbwheel.ppo.vote_reward import reward_of
+from thumbwheel.records import ClassifyAnswer, Feedback, FeedbackKind
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifyVote:
-    """A label that was served, how likely every label was then, and the thumb it got.
+    """A label that was served, how likely every label was then, and what the vote on it says.
 
-    `label` indexes the policy's labels and `probabilities` follows their order. `weight` scales the vote's share in
-    the loss (for example 1 / P(rated), clipped, or a rater's trust); 1 is a plain vote.
+    `label` indexes the policy's labels and `probabilities` follows their order. `reward` in [-1, 1] is of the served
+    label. `weight` scales the vote's share in the loss (for example 1 / P(rated), clipped, or a rater's trust); 1 is a
+    plain vote.
     """
 
     text: str
     label: int
     probabilities: tuple[float, ...]
-    thumb_up: bool
+    reward: float
     weight: float = 1.0
 
 
-def votes_of(rows: Iterable[SnapshotRow], labels: Sequence[str]) -> list[ClassifyVote]:
-    """Every current thumb on a learnable `classify` answer, in the label order of the policy to be updated.
+def votes_of(rows: Iterable[SnapshotRow], labels: Sequence[str]) -> list[tuple[str, ClassifyVote]]:
+    """(rater, vote) of each rater's most telling vote on learnable `classify` answers, in the policy's label order.
 
-    Left out: answers whose probabilities may not enter a ratio, kinds of votes other than thumbs, and answers of a
-    version with other labels.
+    Left out: answers whose probabilities may not enter a ratio, rankings, and answers of a version with other labels.
     """
     return [
-        ClassifyVote(answer.text, label, probabilities, vote.thumb_up, row.weight)
+        (vote.rater, ClassifyVote(answer.text, label, probabilities, reward, row.weight))
         for row in rows
-        if row.learnable and isinstance(answer := row.response.answer, ClassifyAnswer)
-        if sorted(answer.labels) == sorted(labels)
+        if isinstance(answer := row.response.answer, ClassifyAnswer) and sorted(answer.labels) == sorted(labels)
         for label, probabilities in [_in_order(answer, labels)]
-        for vote in row.votes
-        if vote.thumb_up is not None
+        for vote in row.lessons
+        if (reward := _reward(vote, answer.label)) is not None
     ]
+
+
+def _reward(vote: Feedback, served: str) -> float | None:
+    """What a vote says of the served label; a correction says whether it was right, also by a label of its own."""
+    if vote.kind is FeedbackKind.EDIT and vote.edit:
+        return 1.0 if vote.edit.label == served else -1.0
+    return reward_of(vote)
 
 
 def _in_order(answer: ClassifyAnswer, labels: Sequence[str]) -> tuple[int, tuple[float, ...]]:
@@ -58,8 +65,8 @@ def _in_order(answer: ClassifyAnswer, labels: Sequence[str]) -> tuple[int, tuple
 def vote_columns(votes: Sequence[ClassifyVote], labels: int) -> VoteColumns:
     """Check the votes against a policy of `labels` labels and lay them out.
 
-    The advantage is the raw +1 or -1: centring or whitening it costs accuracy. Raises NotEnoughData without votes,
-    InvalidData for a row that can not be of this policy.
+    The advantage is the raw reward in [-1, 1]: centring or whitening it costs accuracy.
+    Raises NotEnoughData without votes, InvalidData for a row that can not be of this policy.
     """
     if not votes:
         raise NotEnoughData("there are no votes to learn from; collect some first")
@@ -68,7 +75,7 @@ def vote_columns(votes: Sequence[ClassifyVote], labels: int) -> VoteColumns:
     return VoteColumns(
         labels_N=torch.tensor([vote.label for vote in votes]),
         logged_N=torch.tensor([math.log(vote.probabilities[vote.label]) for vote in votes]),
-        advantages_N=torch.tensor([1.0 if vote.thumb_up else -1.0 for vote in votes]),
+        advantages_N=torch.tensor([vote.reward for vote in votes]),
         weights_N=torch.tensor([vote.weight for vote in votes]),
     )
 
@@ -78,5 +85,7 @@ def _check(row: int, vote: ClassifyVote, labels: int) -> None:
         raise InvalidData(f"votes[{row}]", f"it is not of this policy of {labels} labels; leave it out")
     if not 0 < vote.probabilities[vote.label] <= 1 + 1e-6:
         raise InvalidData(f"votes[{row}].probabilities", "the served label's must lie in (0, 1]; leave the vote out")
+    if not -1 <= vote.reward <= 1:
+        raise InvalidData(f"votes[{row}].reward", "must lie in [-1, 1]; leave the vote out")
     if not (vote.weight >= 0 and math.isfinite(vote.weight)):
         raise InvalidData(f"votes[{row}].weight", "must be finite and at least 0")

@@ -8,17 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
 
 import torch
 
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.errors import InvalidData, NotEnoughData
 from thumbwheel.ppo.vote_loss import VoteColumns
+from thumbwheel.ppo.vote_reward import reward_of
 from thumbwheel.records import Feedback, FeedbackKind, TagAnswer
-
-_MIDDLE_RATING: Final = 3.0
-_RATINGS_TO_EDGE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +90,14 @@ def _votes(rows: Iterable[SnapshotRow], labels: Sequence[str]) -> Iterator[tuple
 
 def _said(vote: Feedback, tags: tuple[int, ...], labels: Sequence[str]) -> tuple[float, tuple[int, ...]] | None:
     """The vote's reward of the whole text, and the right tags if it tells them; None for an edit that doesn't fit."""
-    match vote.kind:
-        case FeedbackKind.THUMB:
-            return (1.0 if vote.thumb_up else -1.0), ()
-        case FeedbackKind.RATING:
-            return ((vote.rating or _MIDDLE_RATING) - _MIDDLE_RATING) / _RATINGS_TO_EDGE, ()
-        case FeedbackKind.EDIT:
-            given = vote.edit.tags if vote.edit else ()
-            if len(given) != len(tags) or not set(given) <= set(labels):
-                return None
-            right = tuple(labels.index(tag) for tag in given)
-            return (1.0 if right == tags else -1.0), right
-        case FeedbackKind.RANKING:
-            return None
-        case _:
-            assert_never(vote.kind)
+    if vote.kind is not FeedbackKind.EDIT:
+        reward = reward_of(vote)
+        return None if reward is None else (reward, ())
+    given = vote.edit.tags if vote.edit else ()
+    if len(given) != len(tags) or not set(given) <= set(labels):
+        return None
+    right = tuple(labels.index(tag) for tag in given)
+    return (1.0 if right == tags else -1.0), right
 
 
 def _check(row: int, vote: TagVote, labels: int) -> None:
