@@ -240,7 +240,7 @@ def test_too_few_votes_are_refused_with_numbers_and_leave_nothing(tmp_path: Path
     assert 10 < least < enough.usable, "the limit lies between what teaches and what is there"
     exact = Data(min_votes_classify=least)
     assert frozen(votes_of(10, 10), tmp_path / "exact", exact).manifest.counts.usable == enough.usable
-    with pytest.raises(NotEnoughData, match=rf"{least} thumbs.*takes {least + 1} .*data\.min_votes_classify"):
+    with pytest.raises(NotEnoughData, match=rf"{least} votes.*takes {least + 1} .*data\.min_votes_classify"):
         frozen(votes_of(10, 10), tmp_path / "s", Data(min_votes_classify=least + 1))
     assert list((tmp_path / "s").iterdir()) == []
 
