@@ -47,7 +47,8 @@ LEAST_TRUE = 0.8
 DOUBTFUL_NOTE = (
     "Harmless, but no gain: the votes down that it moves away from speak for it, and votes on the labels it moves to "
     "are too rare to speak against it. Tried: SNIPS alone (worse), a reward table by logged probability (lets hardly "
-    "any true gain pass). A larger probability floor, or the canary, tells."
+    "any true gain pass), an outcome model with a feature for labels that the candidate turns to (kept; no better "
+    "here). A larger probability floor, or the canary, tells."
 )
 
 
