@@ -33,7 +33,7 @@ def feedback_durability(settings: Settings) -> Durability:
     """Return what holds for a process of this home. `auto`, with Kafka: the broker, where the disk is fleeting."""
     disk = file_system(settings.home, [(one.mountpoint, one.fstype) for one in psutil.disk_partitions(all=True)])
     wanted = settings.log.feedback_durability
-    if settings.log.kind != "kafka":
+    if not settings.log.is_shared:
         return Durability("outbox", disk, "the log is on this disk")
     if wanted != "auto":
         return Durability(wanted, disk, "log.feedback_durability says so")

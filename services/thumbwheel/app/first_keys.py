@@ -18,7 +18,7 @@ def keys_of_whole_service(settings: Settings, now_us: int) -> Keys:
         InvalidConfig: the key file can't be used; or it is missing, and Kafka has users' keys wrapped under it.
         LogUnavailable: it is missing, and Kafka can't be asked.
     """
-    if settings.log.kind == "kafka" and not settings.keys_path.exists():
+    if settings.log.is_shared and not settings.keys_path.exists():
         _demand_new(settings)
     return load_or_make_keys(settings.keys_path, now_us)
 

@@ -91,7 +91,7 @@ def forget_stored(settings: Settings, store: FeedbackStore, source: Source, acto
     """
     gone = forget_past(settings, store)
     # An outbox holds what was not shipped, however old; Kafka removes by its topics' own retention.
-    records = trim_past(source, store, gone.horizon_us) if settings.log.kind == "embedded" else 0
+    records = 0 if settings.log.is_shared else trim_past(source, store, gone.horizon_us)
     if gone.slices or gone.rows:
         _audit(settings, store, actor, f"{gone.slices} slices, {gone.rows} rows")
     return gone, records

@@ -14,7 +14,7 @@ _DOOR_S = 3.0
 
 def examine_sharing(settings: Settings) -> Iterator[Finding]:
     """Check what only processes that run apart need: nothing where the log is embedded, for then there are none."""
-    if settings.log.kind == "kafka":
+    if settings.log.is_shared:
         yield _shared(settings)
     if settings.web.address:
         yield tried("serve", lambda: _door(settings.web.address))

@@ -87,7 +87,7 @@ def open_source(settings: Settings, stack: ExitStack, log_path: Path | None = No
 
     Raises InvalidConfig, Unavailable as `open_storage` does.
     """
-    if settings.log.kind != "kafka":
+    if not settings.log.is_shared:
         return Source(stack.enter_context(closing(open_log(settings.log_path, max_bytes=settings.log.max_bytes))))
     outbox = stack.enter_context(closing(open_outbox(settings, log_path)))
     return replace(_behind_outbox(settings, load_keys(settings.keys_path), stack), outbox=outbox)

@@ -116,7 +116,7 @@ class Commands(click.Group):
 def _how_to_reach(context: Context) -> str:
     if context.address or context.admin_address:
         return "Does it run there? `thumbwheel up` or `serve` says at its start where its doors are."
-    apart = context.settings.log.kind == "kafka"  # then `up` is one of two ways
+    apart = context.settings.log.is_shared  # then `up` is one of two ways
     starts = "`thumbwheel serve` (or `up`, all in one process)" if apart else "`thumbwheel up`"
     return f"Is the service running? Start it with {starts}, or name another with --address and --admin-address."
 

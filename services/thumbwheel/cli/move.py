@@ -52,7 +52,7 @@ def command(context: Context, file: Path) -> None:
     if context.json:
         emit_json({**asdict(done), "set_aside": str(done.set_aside or ""), "topics_made": list(made)})
         return
-    apart = target.log.kind == "kafka"
+    apart = target.log.is_shared
     click.echo(f"moved: {counted(done.versions, 'version')}, {counted(done.rows, 'row')}")
     if made:
         click.echo(f"made in Kafka: {', '.join(made)}")

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.ingesting import ingesting
-from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_lag, at_store, observing
 from thumbwheel.app.probing import probing
 from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.retention import forget_stored, retaining
+from thumbwheel.app.shared_log import demand_shared_log
 from thumbwheel.app.storage import ingest_group, open_between
 from thumbwheel.bus.port import FEEDBACK
 from thumbwheel.bus.source import Place
@@ -45,7 +45,7 @@ async def run(settings: Settings, ready: Callable[[Started], None]) -> None:
         InvalidConfig: the log is embedded, or the probes' port is taken.
         SchemaMismatch: a newer release wrote the database.
     """
-    demand_kafka(settings, "ingest")
+    demand_shared_log(settings, "ingest")
     # Imported where it is used: what has no Kafka does without the client.
     from thumbwheel.bus.kafka_membership import KafkaMembership
 

@@ -23,13 +23,13 @@ from contextlib import AsyncExitStack
 from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.identity import Identity
-from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_log, observing, write_observer
 from thumbwheel.app.probing import probing
 from thumbwheel.app.queueing import QueuedRuns
 from thumbwheel.app.relaying import relaying, ship_the_rest
 from thumbwheel.app.serving import serving
+from thumbwheel.app.shared_log import demand_shared_log
 from thumbwheel.app.storage import open_storage
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.keys import load_keys
@@ -45,7 +45,7 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         SchemaMismatch: a newer release wrote the database.
         Unavailable: the home can not be written. A database that is away is waited for.
     """
-    demand_kafka(settings, "serve")
+    demand_shared_log(settings, "serve")
     os.umask(0o077)  # users' texts are in the outbox
     stopped, started_us, metrics = on_signals(), time.time_ns() // 1000, Metrics()
     async with AsyncExitStack() as stack:

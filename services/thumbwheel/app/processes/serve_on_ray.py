@@ -30,7 +30,6 @@ from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.doors import ADMIN_SERVICE, admin_door
 from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.identity import Identity
-from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_log, observing, write_observer
 from thumbwheel.app.outboxes import shipping, unshipped
@@ -39,6 +38,7 @@ from thumbwheel.app.queueing import QueuedRuns
 from thumbwheel.app.relaying import relaying
 from thumbwheel.app.replica import replicas_dir
 from thumbwheel.app.replicas import Replicas
+from thumbwheel.app.shared_log import demand_shared_log
 from thumbwheel.app.storage import Storage, open_storage
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import InvalidConfig, Unavailable
@@ -69,7 +69,7 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         SchemaMismatch: a newer release wrote the database.
         Unavailable: the home can't be written, the replicas don't come up, or Ray ended.
     """
-    demand_kafka(settings, "serve --on ray")
+    demand_shared_log(settings, "serve --on ray")
     demand_closed(settings)
     demand_broker(settings)
     os.umask(0o077)  # users' texts are in the outbox

@@ -14,11 +14,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from thumbwheel.app.awaiting import database_there
-from thumbwheel.app.kafka_only import demand_kafka
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.pages import Behind, pages
 from thumbwheel.app.probing import probing
 from thumbwheel.app.settled import is_settled
+from thumbwheel.app.shared_log import demand_shared_log
 from thumbwheel.app.storage import open_between
 from thumbwheel.client import AsyncClient
 from thumbwheel.config.settings import Settings
@@ -46,7 +46,7 @@ async def run(settings: Settings, address: str, admin_address: str, ready: Calla
 
     A database that is away at the start is waited for, and so is a door, of which the pages say so.
     """
-    demand_kafka(settings, "web")
+    demand_shared_log(settings, "web")
     stopped, metrics = on_signals(), Metrics()
     async with AsyncExitStack() as stack:
         keys = load_keys(settings.keys_path)

@@ -41,10 +41,15 @@ class Log(Section):
     )
     max_batch: Count = Field(512, ge=1, le=10_000, description="Records written by one fsync at most.")
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether processes and machines share the log, each with an outbox of its own: else it is this home's file."""
+        return self.kind != "embedded"
+
     @model_validator(mode="after")
     def _broker_only_with_kafka(self) -> Self:
-        if self.feedback_durability == "broker" and self.kind != "kafka":
+        if self.feedback_durability == "broker" and not self.is_shared:
             raise ValueError('feedback_durability "broker" needs kind "kafka": the embedded log has no broker')
-        if self.answer_durability == "broker" and self.kind != "kafka":
+        if self.answer_durability == "broker" and not self.is_shared:
             raise ValueError('answer_durability "broker" needs kind "kafka": the embedded log has no broker')
         return self
