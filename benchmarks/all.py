@@ -3,10 +3,12 @@
     python benchmarks/all.py --data FOLDER               all of them
     python benchmarks/all.py unary_overhead storage      those that are named
 
-Takes about an hour on two quiet cores. Two benchmarks learn from a user's own data; without `--data` they are left out:
+Takes some hours on two quiet cores. Rows that begin with `drill` are written by `make drills` instead. Some benchmarks
+learn from a user's own data; without `--data` they are left out:
 
     classify_banking77   FOLDER/banking77/train.jsonl    one {"text": "...", "label": "..."} a line
     generate_tm4         FOLDER/tm4_dialogs/corpus.txt   dialogues with speakers, an empty line between them
+    reward_people        FOLDER/tm4_reward and others    what people said of answers, see its `--help`
 
 A benchmark that fails, or is left out, is named at the end; the others are measured anyway. Each has options of its
 own, see its `--help`. What is worth keeping from run to run lies in `build/`.
@@ -35,12 +37,15 @@ BENCHMARKS = (
     "ope_coverage",
     "cartpole",
     "ray_train",
+    "serve_on_ray",
     "ingest_rate",
     "feedback_durability",
+    "store_at_scale",
     "classify_banking77",
     "generate_tm4",
+    "reward_people",
 )
-NEED_DATA = ("classify_banking77", "generate_tm4")
+NEED_DATA = ("classify_banking77", "generate_tm4", "reward_people")
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ def main() -> None:
         f"worst of {len(ends)} seed(s); first policy {mean_and_worst([end.first for end in ends])}, "
         f"{given.votes} votes in rounds of {given.votes_a_round}, {rounds[0].noise:.0%} wrong, a fifth of the users "
         f"held out; {told_by_method(ends)}, all true labels "
-        f"{mean_and_worst([end.all_labels for end in ends])}" + ("; every gate asked" if given.gates else "")
+        f"{mean_and_worst([end.all_labels for end in ends])}; {'every' if given.gates else 'no'} gate asked"
     )
     within, command = given.votes <= MOST_VOTES, "python benchmarks/classify_banking77.py --data FOLDER"
     goal = f">= {GOAL} at <= {MOST_VOTES} votes"

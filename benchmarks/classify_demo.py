@@ -44,7 +44,8 @@ def main() -> None:
         "python benchmarks/classify_demo.py",
         f"worst of {len(shares)} seed(s), mean {sum(shares) / len(shares):.3f}; {given.votes} votes, a fifth of the "
         f"users held out; accuracies: first policy {mean_and_worst([end.first for end in reached[0]])}, all true "
-        f"labels of the same {given.rows} rows {mean_and_worst([end.all_labels for end in reached[0]])}; {told}",
+        f"labels of the same {given.rows} rows {mean_and_worst([end.all_labels for end in reached[0]])}; {told}; "
+        f"{'every' if given.gates else 'no'} gate asked",
     )
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/generate_quality.py
 
-About four minutes a seed on one thread; a seed that is done in the work folder is not run again.
+About four minutes a seed on one thread; a seed that the same code has done in the work folder is not run again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from thumbwheel.simulate.world import World, small_desk
 
 COMMAND = "python benchmarks/generate_quality.py"
 CHATS = 8000
+STEPS = "the steps of a run one after the other; who voted is not said and no gate is asked"
 
 
 def main() -> None:
@@ -36,7 +37,6 @@ def main() -> None:
 
 
 def _trial(work: Path, seed: int) -> Trial:
-    work.mkdir(parents=True, exist_ok=True)
     world = small_desk(seed)
     rng = Random(f"chats {seed}")
     chats = []
@@ -73,7 +73,7 @@ def _row(name: str, o: Outcome) -> str:
 def _record(outcomes: list[Outcome]) -> None:
     first, best = fmean(o.first for o in outcomes), fmean(o.best_of_8 for o in outcomes)
     ppo, supervised = fmean(o.ppo for o in outcomes), fmean(o.supervised for o in outcomes)
-    means = f"first {first:.3f}, supervised {supervised:.3f}, PPO {ppo:.3f}, best of 8 {best:.3f}"
+    means = f"first {first:.3f}, supervised {supervised:.3f}, PPO {ppo:.3f}, best of 8 {best:.3f}; {STEPS}"
     lifts = [o.ppo - o.first for o in outcomes]
     _keep("lift of true quality, mean", fmean(lifts), "of 1", 0.25, means)
     _keep("lift of true quality, worst seed", min(lifts), "of 1", 0.15, _each(lifts))

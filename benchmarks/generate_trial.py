@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from statistics import fmean
 import torch
 from transformers import PreTrainedModel
 
+from record import code_state
 from thumbwheel.policy.loading import CausalPolicy, load_causal
 from thumbwheel.policy.prompt import decode_reply, encode_prompt, encode_reply, end_token_id
 from thumbwheel.policy.scoring import perplexity, score_replies
@@ -64,7 +66,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trial:
-    """A seeded trial in a folder of its own; `ask(n, rng)` makes n questions. Votes: one in ten is wrong."""
+    """A seeded trial in a folder of its own; `ask(n, rng)` makes n questions. Votes: one in ten is wrong.
+
+    It takes the steps of a run (reward model, PPO) with their own settings, one after the other, in this process; who
+    voted is not said, so that no rater is trusted more than another, and no gate is asked. The demonstration has all
+    of that.
+    """
 
     work: Path
     seed: int
@@ -77,13 +84,22 @@ class Trial:
     settings: PpoSettings = PpoSettings()
 
     def run(self) -> Outcome:
-        """Run it, or read what an earlier run of the same folder found."""
-        done = self.work / "outcome.json"
-        if done.exists():
-            return Outcome(**json.loads(done.read_text()))
+        """Run it, or read what an earlier run of the same folder found with the very same code."""
+        done, state = self.work / "outcome.json", code_state()
+        if done.exists() and (found := json.loads(done.read_text()))["code"] == state:
+            return Outcome(**found["outcome"])
+        self._clear()
         outcome = self._run()
-        done.write_text(json.dumps(asdict(outcome), indent=1))
+        done.write_text(json.dumps({"code": state, "outcome": asdict(outcome)}, indent=1))
         return outcome
+
+    def _clear(self) -> None:
+        """Remove what a trial of other code has left, and nothing else."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        for name in ("first", "ppo", "supervised"):
+            shutil.rmtree(self.work / name, ignore_errors=True)
+        for name in ("checkpoint.safetensors", "outcome.json"):
+            (self.work / name).unlink(missing_ok=True)
 
     def _run(self) -> Outcome:
         clock = [time.process_time()]
@@ -130,10 +146,8 @@ class Trial:
         )
 
     def _first(self) -> CausalPolicy:
-        folder = self.work / "first"
-        if not (folder / "config.json").exists():
-            train_first_policy(self.chats, folder, self.seed)
-        return load_causal(folder)
+        train_first_policy(self.chats, self.work / "first", self.seed)
+        return load_causal(self.work / "first")
 
     def _rate(self, policy: CausalPolicy) -> tuple[list[Question], list[RatedReply]]:
         rng = Random(f"votes {self.seed}")

@@ -5,6 +5,7 @@ A figure is identified by its name; recording it again replaces it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import subprocess
@@ -34,16 +35,22 @@ def record(figure: str, value: float, unit: str, goal: str, reached: bool, comma
     TABLE.write_text(_table(list(rows.values())))
 
 
+def code_state() -> str:
+    """A name of the code as it lies here, changes included: what was measured with other code is not this code's."""
+    names = ("services", "pipeline", "protos", "benchmarks")
+    trees = _git("rev-parse", *(f"HEAD:{name}" for name in names))
+    changes = _git("diff", "HEAD", "--", *names, ":(exclude)benchmarks/results.json", ":(exclude)benchmarks/RESULTS.md")
+    return hashlib.sha256((trees + changes).encode()).hexdigest()
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=True).stdout
+
+
 def _commit() -> str:
-    sha = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True)
-    dirty = subprocess.run(
-        ["git", "status", "--porcelain", "--untracked-files=no", "--", "../services", "../pipeline", "../protos"],
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return sha.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
+    dirty = _git("status", "--porcelain", "--untracked-files=no", "--", "services", "pipeline", "protos")
+    return _git("rev-parse", "--short", "HEAD").strip() + ("+changes" if dirty.strip() else "")
 
 
 def _table(rows: list[dict[str, object]]) -> str:

@@ -71,8 +71,11 @@ async def compare(addresses: dict[str, str], votes: int, callers: int) -> tuple[
 
 
 async def _ended(admin: AdminClient, run_id: str) -> None:
-    while (await asyncio.to_thread(admin.run, run_id)).state is RunState.RUNNING:
+    """Wait until the run was judged. Raises RuntimeError for one that came to no verdict: it has not trained."""
+    while not (run := await asyncio.to_thread(admin.run, run_id)).state.is_final:
         await asyncio.sleep(0.5)
+    if run.state is RunState.FAILED or not run.gates:
+        raise RuntimeError(f"the run came to no verdict: {run.state}, {run.error or run.summary}")
 
 
 async def _timed(client: AsyncClient, callers: int, until: asyncio.Task[None]) -> list[float]:

@@ -1,10 +1,13 @@
 """What the service costs around the model: the whole unary path with a policy that costs nothing, against an echo.
 
-    python benchmarks/unary_overhead.py [--rounds 8] [--calls 1500] [--clients 32]
+    python benchmarks/unary_overhead.py [--rounds 8] [--calls 1500] [--clients 32 4 1]
 
 The whole path: interceptors (correlation id, metrics, access log), validation, lease, request log durable in SQLite
 before the answer, feedback token. The echo: a bare `grpc.aio` server that returns its request. The servers
 are processes of their own, called in turns by the same client, so that the ratio holds on a noisy machine.
+
+Each client calls again as soon as it is answered. Many at once share an fsync of the request log; one alone waits for
+its own each time, and the p50 of many is the length of their queue: so it is told for many, for a few and for one.
 """
 
 from __future__ import annotations
@@ -158,29 +161,41 @@ def ratios(figures: Figures, base: str) -> tuple[float, float]:
     return median(w[0] / b[0] for w, b in pairs), median(w[1] / b[1] for w, b in pairs)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--calls", type=int, default=1500)
-    parser.add_argument("--clients", type=int, default=32)
-    options = parser.parse_args()
-    figures = run(options.rounds, options.calls, options.clients)
-    rates = {name: median(rate for rate, _ in rounds) for name, rounds in figures.items()}
-    p50s = {name: median(p50 for _, p50 in rounds) for name, rounds in figures.items()}
+def told(clients: int, rounds: int, figures: Figures) -> bool:
+    """Print the table and record the figures of so many clients; True when both goals are reached."""
+    rates = {name: median(rate for rate, _ in rows) for name, rows in figures.items()}
+    p50s = {name: median(p50 for _, p50 in rows) for name, rows in figures.items()}
     rate_ratio, p50_ratio = ratios(figures, "echo")
-    print(f"{'':16}{'calls/s':>10}{'p50 ms':>10}   median of {options.rounds} rounds, {options.clients} clients")
+    print(f"{'':16}{'calls/s':>10}{'p50 ms':>10}   median of {rounds} rounds, {counted(clients)}")
     for name in figures:
         print(f"{name:16}{rates[name]:10.0f}{p50s[name]:10.2f}")
     print(f"{'whole / echo':16}{rate_ratio:10.2f}{p50_ratio:10.2f}   goal >= 0.50 and <= 2.00")
     same_loop = ratios(figures, "echo on uvloop")
     command = "python benchmarks/unary_overhead.py"
     note = (
-        f"echo {rates['echo']:.0f}/s, p50 {p50s['echo']:.1f} ms; {options.clients} clients, servers in own processes; "
-        f"against an echo on uvloop {same_loop[0]:.2f} and {same_loop[1]:.2f}"
+        f"echo {rates['echo']:.0f}/s, p50 {p50s['echo']:.2f} ms, whole {p50s['whole']:.2f} ms; servers in own "
+        f"processes; against an echo on uvloop {same_loop[0]:.2f} and {same_loop[1]:.2f}"
     )
-    record("unary calls/s against an echo", rate_ratio, "ratio", ">= 0.5", rate_ratio >= 0.5, command, note)
-    record("unary p50 against an echo", p50_ratio, "ratio", "<= 2", p50_ratio <= 2, command, note)
-    return 0 if rate_ratio >= 0.5 and p50_ratio <= 2 else 1
+    of = f"against an echo, {counted(clients)}"
+    record(f"unary calls/s {of}", rate_ratio, "ratio", ">= 0.5", rate_ratio >= 0.5, command, note)
+    record(f"unary p50 {of}", p50_ratio, "ratio", "<= 2", p50_ratio <= 2, command, note)
+    return rate_ratio >= 0.5 and p50_ratio <= 2
+
+
+def counted(clients: int) -> str:
+    return f"{clients} client{'s' * (clients != 1)}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--calls", type=int, default=1500)
+    parser.add_argument("--clients", type=int, nargs="+", default=[32, 4, 1], help="one measurement for each")
+    options = parser.parse_args()
+    reached = [
+        told(clients, options.rounds, run(options.rounds, options.calls, clients)) for clients in options.clients
+    ]
+    return 0 if all(reached) else 1
 
 
 if __name__ == "__main__":

@@ -137,7 +137,10 @@ class Crowd:
         tally.answers += 1
         tally.quality += quality
         thumb = rater.thumb(quality, self._rng)
-        if thumb is None or not answer.receipt.logged:
+        if not answer.receipt.logged:
+            ledger.dropped.append("an answer was not logged: nobody can vote on it")
+            return
+        if thumb is None:
             return
         try:
             await (answer.thumbs_up() if thumb else answer.thumbs_down())
