@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 from generate_world import LEARN, GenerateWorld, make_first_generator
+from training_world import end, gates, kill, watch
 
 from thumbwheel.gates.judge import GENERATE
 from thumbwheel.policy.loading import load_causal
 from thumbwheel.records import Run, RunState, RunStep
 from thumbwheel.retrain.cycle import Cycle
+from thumbwheel.retrain.exits import Exit
 from thumbwheel.retrain.learners import learner_for
 from thumbwheel.retrain.lock import RunLease
-from thumbwheel.retrain.plan import make_plan
+from thumbwheel.retrain.plan import load_plan, make_plan, save_plan
 from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.retrain.worth_keeping import WORTH_KEEPING_FILE
 
@@ -76,6 +78,30 @@ def test_an_interrupted_run_measures_what_an_undisturbed_one_does(tmp_path: Path
     assert f"iteration {choice['iteration']} of 7" in page
     assert f"all {choice['weights']:,}" in page
     assert choice == json.loads(RunFolder(broken).choice.read_text())
+
+
+@pytest.mark.timeout(900)  # several processes import torch, which takes its time on a busy machine
+def test_a_run_killed_at_every_step_comes_to_the_same_verdict(tmp_path: Path, policy: Path) -> None:
+    world, killed_world = (GenerateWorld(tmp_path / name, policy) for name in ("undisturbed", "killed"))
+    folder = world.plan()
+    killed = RunFolder(killed_world.settings.runs_dir / folder.path.name)
+    save_plan(load_plan(folder.path), killed.path)  # a plan is good in any home
+
+    assert end(world.worker(folder)) == Exit.FINISHED, folder.log.read_text()
+    for step in RunStep:
+        worker = killed_world.worker(killed)
+        watch(worker, killed, step, done=3 if step is RunStep.IMPROVE else 0)
+        kill(worker)
+    assert end(killed_world.worker(killed)) == Exit.FINISHED, killed.log.read_text()
+
+    undisturbed, resumed = world.run(folder.path.name), killed_world.run(folder.path.name)
+    assert undisturbed.state is resumed.state
+    assert undisturbed.state in (RunState.PROMOTED, RunState.REJECTED)
+    assert [repr(gate) for gate in gates(undisturbed)] == [repr(gate) for gate in gates(resumed)] != []
+    made, made_again = ((one.candidate / "model.safetensors").read_bytes() for one in (folder, killed))
+    assert made == made_again
+    world.close()
+    killed_world.close()
 
 
 def test_adapters_learn_and_a_whole_model_comes_of_them(tmp_path: Path, policy: Path) -> None:
