@@ -68,9 +68,8 @@ class Outcome:
 class Trial:
     """A seeded trial in a folder of its own; `ask(n, rng)` makes n questions. Votes: one in ten is wrong.
 
-    It takes the steps of a run (reward model, PPO) with their own settings, one after the other, in this process; who
-    voted is not said, so that no rater is trusted more than another, and no gate is asked. The demonstration has all
-    of that.
+    It takes the steps of a run (reward model, PPO) with their own settings, one after the other, in this process. No
+    gate is asked, and every answer is rated: the demonstration has the gates, too.
     """
 
     work: Path
@@ -80,6 +79,8 @@ class Trial:
     votes: int = 3000
     held_out_votes: int = 600
     held_out: int = 500
+    raters: int = 200
+    """How many users give the votes, in turns."""
     user: SimulatedUser = SimulatedUser()
     settings: PpoSettings = PpoSettings()
 
@@ -155,9 +156,9 @@ class Trial:
         prompts = [self._prompt(policy, question) for question in questions]
         replies = self._sample(policy, policy.model, prompts, 1)
         rows = []
-        for question, prompt, reply in zip(questions, prompts, replies, strict=True):
+        for number, (question, prompt, reply) in enumerate(zip(questions, prompts, replies, strict=True)):
             up = self.user.thumb(question.quality(decode_reply(policy.tokenizer, reply)), rng)
-            rows.append(RatedReply(tuple(prompt), tuple(reply), float(bool(up))))
+            rows.append(RatedReply(tuple(prompt), tuple(reply), float(bool(up)), rater=f"user {number % self.raters}"))
         return questions, rows
 
     def _compare(self, first: CausalPolicy, reward: RewardModel) -> dict[str, float]:
