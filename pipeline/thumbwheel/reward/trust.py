@@ -1,7 +1,8 @@
 """How far each rater's votes go along with what others say of the same and of like replies.
 
 The estimate of a reply comes from members of the reward model that have learned nothing of its rater, and from the
-votes of other raters on the same reply: leave-one-out in both. Always voting up agrees with nothing but the mean, so
+votes of other raters on the same reply: in both, all that the rater said is left out, so nobody vouches for himself by
+voting often. Always voting up agrees with nothing but the mean, so
 votes and estimates are taken from there on: who votes up always, or by chance, has a slope of 0, who votes the opposite
 a negative one.
 """
@@ -77,16 +78,19 @@ def rater_trust(lessons: Sequence[Lesson], estimates: Sequence[NDArray[np.float6
 
 def _votes(lessons: Sequence[Lesson], estimates: Sequence[NDArray[np.float64]]) -> list[tuple[str, float, float]]:
     """(rater, x, y) of each lesson; a ranking is the vote that its first reply is better than its last."""
-    given: defaultdict[tuple[object, object], list[float]] = defaultdict(list)
+    given: defaultdict[tuple[object, ...], list[float]] = defaultdict(list)
     for lesson in lessons:
         if isinstance(lesson, RatedReply):
             given[lesson.prompt_ids, lesson.reply_ids].append(lesson.target)
-    total, count = sum(map(sum, given.values())), sum(map(len, given.values()))
-    mean, votes = total / max(count, 1), []
+            given[lesson.prompt_ids, lesson.reply_ids, lesson.rater].append(lesson.target)
+    sums = {key: (sum(targets), len(targets)) for key, targets in given.items()}
+    targets = [lesson.target for lesson in lessons if isinstance(lesson, RatedReply)]
+    mean, votes = sum(targets) / max(len(targets), 1), []
     for lesson, logits in zip(lessons, estimates, strict=True):
         if isinstance(lesson, RatedReply):
-            same = given[lesson.prompt_ids, lesson.reply_ids]
-            estimate = (float(expit(logits[0])) + sum(same) - lesson.target) / len(same)
+            total, count = sums[lesson.prompt_ids, lesson.reply_ids]
+            own, times = sums[lesson.prompt_ids, lesson.reply_ids, lesson.rater]
+            estimate = (float(expit(logits[0])) + total - own) / (1 + count - times)
             votes.append((lesson.rater, estimate - mean, lesson.target - mean))
         else:
             votes.append((lesson.rater, float(expit(logits[0] - logits[-1])) - _EVEN, 1 - _EVEN))

@@ -46,6 +46,19 @@ def test_other_raters_votes_on_the_same_reply_count_and_ones_own_does_not() -> N
     assert weights["a"] == weights["b"] > weights["c"]
 
 
+def test_who_votes_often_on_one_reply_does_not_vouch_for_himself() -> None:
+    # Three honest raters like ten replies and dislike ten; one says sixty times that the first is bad.
+    lessons, estimates = [], []
+    for reply in range(20):
+        for rater in ("a", "b", "c"):
+            lessons.append(vote(rater, reply < 10, reply))
+            estimates += logits(1 if reply < 10 else -1)
+    lessons += [vote("attacker", False, 0)] * 60
+    weights = rater_trust(lessons, estimates + logits(1) * 60).weights
+    assert weights["attacker"] == LEAST
+    assert min(weights[rater] for rater in "abc") > 1
+
+
 def test_planted_raters_are_told_apart() -> None:
     rng, lessons, estimates = Random(0), [], []
     sorts = {"honest": 0.1, "chance": 0.5, "opposite": 0.9}
