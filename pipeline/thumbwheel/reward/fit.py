@@ -10,7 +10,7 @@ K members.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, pi
 from typing import Any
 
@@ -20,10 +20,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from thumbwheel.errors import NotEnoughData
-from thumbwheel.reward.calibration import calibrate, expected_calibration_error, roc_auc
+from thumbwheel.reward.calibration import Calibration, calibrate, expected_calibration_error, roc_auc
 from thumbwheel.reward.features import Readout, feature_width, featurise, read
 from thumbwheel.reward.head import RewardHead
-from thumbwheel.reward.lessons import Columns, columns, folds_by_rater, losses
+from thumbwheel.reward.lessons import Columns, columns, folds_by_rater, losses, raters_known
 from thumbwheel.reward.model import RewardModel
 from thumbwheel.reward.rated_reply import UNDECIDED, Lesson, RankedReplies, RatedReply, decided
 from thumbwheel.reward.trust import RaterTrust, rater_trust
@@ -39,9 +39,10 @@ _LEAST_REFERENCE = 100
 class RewardSettings:
     """How the heads are trained. Few votes need as many `updates` as many do: 1,000 votes, 10 passes are too few.
 
-    `members` heads, each of which learns nothing of one part of the raters. `caution`: see `RewardModel`. `trust`:
-    weigh raters by how they go along with others, from half of the updates on. `readouts`: the first that foretells
-    votes best, of raters it has not learned from, is taken.
+    `members` heads, at least 2 and no more than there are raters, each of which learns nothing of one part of the
+    raters: somebody must be left to judge by. `caution`: see `RewardModel`. `trust`: weigh raters by how they go along
+    with others, from half of the updates on. `readouts`: the first that foretells votes best, of raters it has not
+    learned from, is taken.
     """
 
     updates: int = 450
@@ -55,6 +56,11 @@ class RewardSettings:
     readouts: tuple[Readout, ...] = (Readout.SURPRISE, Readout.POOLED)
     least_votes: int = 200
     least_votes_of_a_side: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse a single head: it learns from everybody, and what is then told of left-out votes is not true."""
+        if self.members < 2:
+            raise ValueError(f"members must be at least 2, got {self.members}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +85,11 @@ Features = Mapping[int, Tensor]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fit:
-    """What every head is fitted to."""
+    """What every head is fitted to. `apart`: each knows nothing of the raters of its fold, for they are known."""
 
     lessons: Sequence[Lesson]
     facts: Columns
+    apart: bool
     mine: frozenset[int]
     settings: RewardSettings
     workers: Workers
@@ -99,17 +106,20 @@ def fit(
 ) -> RewardModel:
     """Train heads on the frozen `backbone`; normalised on the replies of version `reference`, or, of few, on all.
 
-    The same rows, backbone, seed and number of workers give the same heads, on each of them.
+    The same rows, backbone, seed and number of workers give the same heads, on each of them. Where a rater is not
+    known, heads can not be kept apart by raters: nobody is weighed by trust then, and nothing is calibrated.
 
     Raises:
         NotEnoughData: too few votes, too few of one side, or of one rater only.
     """
     settings, workers = settings or RewardSettings(), workers or Alone()
     check_votes(rows, settings)
+    raters = raters_known(rows)
+    settings = replace(settings, members=min(settings.members, raters or settings.members))
     torch.manual_seed(seed)
     facts = columns(rows, folds_by_rater(rows, settings.members))
     mine = share(range(len(rows)), workers)
-    work = _Fit(rows, facts, frozenset(mine), settings, workers, seed)
+    work = _Fit(rows, facts, raters > 0, frozenset(mine), settings, workers, seed)
     features = _features(backbone, rows, facts, mine)
     weights_N = torch.tensor([row.weight for row in rows])
     trust, best, aucs = RaterTrust(), None, dict[str, float]()
@@ -216,7 +226,7 @@ def _prepare(head: RewardHead, features: Features, work: _Fit) -> None:
 def _train_and_trust(head: RewardHead, features: Features, weights_N: Tensor, work: _Fit) -> tuple[RaterTrust, Tensor]:
     """Train; half-way, weigh each lesson by its rater's trust. Returns it, and the weights."""
     _prepare(head, features, work)
-    if not work.settings.trust:
+    if not work.settings.trust or not work.apart:
         _train(head, features, weights_N, work, range(work.settings.updates))
         return RaterTrust(), weights_N
     half = work.settings.updates // 2
@@ -245,7 +255,7 @@ def _train(
     for update in updates:
         optimizer.param_groups[0]["lr"] = settings.learning_rate * 0.5 * (1 + cos(pi * update / settings.updates))
         index_B = torch.randint(len(work.lessons), (settings.batch_rows,), generator=generator)
-        learns_BK = (work.facts.folds_N[index_B].unsqueeze(-1) != members_K) | (head.members == 1)
+        learns_BK = work.facts.folds_N[index_B].unsqueeze(-1) != members_K
         weights_BK = weights_N[index_B].unsqueeze(-1) * learns_BK
         optimizer.zero_grad()
         if mine := [at for at, lesson in enumerate(index_B.tolist()) if lesson in work.mine]:
@@ -271,7 +281,7 @@ def _left_out(logits_SK: Tensor, work: _Fit) -> list[Any]:
 
 
 def _left_out_votes(logits_SK: Tensor, work: _Fit) -> tuple[list[float], list[bool]]:
-    """Logits and sides of the votes that take one, each by the member that has not learned from its rater."""
+    """Logits and sides of the votes that take one, each by the member that has not learned from its fold."""
     pairs = [
         (float(logits[0]), lesson.target > 0.5)
         for lesson, logits in zip(work.lessons, _left_out(logits_SK, work), strict=True)
@@ -281,7 +291,7 @@ def _left_out_votes(logits_SK: Tensor, work: _Fit) -> tuple[list[float], list[bo
 
 
 def _left_out_auc(logits_SK: Tensor, work: _Fit) -> float:
-    """AUC of votes on members that have not learned from their raters; of rankings, the share of first above last."""
+    """AUC of votes on members that have not learned from their folds; of rankings, the share of first above last."""
     logits, ups = _left_out_votes(logits_SK, work)
     orders = [
         float(estimate[0] > estimate[-1])
@@ -299,11 +309,11 @@ def _model(
     reference: str,
     told: Mapping[str, Any],
 ) -> RewardModel:
-    """The chosen head, calibrated on votes that its members have not learned from, and normalised."""
+    """The chosen head, calibrated on votes of raters that its members have not learned from, and normalised."""
     head, readout, logits_SK = best
-    calibration = calibrate(*_left_out_votes(logits_SK, work))
+    calibration = calibrate(*_left_out_votes(logits_SK, work)) if work.apart else Calibration()
     model = RewardModel(backbone, head, caution=work.settings.caution, calibration=calibration, readout=readout)
-    model.told = {**told, "readout": readout.value, "temperature": calibration.temperature}
+    model.told = {**told, "readout": readout.value, "apart": work.apart, "temperature": calibration.temperature}
     served = [
         work.facts.starts[at]
         for at, lesson in enumerate(work.lessons)

@@ -55,14 +55,19 @@ def columns(lessons: Sequence[Lesson], folds: Sequence[int]) -> Columns:
     )
 
 
+def raters_known(lessons: Sequence[Lesson]) -> int:
+    """How many raters there are; 0 where one of the lessons may be anybody's."""
+    raters = {one.rater for one in lessons}
+    return 0 if "" in raters else len(raters)
+
+
 def folds_by_rater(lessons: Sequence[Lesson], folds: int) -> list[int]:
     """Return a fold of each lesson, in [0, folds): all of one rater in one, and folds of like size.
 
-    So who is held out has not been learned from. Where fewer raters are known than there are folds, lessons are dealt
-    out one by one.
+    So who is held out has not been learned from. Where somebody's rater is not known, lessons are dealt out one by one.
     """
     counts = Counter(one.rater for one in lessons)
-    if len(counts.keys() - {""}) < folds or "" in counts:
+    if not raters_known(lessons):
         return [index % folds for index in range(len(lessons))]
     sizes, home = [0] * folds, dict[str, int]()
     for rater in sorted(counts, key=lambda name: (-counts[name], name)):

@@ -108,4 +108,7 @@ def test_the_report_says_it_in_words_and_leaves_out_what_is_unknown() -> None:
     assert "2 below 0.5" in facts["Raters"] and "30%" in facts["Who rates"]
     assert facts["Foretells"] == "75.0% of held-out votes; who always says what most say, 60.0%"
     assert "+0.20 ± 0.10" in facts["Agreement"] and "1.25" in facts["Temperature"] and "-0.30" in facts["Length"]
+    unknown = reward_facts({**told, "apart": False, "trust": {"raters": 0.0}}, quality, Sycophancy(0.2, 0.1, 16))
+    assert "AUC on training votes that it had not learned from" in unknown["Reads"]
+    assert "nobody is weighed by trust" in unknown["Raters"] and "1.25" not in unknown["Temperature"]
     assert set(reward_facts({}, replace(quality, votes=0), Sycophancy(float("nan"), float("nan"), 0))) == {"Length"}

@@ -23,13 +23,13 @@ SETTINGS = RewardSettings(updates=200, batch_rows=32, least_votes=100, hidden=32
 def rated(count: int, seed: int = 0) -> list[RatedReply]:
     """Users like replies that have token 70 in them."""
     rng = Random(seed)
-    rows = []
+    rows: list[RatedReply] = []
     for _ in range(count):
         up = rng.random() < 0.5
         reply = [rng.randrange(80, 120) for _ in range(rng.randrange(2, 7))]
         if up:
             reply[rng.randrange(len(reply))] = 70
-        rows.append(RatedReply((1, 4, rng.randrange(40, 60)), (*reply, 2), float(up)))
+        rows.append(RatedReply((1, 4, rng.randrange(40, 60)), (*reply, 2), float(up), rater=f"u{len(rows) % 7}"))
     return rows
 
 

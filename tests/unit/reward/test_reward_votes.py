@@ -10,8 +10,10 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from tiny_policy import tiny_policy
 
+from thumbwheel.config.settings import Learn
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.errors import NotEnoughData
 from thumbwheel.policy.prompt import encode_reply
@@ -26,7 +28,7 @@ from thumbwheel.records import (
     Split,
     VersionRef,
 )
-from thumbwheel.reward.calibration import calibrate, roc_auc
+from thumbwheel.reward.calibration import Calibration, calibrate, roc_auc
 from thumbwheel.reward.features import Readout, read
 from thumbwheel.reward.fit import RewardSettings, fit, measure
 from thumbwheel.reward.head import RewardHead
@@ -103,6 +105,31 @@ def test_raters_are_held_out_together_in_folds_of_like_size() -> None:
     assert {len({fold for row, fold in zip(rows, folds, strict=True) if row.rater == f"u{n}"}) for n in range(5)} == {1}
     assert sorted(folds.count(fold) for fold in range(3)) == [20, 40, 40]
     assert folds_by_rater(rows[:2], 3) == [0, 1]
+
+
+def test_what_is_told_of_two_raters_is_of_members_that_know_nothing_of_them() -> None:
+    """Each calls good what the other calls bad: who has learned from one foretells the other worse than chance."""
+    rng, made = Random(0), list[Lesson]()
+    for n in range(300):
+        good, rater = n % 4 < 2, f"u{n % 2}"
+        made.append(RatedReply(PROMPT, reply(rng, good), float(good == (rater == "u0")), rater=rater))
+    told = fit(POLICY.model, made, 0, SETTINGS)
+    assert told.head.members == 2
+    assert max(told.told["left_out_auc"].values()) < 0.4
+
+
+def test_where_raters_are_not_known_nobody_is_trusted_and_nothing_calibrated() -> None:
+    rows = [replace(one, rater="" if n % 50 == 0 else one.rater) for n, one in enumerate(lessons("thumbs"))]
+    model = fit(POLICY.model, rows, 0, SETTINGS)
+    assert model.calibration == Calibration() and model.told["trust"] == {"raters": 0.0}
+    assert not model.told["apart"] and fit(POLICY.model, lessons("thumbs"), 0, SETTINGS).told["apart"]
+
+
+def test_one_head_is_refused_for_it_leaves_nobody_out() -> None:
+    with pytest.raises(ValueError, match="at least 2, got 1"):
+        RewardSettings(members=1)
+    with pytest.raises(ValidationError, match="greater than or equal to 2"):
+        Learn(reward_members=1)
 
 
 def test_members_are_separate_and_their_disagreement_counts_against_a_reply() -> None:

@@ -10,6 +10,7 @@ from thumbwheel.reward.fit import RewardQuality
 from thumbwheel.reward.probes import Sycophancy
 
 _READOUTS = {"surprise": "states and surprise of every token", "pooled": "mean state"}
+_UNKNOWN = "not known of every vote, so its heads are not kept apart by raters: nobody is weighed by trust"
 
 
 def reward_facts(told: Mapping[str, Any], quality: RewardQuality, agreement: Sycophancy) -> dict[str, str]:
@@ -17,10 +18,10 @@ def reward_facts(told: Mapping[str, Any], quality: RewardQuality, agreement: Syc
     facts = {
         "Learned from": ", ".join(f"{count:,} {kind}" for kind, count in told.get("kinds", {}).items()),
         "Reads": _readouts(told),
-        "Raters": _raters(told.get("trust", {})),
+        "Raters": _raters(told.get("trust", {})) if told.get("apart", True) else _UNKNOWN,
         "Who rates": _who_rates(told.get("propensity", {})),
         "Foretells": _foretells(quality),
-        "Temperature": f"{told['temperature']:.2f}: above 1, its heads were too sure" if "temperature" in told else "",
+        "Temperature": _temperature(told),
         "Length": f"correlation of its probability with the number of tokens {quality.length_correlation:+.2f}",
         "Agreement": _agreement(agreement),
     }
@@ -31,7 +32,8 @@ def _readouts(told: Mapping[str, Any]) -> str:
     aucs = told.get("left_out_auc", {})
     each = ", ".join(f"{_READOUTS.get(name, name)} {auc:.3f}" for name, auc in aucs.items())
     chosen = _READOUTS.get(told.get("readout", ""), "")
-    return f"{chosen}: AUC on training raters whom it had not learned from: {each}" if each else ""
+    whom = "raters whom it had not learned from" if told.get("apart", True) else "votes that it had not learned from"
+    return f"{chosen}: AUC on training {whom}: {each}" if each else ""
 
 
 def _raters(trust: Mapping[str, float]) -> str:
@@ -42,6 +44,14 @@ def _raters(trust: Mapping[str, float]) -> str:
         f"{trust['raters']:.0f}, weighed by how far they go along with others: {trust['least']:.2f} to"
         f" {trust['most']:.2f}, half of them below {trust['median']:.2f}; {low} below 0.5"
     )
+
+
+def _temperature(told: Mapping[str, Any]) -> str:
+    if "temperature" not in told:
+        return ""
+    if not told.get("apart", True):
+        return "none: without the raters nothing is known to calibrate by; probabilities are as its heads say them"
+    return f"{told['temperature']:.2f}: above 1, its heads were too sure"
 
 
 def _who_rates(figures: Mapping[str, float]) -> str:

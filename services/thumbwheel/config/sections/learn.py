@@ -37,9 +37,10 @@ class Learn(Section):
     )
     reward_members: Count = Field(
         3,
-        ge=1,
+        ge=2,
         le=20,
-        description="`generate`: heads of the reward model; each learns nothing of a part of the raters.",
+        description="`generate`: heads of the reward model, at most as many as there are raters; each learns nothing "
+        "of a part of them.",
     )
     reward_caution: Ratio = Field(
         0.5, ge=0, le=10, description="`generate`: standard deviations between the heads that are taken off a reward."
