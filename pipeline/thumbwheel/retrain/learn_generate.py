@@ -43,6 +43,7 @@ from thumbwheel.retrain.reward_step import (
 from thumbwheel.retrain.same_tokenizer import check_tokens
 from thumbwheel.retrain.station import Station
 from thumbwheel.retrain.worth_keeping import Passage, hand_on, nats, worth_keeping
+from thumbwheel.reward.correction import Corrections
 from thumbwheel.reward.fit import check_votes, measure
 from thumbwheel.reward.model import RewardModel, load_reward
 from thumbwheel.reward.rated_reply import RatedReply, rated_replies
@@ -100,7 +101,7 @@ class GenerateLearner:
         prompts = _prompts(job.snapshot.rows(Split.TRAIN))
         check_prompts(prompts, settings)
         liked = liked_replies(rated_replies(job.snapshot.rows(Split.TRAIN)))
-        edits = edited_replies(job.snapshot.rows(Split.TRAIN), load_tokenizer(job.champion))
+        edits = edited_replies(job.snapshot.rows(Split.TRAIN), Corrections(load_causal(job.champion)))
         work = partial(improve_work, prompts=prompts, liked=liked, edits=edits, seed=job.plan.seed, settings=settings)
         done = run_work(job, work, job.folder.candidate)
         hand_on(job.champion, job.folder.candidate)
@@ -207,7 +208,7 @@ def _sample(policy: CausalPolicy, prompts: Sequence[TokenIds], sampling: Samplin
 
 
 def _evidence(job: Job, sides: _SideBySide, reward: RewardModel) -> GenerateEvidence:
-    kept = worth_keeping(job.champion, sides.champion.tokenizer, job.snapshot, job.plan.draw_seed)
+    kept = worth_keeping(job.champion, sides.champion, job.snapshot, job.plan.draw_seed)
     return GenerateEvidence(
         votes=learned_from(job),
         latency=_latency(sides),

@@ -16,6 +16,7 @@ from thumbwheel.retrain.report.reward_facts import reward_facts
 from thumbwheel.retrain.station import Station
 from thumbwheel.reward.baselines import baseline_aucs
 from thumbwheel.reward.calibration import roc_auc
+from thumbwheel.reward.correction import Corrections
 from thumbwheel.reward.fit import RewardSettings, fit, measure
 from thumbwheel.reward.model import RewardModel, load_reward
 from thumbwheel.reward.probes import sycophancy
@@ -35,14 +36,15 @@ def reward_settings(job: Job) -> RewardSettings:
 def lessons_of(job: Job) -> tuple[list[Lesson], Mapping[str, Any]]:
     """The training users' votes, weighed by how likely such an answer is rated; and what there is to tell of it."""
     as_one = job.plan.settings.data.anonymous_as_one
-    tokenizer = load_causal(job.champion).tokenizer
+    corrections = Corrections(load_causal(job.champion))
     looked_at = job.snapshot.manifest.counts.looked_at
     model = fit_propensity(job.snapshot.rows(Split.TRAIN), job.snapshot.rows(Split.UNRATED), looked_at)
     rows = [weighted(row, model) for row in job.snapshot.rows(Split.TRAIN)]
-    rated, ranked = rated_replies(rows, as_one), ranked_replies(rows, tokenizer, as_one)
+    rated, ranked = rated_replies(rows, as_one), ranked_replies(rows, corrections, as_one)
     kinds = Counter("ratings" if row.rating else "thumbs" for row in rated)
     kinds.update("edits" if row.edited else "rankings" for row in ranked)
-    return [*rated, *ranked], {"kinds": dict(kinds), "propensity": propensity_figures(model, rows)}
+    told = {"kinds": dict(kinds), "too_long": corrections.too_long, "propensity": propensity_figures(model, rows)}
+    return [*rated, *ranked], told
 
 
 def fit_work(
@@ -98,4 +100,4 @@ def _reward_facts(job: Job) -> Mapping[str, str]:
     """What the report says of the reward model in words."""
     reward, policy = reward_of(job), load_causal(job.champion)
     held_out = rated_replies(job.snapshot.rows(Split.HELD_OUT))
-    return reward_facts(reward.told, measure(reward, held_out), sycophancy(reward, policy.tokenizer))
+    return reward_facts(reward.told, measure(reward, held_out), sycophancy(reward, policy))

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerBase
-
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.errors import InvalidInput
 from thumbwheel.policy.loading import CausalPolicy
@@ -47,13 +45,14 @@ class WorthKeeping:
     customer_texts: Sequence[Passage]
 
 
-def worth_keeping(champion: Path, tokenizer: PreTrainedTokenizerBase, votes: Snapshot, seed: str) -> WorthKeeping:
+def worth_keeping(champion: Path, policy: CausalPolicy, votes: Snapshot, seed: str) -> WorthKeeping:
     """From the file beside the champion's weights; without one, held-out questions and the replies with a thumb up.
 
-    Where there are too many, `seed` draws; of what was voted on, all of the newest slice is in.
+    Where there are too many, `seed` draws; of what was voted on, all of the newest slice is in. `policy` is the
+    champion; what is longer than it reads is left out.
     """
     if (champion / WORTH_KEEPING_FILE).is_file():
-        return _from_chats(read_chats(champion / WORTH_KEEPING_FILE), tokenizer, seed)
+        return _from_chats(read_chats(champion / WORTH_KEEPING_FILE), policy, seed)
     return _from_votes(votes, seed)
 
 
@@ -69,18 +68,19 @@ def nats(policy: CausalPolicy, passages: Sequence[Passage]) -> list[float]:
     return [-sum(row) for row in scores]
 
 
-def _from_chats(chats: Iterable[Chat], tokenizer: PreTrainedTokenizerBase, seed: str) -> WorthKeeping:
+def _from_chats(chats: Iterable[Chat], policy: CausalPolicy, seed: str) -> WorthKeeping:
     replies: list[Passage] = []
     customers: list[Passage] = []
     for chat in chats:
         asked, reply = (chat[:-1], chat[-1]) if chat[-1].role == "assistant" else (chat, None)
         try:
-            prompt = encode_prompt(tokenizer, asked, tokenizer.model_max_length)
+            prompt = encode_prompt(policy.tokenizer, asked, policy.max_tokens)
         except InvalidInput:
             continue  # longer than the policy reads
         customers.append(_customer(prompt))
-        if reply:
-            replies.append(Passage(prompt, encode_reply(tokenizer, reply.content)))
+        said = encode_reply(policy.tokenizer, reply.content) if reply else []
+        if said and len(prompt) + len(said) <= policy.max_tokens:
+            replies.append(Passage(prompt, said))
     return _drawn([(reply, False) for reply in replies], [(customer, False) for customer in customers], seed)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from thumbwheel.errors import InvalidInput
+from thumbwheel.policy.loading import CausalPolicy
 from thumbwheel.policy.prompt import encode_prompt, encode_reply
 from thumbwheel.records import Message
 from thumbwheel.reward.model import RewardModel
@@ -45,19 +45,21 @@ def opinion_pairs() -> list[OpinionPair]:
     return [OpinionPair(**json.loads(line)) for line in text.splitlines()]
 
 
-def sycophancy(reward: RewardModel, tokenizer: PreTrainedTokenizerBase) -> Sycophancy:
+def sycophancy(reward: RewardModel, policy: CausalPolicy) -> Sycophancy:
     """Return what agreement adds: [r(agrees) - r(differs)] with the opinion, less the same without it, mean over pairs.
 
     The difference of differences leaves out what each reply is worth by itself, and what the opinion does to both.
     After Sharma et al. 2023, arXiv 2310.13548, "Towards understanding sycophancy in language models".
     """
-    prompts, replies = [], []
+    prompts, replies, room = [], [], policy.max_tokens // 2
     for pair in opinion_pairs():
         try:
-            bare, told = (_prompt(tokenizer, text) for text in (pair.asked, f"{pair.opinion} {pair.asked}"))
+            bare, told = (_prompt(policy, text, room) for text in (pair.asked, f"{pair.opinion} {pair.asked}"))
         except InvalidInput:
             continue  # longer than the policy reads
-        says = [encode_reply(tokenizer, text) for text in (pair.agrees, pair.differs)]
+        says = [encode_reply(policy.tokenizer, text) for text in (pair.agrees, pair.differs)]
+        if max(map(len, says)) > room:
+            continue
         prompts += [told, told, bare, bare]
         replies += says * 2
     if not prompts:
@@ -69,6 +71,5 @@ def sycophancy(reward: RewardModel, tokenizer: PreTrainedTokenizerBase) -> Sycop
     return Sycophancy(float(gains_P.mean()), error, pairs)
 
 
-def _prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    room = min(tokenizer.model_max_length, 1_000_000) // 2
-    return encode_prompt(tokenizer, [Message("", text)], room)
+def _prompt(policy: CausalPolicy, text: str, room: int) -> list[int]:
+    return encode_prompt(policy.tokenizer, [Message("", text)], room)

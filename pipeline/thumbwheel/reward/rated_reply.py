@@ -6,12 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from transformers import PreTrainedTokenizerBase
-
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.dataset.voices import voice_of
-from thumbwheel.policy.prompt import encode_reply
 from thumbwheel.records import Feedback, FeedbackKind, GenerateAnswer
+from thumbwheel.reward.correction import Corrections
 from thumbwheel.reward.losses import RATING_LEVELS
 
 TokenIds = tuple[int, ...]
@@ -91,18 +89,15 @@ def rated_replies(rows: Iterable[SnapshotRow], anonymous_as_one: bool = False) -
 
 
 def ranked_replies(
-    rows: Iterable[SnapshotRow], tokenizer: PreTrainedTokenizerBase, anonymous_as_one: bool = False
+    rows: Iterable[SnapshotRow], corrections: Corrections, anonymous_as_one: bool = False
 ) -> list[RankedReplies]:
-    """Return one row a ranking of at least two replies that are there, and one an edit that says something else.
-
-    A correction that is longer than the policy reads is left out.
-    """
+    """Return one row a ranking of at least two replies that are there, and one a correction that can be read."""
     made = []
     for row in rows:
         if not isinstance(answer := row.response.answer, GenerateAnswer) or not answer.token_ids:
             continue
         for vote in row.votes:
-            ordered = _ranking(row, vote) if vote.kind is FeedbackKind.RANKING else _edit(answer, vote, tokenizer)
+            ordered = _ranking(row, vote) if vote.kind is FeedbackKind.RANKING else _edit(answer, vote, corrections)
             if len(ordered) > 1:
                 voice, edited = voice_of(vote.rater, anonymous_as_one), vote.kind is FeedbackKind.EDIT
                 ids, version = answer.prompt_token_ids, row.response.ref.version
@@ -129,14 +124,10 @@ def _tokens_of(answers: Iterable[object]) -> Iterator[TokenIds]:
     return (answer.token_ids for answer in answers if isinstance(answer, GenerateAnswer) and answer.token_ids)
 
 
-def _edit(answer: GenerateAnswer, vote: Feedback, tokenizer: PreTrainedTokenizerBase) -> tuple[TokenIds, ...]:
-    """The correction and what it corrects; nothing where they say the same or the correction is too long."""
-    if vote.edit is None or not vote.edit.text.strip() or vote.edit.text.strip() == answer.text.strip():
-        return ()
-    corrected = tuple(encode_reply(tokenizer, vote.edit.text.strip()))
-    if len(answer.prompt_token_ids) + len(corrected) > tokenizer.model_max_length:
-        return ()
-    return corrected, answer.token_ids
+def _edit(answer: GenerateAnswer, vote: Feedback, corrections: Corrections) -> tuple[TokenIds, ...]:
+    """The correction and what it corrects; nothing where there is none that can be read."""
+    corrected = corrections.reply_ids(answer, vote)
+    return (corrected, answer.token_ids) if corrected else ()
 
 
 def decided(rows: Sequence[RatedReply]) -> list[RatedReply]:

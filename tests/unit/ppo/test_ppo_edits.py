@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_policy import tiny_causal, tiny_policy
+from tiny_policy import tiny_causal, tiny_gpt2, tiny_policy, without_padding
 
 from thumbwheel.config.settings import Learn
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.policy.loading import load_causal, save_causal
-from thumbwheel.policy.prompt import decode_reply
+from thumbwheel.policy.prompt import decode_reply, encode_reply
 from thumbwheel.policy.scoring import score_replies
 from thumbwheel.ppo.generate.edits import EditedReply, edited_replies
 from thumbwheel.ppo.generate.improve import Improvement, improve_generate
@@ -30,6 +30,9 @@ from thumbwheel.records import (
     Split,
     VersionRef,
 )
+from thumbwheel.reward.correction import Corrections
+from thumbwheel.reward.features import featurise
+from thumbwheel.reward.rated_reply import ranked_replies
 from thumbwheel.workers.alone import Alone
 
 PROMPTS = [[1, 4, 40 + i, 60 + i % 7, 2, 5][i % 3 :] for i in range(20)]
@@ -47,17 +50,35 @@ def row(votes: Sequence[tuple[FeedbackKind, str]], prompt: tuple[int, ...] = (1,
 
 
 def test_corrections_with_text_are_demonstrations_and_nothing_else_is() -> None:
-    tokenizer = tiny_policy().tokenizer
-    edit = FeedbackKind.EDIT
+    policy, edit = tiny_policy(), FeedbackKind.EDIT
     rows = [
         row([(FeedbackKind.THUMB, ""), (edit, "order 417 is cancelled")]),
         row([(edit, " ")]),
+        row([(edit, " no ")]),
         row([(edit, "x")], ()),
     ]
-    [found] = edited_replies(rows, tokenizer)
+    [found] = edited_replies(rows, Corrections(policy))
     assert found.prompt_ids == (1, 4, 50)
-    assert decode_reply(tokenizer, found.reply_ids) == "order 417 is cancelled"
-    assert found.reply_ids[-1] == tokenizer.eos_token_id
+    assert decode_reply(policy.tokenizer, found.reply_ids) == "order 417 is cancelled"
+    assert found.reply_ids[-1] == policy.tokenizer.eos_token_id
+
+
+def test_a_correction_beyond_the_last_position_is_left_out_and_counted() -> None:
+    policy = without_padding(tiny_gpt2())  # 64 positions, of which its tokenizer says nothing
+    policy.tokenizer.model_max_length = int(1e30)
+    corrections, texts = Corrections(policy), ("order 417 is cancelled " * 50, "order 417")
+    found = edited_replies([row([(FeedbackKind.EDIT, text)]) for text in texts], corrections)
+    assert [decode_reply(policy.tokenizer, one.reply_ids) for one in found] == [
+        "order 417"
+    ] and corrections.too_long == 1
+    add_likelihood_gradient(policy.model, found, 1.0, 16, Alone())
+    ends = [len(encode_reply(policy.tokenizer, "a" * length)) for length in (60, 61)]  # after a prompt of 3 tokens
+    assert ends == [61, 62]
+    rows = [row([(FeedbackKind.EDIT, "a" * length)]) for length in (60, 61)]
+    assert [len(one.reply_ids) for one in edited_replies(rows, corrections)] == [61] and corrections.too_long == 2
+    ranked = ranked_replies(rows, corrections)
+    assert [len(one.replies[0]) for one in ranked] == [61]
+    assert sum(1 for _ in featurise(policy.model, [ranked[0].prompt_ids], [ranked[0].replies[0]])) == 1
 
 
 def test_the_gradient_at_the_head_is_the_mean_of_probability_less_one_hot_times_state() -> None:

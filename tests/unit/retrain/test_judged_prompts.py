@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from tiny_policy import tiny_gpt2, tiny_policy, without_padding
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.dataset.snapshot import Snapshot
+from thumbwheel.policy.prompt import decode_reply
 from thumbwheel.records import (
     Channel,
     Feedback,
@@ -27,7 +30,7 @@ from thumbwheel.retrain.draw import draw
 from thumbwheel.retrain.learn_generate import MOST_PROMPTS, judged_prompts
 from thumbwheel.retrain.learner import Job
 from thumbwheel.retrain.plan import Plan
-from thumbwheel.retrain.worth_keeping import MOST_TEXTS, worth_keeping
+from thumbwheel.retrain.worth_keeping import MOST_TEXTS, WORTH_KEEPING_FILE, nats, worth_keeping
 
 PLAN = Plan("run-1", "chat", PolicyKind.GENERATE, "v1", ("v1",), 9, 0, 1, Settings())
 ASKED, NEWEST = 1000, 50
@@ -78,10 +81,23 @@ def test_a_newest_slice_too_large_is_drawn_from() -> None:
 
 def test_texts_worth_keeping_are_drawn_alike(tmp_path: Path) -> None:
     def kept(seed: str) -> tuple[list[int], list[int]]:
-        found = worth_keeping(tmp_path, None, snapshot(), seed)
+        found = worth_keeping(tmp_path, tiny_policy(), snapshot(), seed)
         return [reply.text[1] for reply in found.good_replies], [text.text[0] for text in found.customer_texts]
 
     for numbers, others in zip(kept("run-1"), kept("run-2"), strict=True):
         assert len(numbers) == MOST_TEXTS and numbers != others
         assert set(numbers) >= set(range(ASKED - NEWEST, ASKED)) and min(numbers) < 100
     assert kept("run-1") == kept("run-1")
+
+
+def test_replies_beyond_the_last_position_are_not_kept_and_their_questions_are(tmp_path: Path) -> None:
+    policy = without_padding(tiny_gpt2())  # 64 positions, of which its tokenizer says nothing
+    policy.tokenizer.model_max_length = int(1e30)
+    policy.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    chats = [[("user", "order 417"), ("assistant", reply)] for reply in ("it is on its way", "on its way " * 60)]
+    chats.append([("user", "where is my parcel " * 60), ("assistant", "it is on its way")])
+    lines = [{"messages": [{"role": role, "content": text} for role, text in chat]} for chat in chats]
+    (tmp_path / WORTH_KEEPING_FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    kept = worth_keeping(tmp_path, policy, snapshot(), "run-1")
+    assert [decode_reply(policy.tokenizer, one.text) for one in kept.good_replies] == ["it is on its way"]
+    assert len(kept.customer_texts) == 2 and len(nats(policy, [*kept.good_replies, *kept.customer_texts])) == 3

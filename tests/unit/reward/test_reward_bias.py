@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from tiny_policy import tiny_policy
+from tiny_policy import tiny_gpt2, tiny_policy, without_padding
 
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.policy.prompt import decode_reply
@@ -85,11 +85,17 @@ class Flatterer(RewardModel):
 
 def test_flattery_is_measured_and_nothing_else() -> None:
     policy = tiny_policy()
-    policy.tokenizer.model_max_length = 1000
+    policy.model.config.max_position_embeddings = 1000
     head = RewardHead(feature_width(policy.model), 8)
-    assert sycophancy(Flatterer(policy.model, head), policy.tokenizer) == Sycophancy(2.0, 0.0, len(opinion_pairs()))
-    policy.tokenizer.model_max_length = 4
-    assert sycophancy(Flatterer(policy.model, head), policy.tokenizer).pairs == 0
+    assert sycophancy(Flatterer(policy.model, head), policy) == Sycophancy(2.0, 0.0, len(opinion_pairs()))
+    policy.model.config.max_position_embeddings = 4
+    assert sycophancy(Flatterer(policy.model, head), policy).pairs == 0
+
+
+def test_pairs_beyond_the_last_position_are_not_probed() -> None:
+    policy = without_padding(tiny_gpt2())  # 64 positions, of which its tokenizer says nothing
+    policy.tokenizer.model_max_length = int(1e30)
+    assert sycophancy(RewardModel(policy.model, RewardHead(feature_width(policy.model), 8)), policy).pairs == 0
 
 
 def test_the_report_says_it_in_words_and_leaves_out_what_is_unknown() -> None:
@@ -108,6 +114,7 @@ def test_the_report_says_it_in_words_and_leaves_out_what_is_unknown() -> None:
     assert "2 below 0.5" in facts["Raters"] and "30%" in facts["Who rates"]
     assert facts["Foretells"] == "75.0% of held-out votes; who always says what most say, 60.0%"
     assert "+0.20 ± 0.10" in facts["Agreement"] and "1.25" in facts["Temperature"] and "-0.30" in facts["Length"]
+    assert reward_facts({**told, "too_long": 2}, quality, Sycophancy(0.2, 0.1, 16))["Learned from"].endswith("reads: 2")
     unknown = reward_facts({**told, "apart": False, "trust": {"raters": 0.0}}, quality, Sycophancy(0.2, 0.1, 16))
     assert "AUC on training votes that it had not learned from" in unknown["Reads"]
     assert "nobody is weighed by trust" in unknown["Raters"] and "1.25" not in unknown["Temperature"]

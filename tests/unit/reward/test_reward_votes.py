@@ -29,6 +29,7 @@ from thumbwheel.records import (
     VersionRef,
 )
 from thumbwheel.reward.calibration import Calibration, calibrate, roc_auc
+from thumbwheel.reward.correction import Corrections
 from thumbwheel.reward.features import Readout, read
 from thumbwheel.reward.fit import RewardSettings, fit, measure
 from thumbwheel.reward.head import RewardHead
@@ -242,8 +243,10 @@ def test_votes_become_lessons() -> None:
         (0.0, 0, "u", "v1", 2.0),
         (0.75, 4, "u", "v1", 2.0),
     ]
-    ranking, edit = ranked_replies([row], POLICY.tokenizer, anonymous_as_one=True)
+    corrections = Corrections(POLICY)
+    ranking, edit = ranked_replies([row], corrections, anonymous_as_one=True)
     texts = [POLICY.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in ranking.replies]
     assert texts == ["on its way", "order 417", "is cancelled"] and ranking.ordered == 3 and not ranking.edited
+    assert corrections.too_long == 1
     assert edit.edited and edit.replies[1] == rated[0].reply_ids and edit.weight == 2.0
     assert POLICY.tokenizer.decode(edit.replies[0], skip_special_tokens=True).strip() == "order 417 is cancelled"

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from transformers import PreTrainedTokenizerBase
-
 from thumbwheel.dataset.rows import SnapshotRow
-from thumbwheel.policy.prompt import encode_reply
-from thumbwheel.records import FeedbackKind, GenerateAnswer
+from thumbwheel.records import GenerateAnswer
+from thumbwheel.reward.correction import Corrections
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +18,12 @@ class EditedReply:
     reply_ids: tuple[int, ...]
 
 
-def edited_replies(rows: Iterable[SnapshotRow], tokenizer: PreTrainedTokenizerBase) -> list[EditedReply]:
-    """Return every correction with some text in it, in the snapshot's order."""
+def edited_replies(rows: Iterable[SnapshotRow], corrections: Corrections) -> list[EditedReply]:
+    """Return every correction that can be read, in the snapshot's order."""
     return [
-        EditedReply(answer.prompt_token_ids, tuple(encode_reply(tokenizer, vote.edit.text)))
+        EditedReply(answer.prompt_token_ids, corrected)
         for row in rows
         if isinstance(answer := row.response.answer, GenerateAnswer) and answer.prompt_token_ids
         for vote in row.votes
-        if vote.kind is FeedbackKind.EDIT and vote.edit is not None and vote.edit.text.strip()
+        if (corrected := corrections.reply_ids(answer, vote))
     ]

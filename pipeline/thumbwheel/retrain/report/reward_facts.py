@@ -16,7 +16,7 @@ _UNKNOWN = "not known of every vote, so its heads are not kept apart by raters: 
 def reward_facts(told: Mapping[str, Any], quality: RewardQuality, agreement: Sycophancy) -> dict[str, str]:
     """Name and sentence of each fact there is; `told` is what fitting left in the reward model."""
     facts = {
-        "Learned from": ", ".join(f"{count:,} {kind}" for kind, count in told.get("kinds", {}).items()),
+        "Learned from": _learned_from(told),
         "Reads": _readouts(told),
         "Raters": _raters(told.get("trust", {})) if told.get("apart", True) else _UNKNOWN,
         "Who rates": _who_rates(told.get("propensity", {})),
@@ -26,6 +26,12 @@ def reward_facts(told: Mapping[str, Any], quality: RewardQuality, agreement: Syc
         "Agreement": _agreement(agreement),
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _learned_from(told: Mapping[str, Any]) -> str:
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in told.get("kinds", {}).items())
+    too_long = told.get("too_long", 0)
+    return f"{kinds}; corrections left out, longer than the policy reads: {too_long:,}" if too_long else kinds
 
 
 def _readouts(told: Mapping[str, Any]) -> str:
