@@ -61,7 +61,8 @@ def ranking_loss(scores_BK: Tensor, places_B: Tensor, ordered_B: Tensor) -> Tens
 
     Plackett 1975, "The analysis of permutations", eq. 1, after Luce 1959: the best is chosen among all, the next among
     the rest. `places_B` counts the candidates of a ranking, at least 1; `ordered_B` how many of them, m, are in order:
-    those after are below all of these, but not ordered among themselves. Columns from `places_B` on are not read.
+    those after are below all of these, but not ordered among themselves. Columns from `places_B` on are not read. An
+    edit is a ranking of two: -log sigma(s_edited - s_original), Bradley and Terry 1952.
     """
     column_K = torch.arange(scores_BK.shape[1], device=scores_BK.device)
     present_BK = column_K < places_B.unsqueeze(-1)
@@ -69,11 +70,3 @@ def ranking_loss(scores_BK: Tensor, places_B: Tensor, ordered_B: Tensor) -> Tens
     known_BK = scores_BK.masked_fill(~present_BK, _ABSENT)
     rest_BK = known_BK.flip(-1).logcumsumexp(-1).flip(-1)
     return ((rest_BK - known_BK).masked_fill(~(chosen_BK & present_BK), 0.0)).sum(-1)
-
-
-def edit_loss(edited_N: Tensor, original_N: Tensor) -> Tensor:
-    """Return -log sigma(s_edited - s_original) of each edit: who corrects an answer prefers the correction. (N,).
-
-    Bradley and Terry 1952, "Rank analysis of incomplete block designs", as a logistic model: a ranking of two.
-    """
-    return F.softplus(original_N - edited_N)

@@ -9,7 +9,7 @@ from itertools import permutations
 import pytest
 import torch
 
-from thumbwheel.reward.losses import edit_loss, ranking_loss, rating_loss, rising, thumb_loss
+from thumbwheel.reward.losses import ranking_loss, rating_loss, rising, thumb_loss
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "within"), [(torch.float32, 1e-6), (torch.float64, 1e-10)])
 
@@ -102,15 +102,3 @@ def test_places_that_are_not_there_have_no_gradient() -> None:
     ranking_loss(s, torch.tensor([2]), torch.tensor([2])).sum().backward()  # type: ignore[no-untyped-call]
     assert s.grad is not None
     assert s.grad[0].tolist() == pytest.approx([-sigma(-1.0), sigma(-1.0), 0.0])
-
-
-@PRECISIONS
-def test_an_edit_is_a_ranking_of_two(dtype: torch.dtype, within: float) -> None:
-    edited, original = scores(20, dtype), scores(20, dtype, 1)
-    naive = [-math.log(sigma(a - b)) for a, b in zip(edited.tolist(), original.tolist(), strict=True)]
-    found = edit_loss(edited, original)
-    assert found.tolist() == pytest.approx(naive, rel=within, abs=within)
-    two = torch.full((20,), 2)
-    assert ranking_loss(torch.stack([edited, original], 1), two, two).tolist() == pytest.approx(
-        found.tolist(), rel=within, abs=within
-    )
