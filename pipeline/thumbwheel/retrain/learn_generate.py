@@ -210,7 +210,7 @@ def _sample(policy: CausalPolicy, prompts: Sequence[TokenIds], sampling: Samplin
 def _evidence(job: Job, sides: _SideBySide, reward: RewardModel) -> GenerateEvidence:
     kept = worth_keeping(job.champion, sides.champion, job.snapshot, job.plan.draw_seed)
     return GenerateEvidence(
-        votes=learned_from(job),
+        votes=learned_from(job, sides.champion),
         latency=_latency(sides),
         reward_model=held_out_votes(job, reward),
         champion_scores=_scores(reward, sides.prompts, sides.champion_replies),

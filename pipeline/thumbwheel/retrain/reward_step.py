@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
-from thumbwheel.dataset.voices import voice_of
+from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.gates.evidence import HeldOutVotes, Votes
-from thumbwheel.policy.loading import load_causal
-from thumbwheel.records import FeedbackKind, Split
+from thumbwheel.policy.loading import CausalPolicy, load_causal
+from thumbwheel.records import GenerateAnswer, Split
 from thumbwheel.retrain.learner import Job
 from thumbwheel.retrain.report.data import RewardModelFit
 from thumbwheel.retrain.report.reward_facts import reward_facts
@@ -21,10 +22,9 @@ from thumbwheel.reward.fit import RewardSettings, fit, measure
 from thumbwheel.reward.model import RewardModel, load_reward
 from thumbwheel.reward.probes import sycophancy
 from thumbwheel.reward.propensity import fit_propensity, propensity_figures, weighted
-from thumbwheel.reward.rated_reply import UNDECIDED, Lesson, decided, ranked_replies, rated_replies, target_of
+from thumbwheel.reward.rated_reply import UNDECIDED, Lesson, decided, ranked_replies, rated_replies
 
 _PARTS = Split.TRAIN, Split.HELD_OUT
-_ORDERS = FeedbackKind.RANKING, FeedbackKind.EDIT
 
 
 def reward_settings(job: Job) -> RewardSettings:
@@ -68,15 +68,22 @@ def reward_of(job: Job) -> RewardModel:
     return load_reward(job.folder.fit, load_causal(job.champion).model)
 
 
-def learned_from(job: Job) -> Votes:
-    """The training users' votes by the side they take; a ranking or an edit says of one reply yes, of another no."""
-    votes = [vote for row in job.snapshot.rows(Split.TRAIN) for vote in row.lessons]
-    targets = [UNDECIDED if (target := target_of(vote)) is None else target for vote in votes]
-    data = job.plan.settings.data
-    raters = Counter(voice_of(vote.rater, data.anonymous_as_one) for vote in votes)
-    orders = sum(vote.kind in _ORDERS for vote in votes)
-    ups, downs = sum(target > UNDECIDED for target in targets), sum(target < UNDECIDED for target in targets)
-    return Votes(ups + orders, downs + orders, raters, data.min_votes_generate)
+def learned_from(job: Job, champion: CausalPolicy) -> Votes:
+    """What the training users' votes taught by its side; a ranking or an edit says of one reply yes, of another no."""
+    data, rows = job.plan.settings.data, list(job.snapshot.rows(Split.TRAIN))
+    rated = rated_replies(rows, data.anonymous_as_one)
+    ranked = ranked_replies(rows, Corrections(champion), data.anonymous_as_one)
+    lessons: list[Lesson] = [*rated, *ranked]
+    raters = Counter(lesson.rater for lesson in lessons)
+    ups, downs = sum(row.target > UNDECIDED for row in rated), sum(row.target < UNDECIDED for row in rated)
+    orders = len(ranked)
+    return Votes(ups + orders, downs + orders, raters, data.min_votes_generate, _not_finite(rows))
+
+
+def _not_finite(rows: Iterable[SnapshotRow]) -> int:
+    """How many logged log-probabilities of the rows are NaN or infinite."""
+    answers = [row.response.answer for row in rows]
+    return sum(not isfinite(p) for answer in answers if isinstance(answer, GenerateAnswer) for p in answer.logprobs)
 
 
 def held_out_votes(job: Job, reward: RewardModel) -> HeldOutVotes:
