@@ -1,7 +1,7 @@
 """How far to believe predicted probabilities: area under the ROC curve, expected calibration error, reliability.
 
-Shape suffixes: N votes. Bins hold equally many votes, so that a model which predicts in a narrow range can not hide in
-one of them.
+Shape suffixes: N votes, K members of an ensemble. Bins hold equally many votes, so that a model which predicts in a
+narrow range can not hide in one of them.
 """
 
 from __future__ import annotations
@@ -53,6 +53,21 @@ def calibrate(logits_N: ArrayLike, positives_N: ArrayLike) -> Calibration:
         weights_2 += np.clip(np.linalg.solve(curvature_22, x_N2.T @ (target_N - p_N)), -1.0, 1.0)
     slope, bias = weights_2
     return Calibration(float(np.clip(1 / slope, _COOLEST, _HOTTEST)), float(bias)) if slope > 0 else Calibration()
+
+
+def of_the_mean(single: Calibration, logits_NK: ArrayLike) -> Calibration:
+    """Return the calibration of the members' mean logit, from one that was fitted to `single` members' logits.
+
+    Members err each in its own way, so their mean goes along with votes as any of them does, and spreads less: by
+    r = Var(mean) / (1/K) sum over k of Var(z_k). The slope of votes on it, covariance over variance, is 1 / r times as
+    steep, and the temperature is r times as high; the mean logit keeps its probability. What leaves logits as they are
+    still does.
+    """
+    z_NK = np.asarray(logits_NK, dtype=np.float64)
+    if single == Calibration() or not (spread := float(z_NK.var(0).mean())):
+        return single
+    cooler = float(np.clip(single.temperature * z_NK.mean(1).var() / spread, _COOLEST, _HOTTEST))
+    return Calibration(cooler, single.bias + float(z_NK.mean()) * (1 / single.temperature - 1 / cooler))
 
 
 def roc_auc(scores: Sequence[float], positives: Sequence[bool]) -> float:

@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from thumbwheel.errors import NotEnoughData
-from thumbwheel.reward.calibration import Calibration, calibrate, expected_calibration_error, roc_auc
+from thumbwheel.reward.calibration import Calibration, calibrate, expected_calibration_error, of_the_mean, roc_auc
 from thumbwheel.reward.features import Readout, feature_width, featurise, read
 from thumbwheel.reward.head import RewardHead
 from thumbwheel.reward.lessons import Columns, columns, folds_by_rater, losses, raters_known
@@ -302,6 +302,16 @@ def _left_out_auc(logits_SK: Tensor, work: _Fit) -> float:
     return auc if not np.isnan(auc) else float(np.mean(orders)) if orders else 0.5
 
 
+def _calibration(logits_SK: Tensor, work: _Fit) -> Calibration:
+    """Fitted to single members, since of every vote only one knows nothing, and carried over to their mean."""
+    voted = [
+        work.facts.starts[at]
+        for at, lesson in enumerate(work.lessons)
+        if isinstance(lesson, RatedReply) and lesson.decided
+    ]
+    return of_the_mean(calibrate(*_left_out_votes(logits_SK, work)), logits_SK[voted].numpy())
+
+
 def _model(
     backbone: PreTrainedModel,
     best: tuple[RewardHead, Readout, Tensor],
@@ -311,7 +321,7 @@ def _model(
 ) -> RewardModel:
     """The chosen head, calibrated on votes of raters that its members have not learned from, and normalised."""
     head, readout, logits_SK = best
-    calibration = calibrate(*_left_out_votes(logits_SK, work)) if work.apart else Calibration()
+    calibration = _calibration(logits_SK, work) if work.apart else Calibration()
     model = RewardModel(backbone, head, caution=work.settings.caution, calibration=calibration, readout=readout)
     model.told = {**told, "readout": readout.value, "apart": work.apart, "temperature": calibration.temperature}
     served = [

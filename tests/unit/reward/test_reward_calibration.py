@@ -7,7 +7,14 @@ from random import Random
 import numpy as np
 import pytest
 
-from thumbwheel.reward.calibration import expected_calibration_error, reliability, roc_auc
+from thumbwheel.reward.calibration import (
+    Calibration,
+    calibrate,
+    expected_calibration_error,
+    of_the_mean,
+    reliability,
+    roc_auc,
+)
 
 
 def test_auc_is_the_share_of_pairs_in_order() -> None:
@@ -52,3 +59,24 @@ def test_reliability_points_are_bins_of_equal_count() -> None:
     assert [count for _, _, count in points] == [10] * 10
     assert points[0][:2] == pytest.approx((0.045, 0.0))
     assert points[9][:2] == pytest.approx((0.945, 1.0))
+
+
+def test_what_was_fitted_to_single_members_is_carried_over_to_their_mean() -> None:
+    """Members err by themselves: a single one deserves less belief than the mean of three."""
+    rng = np.random.default_rng(0)
+    truth_N = rng.normal(0.5, 1, size=40_000)
+    z_NK = truth_N[:, None] + rng.normal(0, 1.2, size=(40_000, 3))
+    ups_N, mean_N = rng.random(40_000) < 1 / (1 + np.exp(-truth_N)), z_NK.mean(1)
+    single = calibrate(z_NK[np.arange(40_000), rng.integers(3, size=40_000)], ups_N)
+    direct, carried = calibrate(mean_N, ups_N), of_the_mean(single, z_NK)
+    assert carried.temperature == pytest.approx(direct.temperature, rel=0.1) and single.temperature > 1.5
+    errors = [float(expected_calibration_error(ups_N, one.probabilities(mean_N))) for one in (direct, carried, single)]
+    assert errors[1] < 0.02 < 0.04 < errors[2]
+    assert carried.probabilities(z_NK.mean()) == pytest.approx(single.probabilities(z_NK.mean()))
+
+
+def test_logits_that_stay_as_they_are_stay_so_for_the_mean() -> None:
+    assert of_the_mean(Calibration(), [[1.0, 2.0], [0.0, 3.0]]) == Calibration()
+    assert of_the_mean(Calibration(2.0, 0.1), [[1.0, 2.0], [1.0, 2.0]]) == Calibration(2.0, 0.1)
+    alike = of_the_mean(Calibration(2.0, 0.1), [[1.0, 1.0], [0.0, 0.0]])
+    assert [alike.temperature, alike.bias] == pytest.approx([2.0, 0.1])

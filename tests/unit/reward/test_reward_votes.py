@@ -28,7 +28,7 @@ from thumbwheel.records import (
     Split,
     VersionRef,
 )
-from thumbwheel.reward.calibration import Calibration, calibrate, roc_auc
+from thumbwheel.reward.calibration import Calibration, calibrate, of_the_mean, roc_auc
 from thumbwheel.reward.correction import Corrections
 from thumbwheel.reward.features import Readout, read
 from thumbwheel.reward.fit import RewardSettings, fit, measure
@@ -194,6 +194,18 @@ def test_calibration_finds_the_temperature_and_bias_it_was_made_with() -> None:
     assert found.bias == pytest.approx(0.5, abs=0.05)
     assert found.probabilities([1.5])[0] == pytest.approx(1 / (1 + np.exp(-1.5 / found.temperature - found.bias)))
     assert calibrate([1.0, 2.0], [True, True]) == calibrate([1.0, -1.0] * 30, [False, True] * 30)
+
+
+def test_a_fit_is_calibrated_for_the_mean_of_its_heads() -> None:
+    rows = lessons("thumbs")
+    model = fit(POLICY.model, rows, 0, SETTINGS)
+    logits_NK = model.logits([one.prompt_ids for one in rows], [one.replies[0] for one in rows]).double().numpy()
+    left_out_N = logits_NK[np.arange(len(rows)), folds_by_rater(rows, 3)]
+    single = calibrate(left_out_N, [one.target > 0.5 for one in rows if isinstance(one, RatedReply)])
+    expected = of_the_mean(single, logits_NK)
+    assert model.calibration.temperature == pytest.approx(expected.temperature, rel=0.01)
+    assert expected.temperature < 0.97 * single.temperature
+    assert model.calibration.bias == pytest.approx(expected.bias, abs=0.01)
 
 
 @pytest.mark.parametrize(
