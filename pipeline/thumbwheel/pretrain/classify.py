@@ -9,7 +9,6 @@ Shape suffixes: N texts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from thumbwheel.policy.classify import Classifier
 from thumbwheel.pretrain.classify_tokenizer import train_classify_tokenizer
 from thumbwheel.pretrain.corpus import LabelledText, read_labelled
 from thumbwheel.pretrain.encoder import encoder_config, place_vectors
+from thumbwheel.pretrain.seeds import read_seeds, write_seeds
 from thumbwheel.pretrain.step_done import StepDone
 from thumbwheel.pretrain.supervised import EncoderRecipe, fit_supervised
 from thumbwheel.pretrain.token_dropout import hide_tokens
@@ -94,14 +94,12 @@ def save_classifier(classifier: Classifier, seeds: Sequence[LabelledText], folde
     folder.mkdir(parents=True, exist_ok=True)
     classifier.model.save_pretrained(folder)
     classifier.tokenizer.save_pretrained(folder)
-    lines = (json.dumps({"text": row.text, "label": row.label}, ensure_ascii=False) + "\n" for row in seeds)
-    (folder / SEED_LABELS_FILE).write_text("".join(lines), encoding="utf-8")
+    write_seeds(folder / SEED_LABELS_FILE, seeds)
 
 
 def read_seed_labels(folder: Path) -> tuple[LabelledText, ...]:
-    """The labelled texts a version holds on to; none when its folder has no `seed_labels.jsonl`."""
-    path = folder / SEED_LABELS_FILE
-    return tuple(read_labelled(path)) if path.is_file() else ()
+    """The labelled texts a version holds on to; none when its `seed_labels.jsonl` is missing or empty."""
+    return read_seeds(folder / SEED_LABELS_FILE, read_labelled)
 
 
 def _new_classifier(labels: tuple[str, ...], tokenizer: PreTrainedTokenizerFast, recipe: ClassifyRecipe) -> Classifier:

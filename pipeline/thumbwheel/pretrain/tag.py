@@ -9,7 +9,6 @@ Shape suffixes: P words of several texts, T tokens, B texts, K tags.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from thumbwheel.policy.tag import EncodedWords, Tagger
 from thumbwheel.pretrain.classify_tokenizer import train_classify_tokenizer
 from thumbwheel.pretrain.corpus import OUTSIDE, TaggedWords, read_tagged
 from thumbwheel.pretrain.encoder import encoder_config, place_vectors
+from thumbwheel.pretrain.seeds import read_seeds, write_seeds
 from thumbwheel.pretrain.step_done import StepDone
 from thumbwheel.pretrain.supervised import EncoderRecipe, fit_supervised
 from thumbwheel.pretrain.token_dropout import hide_tokens
@@ -102,14 +102,12 @@ def save_tagger(tagger: Tagger, seeds: Sequence[TaggedWords], folder: Path) -> N
     folder.mkdir(parents=True, exist_ok=True)
     tagger.model.save_pretrained(folder)
     tagger.tokenizer.save_pretrained(folder)
-    lines = (json.dumps({"tokens": row.tokens, "tags": row.tags}, ensure_ascii=False) + "\n" for row in seeds)
-    (folder / SEED_TAGS_FILE).write_text("".join(lines), encoding="utf-8")
+    write_seeds(folder / SEED_TAGS_FILE, seeds)
 
 
 def read_seed_tags(folder: Path) -> tuple[TaggedWords, ...]:
-    """The tagged texts a version holds on to; none when its folder has no `seed_tags.jsonl`."""
-    path = folder / SEED_TAGS_FILE
-    return tuple(read_tagged(path)) if path.is_file() and path.stat().st_size else ()
+    """The tagged texts a version holds on to; none when its `seed_tags.jsonl` is missing or empty."""
+    return read_seeds(folder / SEED_TAGS_FILE, read_tagged)
 
 
 def hidden_logits(tagger: Tagger, encoded: Sequence[EncodedWords], token_dropout: float) -> Tensor:

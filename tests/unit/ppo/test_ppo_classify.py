@@ -292,6 +292,10 @@ def test_a_version_without_seed_labels_learns_from_votes_alone(
     assert report.seed_labels == 0
     assert report.history[-1]["seed_loss"] == 0
     assert _accuracy(tmp_path / "v2") >= _accuracy(champion) + 0.15
+    short = replace(QUICK, training=replace(QUICK.training, epochs=1))
+    again = improve_classify(tmp_path / "v2", votes, tmp_path / "v3", tmp_path / "ckpt", short)
+    assert again.seed_labels == 0
+    assert _weights(tmp_path / "v3") != _weights(tmp_path / "v2")
 
 
 def test_the_thumbs_up_baseline_learns_and_reads_no_thumbs_down(
