@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from grpc.aio import ServicerContext
@@ -140,7 +141,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """Choose who answers and keep that engine to the end of the request."""
         policy = self._policies.resolve(name, kind)
         user_hash = self._request_log.user_hash(asker)
-        with self._policies.choose(policy, user_hash).lease() as served, self._beside.tally.counting(served):
+        counting = partial(self._beside.tally.counting, time_left_s=context.time_remaining)
+        with self._policies.choose(policy, user_hash).lease() as served, counting(served):
             bind_contextvars(policy=policy, policy_version=served.ref.version)
             yield self._request_log.origin(asker, user_hash, served, _trace_parent(context))
 

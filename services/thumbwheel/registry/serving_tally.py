@@ -22,8 +22,16 @@ class Tally:
 
     def succeeded(self, duration_s: float) -> None:
         """Count a request that was answered."""
-        self._requests += 1
-        self._latencies[bisect_left(BUCKETS_S, duration_s)] += 1
+        self._took(duration_s)
+
+    def given_up(self, after_s: float) -> None:
+        """Count a request that its asker did not wait for: it would have taken `after_s` at least (right-censored)."""
+        self._took(after_s)
+
+    def timed_out(self, after_s: float) -> None:
+        """Count a request that was not answered by its deadline: a failure, which took `after_s` at least."""
+        self._took(after_s)
+        self._failures += 1
 
     def failed(self) -> None:
         """Count a request that could not be answered, for no fault of who asked."""
@@ -33,6 +41,10 @@ class Tally:
     def so_far(self) -> Served:
         """What was counted."""
         return Served(self._requests, self._failures, tuple(self._latencies))
+
+    def _took(self, duration_s: float) -> None:
+        self._requests += 1
+        self._latencies[bisect_left(BUCKETS_S, duration_s)] += 1
 
 
 def slower_than(latencies: Sequence[int], bucket: int) -> tuple[int, int]:

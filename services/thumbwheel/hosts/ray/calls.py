@@ -39,7 +39,10 @@ class RayContext:
         return cast(Sequence[tuple[str, str | bytes]], self._given.invocation_metadata())
 
     def time_remaining(self) -> float | None:
-        """Nothing: the server in the replica cancels a call whose deadline passes."""
+        """Nothing: the server in the replica cancels a call whose deadline passes, and Ray does not hand it on.
+
+        So a call that ran out of time can not be told from one whose caller hung up.
+        """
         return None
 
     def set_trailing_metadata(self, metadata: Sequence[tuple[str, str | bytes]]) -> None:

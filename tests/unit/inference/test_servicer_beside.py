@@ -1,0 +1,131 @@
+"""What the door tells beside answering, by real calls on loopback: how a trial's requests went."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from thumbwheel.config.settings import Settings
+from thumbwheel.inference.beside import Beside
+from thumbwheel.inference.engine import EngineLimits, Labelled
+from thumbwheel.inference.request_log import RequestLog
+from thumbwheel.inference.servicer import InferenceServicer
+from thumbwheel.inference.swap import Served, ServedPolicies
+from thumbwheel.inference.v1 import inference_pb2 as pb
+from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub, add_InferenceServiceServicer_to_server
+from thumbwheel.records import Channel, PolicyKind, VersionRef
+from thumbwheel.registry.serving_tally import BUCKETS_S, slower_than
+from thumbwheel.registry.trial import Split
+from thumbwheel.telemetry.metrics import Metrics
+
+TRIAL = 7
+
+
+class Log:
+    async def append(self, records: Sequence[object]) -> None:
+        """Keep nothing."""
+
+
+class Somebody:
+    def sign(self, *_: object) -> str:
+        return "token"
+
+    def user_hash(self, user_id: str) -> str:
+        return user_id
+
+    def rater(self, user_id: str, response_id: str) -> str:
+        return "somebody"
+
+
+class Labels:
+    """Labels a text; what says "hang" never."""
+
+    kind = PolicyKind.CLASSIFY
+    limits = EngineLimits(max_input_tokens=64, labels=("a", "b"))
+    healthy = True
+
+    async def classify(self, text: str, greedy: bool) -> Labelled:
+        if text == "hang":
+            await asyncio.Event().wait()
+        return Labelled(0, (0.75, 0.25), sampled=True)
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+class Desk:
+    """A door on loopback, with one version of a policy behind it that is on trial."""
+
+    def __init__(self, engine: Any) -> None:
+        self.policies, self.metrics, settings = ServedPolicies(), Metrics(), Settings()
+        self.policies.learn_of({"desk": engine.kind})
+        self.policies.learn_splits({"desk": Split(TRIAL, "salt", 0)})
+        self.serve(Channel.CHAMPION, "v1", engine)
+        self.beside = Beside.of(self.policies, settings.canary, self.metrics.shadow)
+        somebody: Any = Somebody()
+        log = RequestLog(Log(), somebody, somebody, self.metrics.log)
+        limits = settings.generate, settings.classify, settings.tag
+        self.servicer = InferenceServicer(self.policies, log, *limits, self.metrics.queue, self.beside)
+
+    def serve(self, channel: Channel, version: str, engine: Any) -> None:
+        self.policies.install(Served(VersionRef("desk", version, f"sha256:{version}"), channel, engine))
+
+    @asynccontextmanager
+    async def door(self) -> AsyncIterator[Any]:
+        server = grpc.aio.server()
+        add_InferenceServiceServicer_to_server(self.servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                yield InferenceServiceStub(channel)
+        finally:
+            await server.stop(None)
+            await self.beside.shadows.close()
+            await self.policies.close()
+
+    async def counted(self, requests: int) -> tuple[int, int, tuple[int, ...]]:
+        """Requests, failures and latencies, once as many requests have ended."""
+        async with asyncio.timeout(30):
+            while not (found := self.beside.tally.so_far()) or found[TRIAL, "v1"].requests < requests:
+                await asyncio.sleep(0.01)
+        one = found[TRIAL, "v1"]
+        return one.requests, one.failures, tuple(one.latencies)
+
+
+ALLOWED_S = 0.3
+HANG = pb.ClassifyRequest(text="hang")
+
+
+async def test_requests_whose_deadline_runs_out_are_failures_that_took_so_long() -> None:
+    desk = Desk(Labels())
+    async with desk.door() as stub:
+        await stub.Classify(pb.ClassifyRequest(text="x"))
+        for call in [stub.Classify(HANG, timeout=ALLOWED_S) for _ in range(20)]:
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await call
+            assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        requests, failures, latencies = await desk.counted(21)
+    assert (requests, failures) == (21, 20)
+    below = max(bucket for bucket, end_s in enumerate(BUCKETS_S) if end_s < 0.9 * ALLOWED_S)
+    assert slower_than(latencies, below) == (20, 1)
+
+
+@pytest.mark.parametrize("timeout_s", [60.0, None])
+async def test_who_hangs_up_early_counts_by_the_time_he_waited_and_as_no_failure(timeout_s: float | None) -> None:
+    desk = Desk(Labels())
+    async with desk.door() as stub:
+        calls = [stub.Classify(HANG, timeout=timeout_s) for _ in range(5)]
+        while desk.policies.served("desk")[0].leases < len(calls):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        for call in calls:
+            call.cancel()
+        requests, failures, latencies = await desk.counted(5)
+    assert (requests, failures) == (5, 0)
+    assert slower_than(latencies, max(b for b, end_s in enumerate(BUCKETS_S) if end_s < 0.09)) == (5, 0)
