@@ -134,6 +134,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             not_learnable = "" if tagged.sampled else "greedy"
             logged = self._request_log.response(origin, new_id(), answer, not_learnable)
             [stamp] = await self._request_log.log(origin, [logged])
+            self._beside.shadows.tagged(origin.served.ref.policy, query, tagged.tag_indices)
         return _tag_response(stamp, answer)
 
     @contextmanager

@@ -7,14 +7,14 @@ are neither logged nor kept: only how they went is counted.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from time import monotonic
 from typing import cast
 
 from thumbwheel.errors import ThumbwheelError
-from thumbwheel.inference.engine import ClassifyEngine, GenerateEngine
+from thumbwheel.inference.engine import ClassifyEngine, GenerateEngine, TagEngine
 from thumbwheel.inference.swap import Served, ServedPolicies
-from thumbwheel.inference.validate import ClassifyQuery, GenerateQuery
+from thumbwheel.inference.validate import ClassifyQuery, GenerateQuery, TagQuery
 from thumbwheel.records import Channel
 from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.trial_metrics import ShadowMetrics
@@ -42,6 +42,15 @@ class Shadows:
             return "same" if labelled.label_index == label_index else "other"
 
         self._follow(policy, label)
+
+    def tagged(self, policy: str, query: TagQuery, tag_indices: Sequence[int]) -> None:
+        """Let the shadow tag the words that the champion gave these tags."""
+
+        async def tag(shadow: Served) -> str:
+            tagged = await cast(TagEngine, shadow.engine).tag([word.text for word in query.words], query.greedy)
+            return "same" if tuple(tagged.tag_indices) == tuple(tag_indices) else "other"
+
+        self._follow(policy, tag)
 
     def generated(self, policy: str, query: GenerateQuery) -> None:
         """Let the shadow reply, once, to what was replied to."""

@@ -44,7 +44,7 @@ class ShadowMetrics:
             "thumbwheel_shadow_requests",
             ("policy", "policy_version", "outcome"),
             "requests",
-            "Requests for a shadow: same or other label, written or empty reply, failed, left out under load.",
+            "Requests for a shadow: same or other label or tags, written or empty reply, failed, left out under load.",
             "Many failed: the version is not fit to serve. Many left out: raise canary.shadow_limit, or add cores.",
         )
         self.duration = make.histogram(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.inference.beside import Beside
-from thumbwheel.inference.engine import EngineLimits, Labelled
+from thumbwheel.inference.engine import EngineLimits, Labelled, Tagged
 from thumbwheel.inference.request_log import RequestLog
 from thumbwheel.inference.servicer import InferenceServicer
 from thumbwheel.inference.swap import Served, ServedPolicies
@@ -97,6 +97,11 @@ class Desk:
         one = found[TRIAL, "v1"]
         return one.requests, one.failures, tuple(one.latencies)
 
+    def count(self, name: str, version: str, **labels: str) -> float:
+        """A counter of the policy."""
+        of = {"policy": "desk", "policy_version": version, **labels}
+        return self.metrics.registry.get_sample_value(f"thumbwheel_{name}_total", of) or 0.0
+
 
 ALLOWED_S = 0.3
 HANG = pb.ClassifyRequest(text="hang")
@@ -129,3 +134,34 @@ async def test_who_hangs_up_early_counts_by_the_time_he_waited_and_as_no_failure
         requests, failures, latencies = await desk.counted(5)
     assert (requests, failures) == (5, 0)
     assert slower_than(latencies, max(b for b, end_s in enumerate(BUCKETS_S) if end_s < 0.09)) == (5, 0)
+
+
+class Tags:
+    """Gives some words a tag, all others none."""
+
+    kind = PolicyKind.TAG
+    limits = EngineLimits(max_input_tokens=64, labels=("O", "B-city", "I-city"))
+    healthy = True
+
+    def __init__(self, index_of: Mapping[str, int]) -> None:
+        self._index_of = index_of
+
+    async def tag(self, words: Sequence[str], greedy: bool) -> Tagged:
+        return Tagged(tuple(self._index_of.get(word, 0) for word in words), (0.5, 0.25, 0.25) * len(words), True)
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+async def test_the_shadow_of_a_tagger_is_asked_and_compared_word_by_word() -> None:
+    desk = Desk(Tags({"Rome": 1}))
+    desk.serve(Channel.SHADOW, "v2", Tags({"Rome": 1, "Oslo": 1}))
+    asked, counts = ("to Rome", "from Rome", "to Oslo"), [0.0, 0.0]
+    async with desk.door() as stub:
+        for number, text in enumerate(asked, start=1):
+            await stub.Tag(pb.TagRequest(text=text))
+            async with asyncio.timeout(30):
+                while sum(counts) < number:
+                    await asyncio.sleep(0.01)
+                    counts = [desk.count("shadow_requests", "v2", outcome=one) for one in ("same", "other")]
+    assert counts == [2.0, 1.0]
