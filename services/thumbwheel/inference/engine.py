@@ -40,6 +40,17 @@ class Progress:
     finished: Generated | None = None
 
 
+class Drawing(Protocol):
+    """The candidates of one request while they are drawn: an iterable of their progress."""
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens were drawn so far, of all candidates, whether or not there was progress with them yet."""
+
+    def __aiter__(self) -> AsyncIterator[Progress]:
+        """Begin to read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """A served label. `probabilities[k]` is of label k, as it was drawn from; `sampled` is False for an argmax."""
@@ -85,7 +96,7 @@ class GenerateEngine(Engine, Protocol):
 
     def generate(
         self, prompt_ids: Sequence[int], sampling: Sampling, candidates: int, stream: bool
-    ) -> AbstractAsyncContextManager[AsyncIterator[Progress]]:
+    ) -> AbstractAsyncContextManager[Drawing]:
         """Draw `candidates` answers; leaving the context stops those that are not finished.
 
         With `stream` there is progress as text is made, else one for each finished candidate.

@@ -13,7 +13,7 @@ from transformers.generation.continuous_batching.requests import RequestStatus
 from thumbwheel.config.settings import Generate
 from thumbwheel.errors import DamagedArtifact, Overloaded, Unavailable
 from thumbwheel.inference.batching_thread import BatchingThread
-from thumbwheel.inference.engine import EngineLimits, Progress
+from thumbwheel.inference.engine import Drawing, EngineLimits
 from thumbwheel.inference.generated_request import GeneratedRequest
 from thumbwheel.inference.sampling import Finish, Sampling
 from thumbwheel.inference.self_check import NEW_TOKENS, Foretold, SelfCheck
@@ -90,7 +90,7 @@ class BatchedGenerateEngine:
     @asynccontextmanager
     async def generate(
         self, prompt_ids: Sequence[int], sampling: Sampling, candidates: int, stream: bool
-    ) -> AsyncIterator[AsyncIterator[Progress]]:
+    ) -> AsyncIterator[Drawing]:
         """Draw `candidates` answers; leaving the context stops those that are not finished."""
         self._demand_room(candidates)
         self._in_flight += candidates
@@ -101,7 +101,7 @@ class BatchedGenerateEngine:
                 request.ids[candidate] = self._thread.submit(
                     prompt_ids, request.plans[candidate], request.incremental, request.sink(candidate)
                 )
-            yield request.progress()
+            yield request
         finally:
             self._in_flight -= candidates
             request.stop_rest()

@@ -8,7 +8,7 @@ from typing import Any, cast
 from grpc.aio import ServicerContext
 
 from thumbwheel.errors import InvalidInput
-from thumbwheel.inference.engine import EngineLimits, GenerateEngine, Progress
+from thumbwheel.inference.engine import Drawing, EngineLimits, GenerateEngine, Progress
 from thumbwheel.inference.request_log import Origin, RequestLog, new_id
 from thumbwheel.inference.sampling import Finish, Sampling
 from thumbwheel.inference.v1 import inference_pb2 as pb
@@ -41,23 +41,23 @@ class GenerateTask:
         self._ids = [new_id() for _ in range(query.candidates)]
         self._begun: set[int] = set()
         self._answers: dict[int, LoggedResponse] = {}
+        self._drawing: Drawing | None = None
 
-    async def run(self, out: _Stream | None) -> int:
-        """Draw the candidates; with `out`, write messages as text is made and each candidate's end once logged.
+    @property
+    def tokens(self) -> int:
+        """How many tokens were drawn so far."""
+        return self._drawing.tokens if self._drawing is not None else 0
 
-        Returns how many tokens were drawn.
-        """
-        tokens = 0
+    async def run(self, out: _Stream | None) -> None:
+        """Draw the candidates; with `out`, write messages as text is made and each candidate's end once logged."""
         async with self._engine.generate(
             self._prompt_ids, self._sampling, self._query.candidates, stream=out is not None
-        ) as progress:
-            async for step in progress:
+        ) as self._drawing:
+            async for step in self._drawing:
                 if step.finished is not None:
-                    tokens += len(step.finished.token_ids)
                     self._answers[step.candidate] = self._answer(step)
                 if out is not None:
                     await out.write(await self._message(step))
-        return tokens
 
     async def log(self) -> list[pb.Stamp]:
         """Make all candidates durable at once; their stamps in order."""

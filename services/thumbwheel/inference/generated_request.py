@@ -39,7 +39,7 @@ class RequestEngine(Protocol):
 
 
 class GeneratedRequest:
-    """The candidates of one request. Only the newest state of each is kept: slow readers get longer pieces.
+    """One request's candidates, a `Drawing`. Only the newest state of each is kept: slow readers get longer pieces.
 
     A piece of its own for every token would cost the service half of what the token itself does, so a stream rests for
     a moment after each piece, and longer the more sequences there are: what pieces cost together stays the same. The
@@ -56,6 +56,7 @@ class GeneratedRequest:
         self._engine = engine
         self._texts = [TextStream(engine.decode_piece, sampling.stop) for _ in range(candidates)]
         self._seen = [0] * candidates
+        self._drawn = [0] * candidates
         self._news: dict[int, Any] = {}
         self._wake = asyncio.Event()
         self._rest_s = rest_s if stream else 0.0
@@ -66,10 +67,20 @@ class GeneratedRequest:
 
         def take(output: Any) -> None:
             self._news[candidate] = output
+            self._drawn[candidate] = len(output.generated_tokens)
             if self._rest is None or output.is_finished():
                 self._wake.set()
 
         return take
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens were drawn so far, those after a stop string left out; unstreamed, of finished candidates."""
+        return sum(self._drawn)
+
+    def __aiter__(self) -> AsyncIterator[Progress]:
+        """Read the progress."""
+        return self.progress()
 
     def unfinished(self) -> list[str]:
         """Ids of the sequences that are still computed."""
@@ -128,6 +139,7 @@ class GeneratedRequest:
 
     def _finish(self, candidate: int, output: Any, count: int, finish: Finish) -> Progress:
         request_id = self.ids.pop(candidate)
+        self._drawn[candidate] = count
         if not output.is_finished():
             self._engine.stop_early(request_id)
         delta = self._texts[candidate].finish()

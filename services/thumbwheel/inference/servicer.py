@@ -103,7 +103,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     async def _generated(self, query: GenerateQuery, context: _Context) -> pb.GenerateResponse:
         with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
             task = GenerateTask(self._request_log, origin, query)
-            self._count_tokens(origin, await self._counted("generate", task.run(None)))
+            await self._drawn(origin, task, None)
             stamps = await task.log()
             self._beside.shadows.generated(origin.served.ref.policy, query)
         return pb.GenerateResponse(candidates=[task.candidate(i, stamp) for i, stamp in enumerate(stamps)])
@@ -111,7 +111,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     async def _streamed(self, query: GenerateQuery, context: _Context) -> None:
         with self._origin(query.policy, PolicyKind.GENERATE, query.asker, context) as origin:
             task = GenerateTask(self._request_log, origin, query)
-            self._count_tokens(origin, await self._counted("generate", task.run(context)))
+            await self._drawn(origin, task, context)
             self._beside.shadows.generated(origin.served.ref.policy, query)
 
     async def _classified(self, query: ClassifyQuery, context: _Context) -> pb.ClassifyResponse:
@@ -147,9 +147,13 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             bind_contextvars(policy=policy, policy_version=served.ref.version)
             yield self._request_log.origin(asker, user_hash, served, _trace_parent(context))
 
-    def _count_tokens(self, origin: Origin, tokens: int) -> None:
+    async def _drawn(self, origin: Origin, task: GenerateTask, out: _Context | None) -> None:
         ref = origin.served.ref
-        self._metrics.tokens.inc(tokens, policy=ref.policy, policy_version=ref.version)
+        try:
+            await self._counted("generate", task.run(out))
+        finally:
+            # Those too that were drawn before who asked went away.
+            self._metrics.tokens.inc(task.tokens, policy=ref.policy, policy_version=ref.version)
 
     async def _counted(self, queue: str, work: Awaitable[_T]) -> _T:
         self._metrics.depth.add(1, queue=queue)

@@ -83,11 +83,13 @@ async def test_tokens_that_come_during_a_rest_go_together_and_the_end_at_once(mo
     await clock.move(REST_S * 1.01)
     assert [one.delta for one in pieces] == ["a", "bcd"]
     take(output(5))
+    assert request.tokens == 5  # the last one is drawn, and waits for the rest to end
     take(output(6, finished=True))
     await reading
     assert [one.delta for one in pieces] == ["a", "bcd", "ef"]
     assert pieces[-1].finished is not None
     assert pieces[-1].finished.token_ids == (0, 1, 2, 3, 4, 5)
+    assert request.tokens == 6
     request.stop_rest()
 
 
@@ -105,3 +107,16 @@ async def test_a_token_after_a_rest_without_news_goes_at_once(monkeypatch: pytes
     await reading
     assert [(one.candidate, one.delta) for one in pieces[2:]] == [(0, "b"), (1, "")]
     request.stop_rest()
+
+
+async def test_tokens_after_a_stop_string_are_not_counted() -> None:
+    class Stopped(LettersEngine):
+        def stop_early(self, request_id: str) -> None:
+            assert request_id == "s0"
+
+    request = GeneratedRequest(Stopped(), 2, Sampling(stop=("c",)), stream=True, rest_s=0)
+    request.ids = {index: f"s{index}" for index in range(2)}
+    request.sink(0)(output(5))
+    request.sink(1)(output(2, finished=True))
+    assert [one.finished is not None async for one in request] == [True, True]
+    assert request.tokens == 3 + 2

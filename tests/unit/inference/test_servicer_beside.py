@@ -12,7 +12,7 @@ import pytest
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.inference.beside import Beside
-from thumbwheel.inference.engine import EngineLimits, Labelled, Tagged
+from thumbwheel.inference.engine import EngineLimits, Labelled, Progress, Tagged
 from thumbwheel.inference.request_log import RequestLog
 from thumbwheel.inference.servicer import InferenceServicer
 from thumbwheel.inference.swap import Served, ServedPolicies
@@ -165,3 +165,49 @@ async def test_the_shadow_of_a_tagger_is_asked_and_compared_word_by_word() -> No
                     await asyncio.sleep(0.01)
                     counts = [desk.count("shadow_requests", "v2", outcome=one) for one in ("same", "other")]
     assert counts == [2.0, 1.0]
+
+
+class Writing:
+    """Draws seven tokens, of which five have been told when it hangs."""
+
+    tokens = 0
+
+    async def __aiter__(self) -> AsyncIterator[Progress]:
+        self.tokens = 5
+        yield Progress(0, "five tokens")
+        self.tokens = 7
+        await asyncio.Event().wait()
+
+
+class Chat:
+    """Begins an answer and never ends it."""
+
+    kind = PolicyKind.GENERATE
+    limits = EngineLimits(max_input_tokens=64, max_new_tokens=64)
+    healthy = True
+
+    def encode(self, messages: Sequence[object]) -> list[int]:
+        return [1, 2]
+
+    @asynccontextmanager
+    async def generate(self, *_: object, stream: bool) -> AsyncIterator[Writing]:
+        yield Writing()
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+@pytest.mark.parametrize("timeout_s", [60.0, 0.3])
+async def test_tokens_that_were_drawn_before_the_caller_went_away_are_counted(timeout_s: float) -> None:
+    desk = Desk(Chat())
+    async with desk.door() as stub:
+        call = stub.StreamGenerate(pb.GenerateRequest(prompt="hello"), timeout=timeout_s)
+        assert (await call.read()).text_delta == "five tokens"
+        if timeout_s > 1:
+            call.cancel()
+        requests, failures, _ = await desk.counted(1)
+        assert (requests, failures) == (1, int(timeout_s < 1))
+        async with asyncio.timeout(30):
+            while not (counted := desk.count("generated_tokens", "v1")):
+                await asyncio.sleep(0.01)
+    assert counted == 7
