@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.freeze import freeze
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.records import PolicyKind, Verdict
 from thumbwheel.registry.port import Registry
+from thumbwheel.retrain.judge_folder import judge_folder
 from thumbwheel.retrain.learner import Job, Learner
 from thumbwheel.retrain.plan import make_plan
-from thumbwheel.retrain.run_folder import RunFolder
 from thumbwheel.store.port import FeedbackStore
 
 
@@ -39,7 +37,7 @@ def judge_version(
 ) -> DryRun:
     """Judge a version as a run that had made it now would: the same split, the same draw, the same gates.
 
-    A reward model, where the kind has one, is fitted for it. Users' texts lie in a folder of the home while it takes.
+    A reward model, where the kind has one, is fitted for it. Meanwhile users' texts lie beside the runs.
 
     Raises:
         UnknownPolicy, UnknownVersion, DamagedArtifact: the version can not be had.
@@ -51,9 +49,7 @@ def judge_version(
 
     candidate = registry.fetch(policy, version)
     plan = make_plan(store, registry, settings, policy)
-    with TemporaryDirectory(dir=settings.home, prefix=".judge-") as place:
-        folder = RunFolder(Path(place) / "runs" / plan.run_id)
-        folder.path.mkdir(parents=True)
+    with judge_folder(settings.runs_dir) as folder:
         usable = freeze(store, plan.votes, folder.snapshot).manifest.counts.usable
         folder.candidate.symlink_to(candidate, target_is_directory=True)
         champion = registry.fetch(policy, plan.parent)

@@ -10,6 +10,7 @@ from thumbwheel.dataset import snapshot as snapshots
 from thumbwheel.dataset.erase import contains, redact
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.registry.artifacts.reports import KeptReports
+from thumbwheel.retrain.judge_folder import remove_left
 from thumbwheel.retrain.plan import load_plan
 from thumbwheel.retrain.report.data import ReportData
 from thumbwheel.retrain.run_folder import RunFolder, verdict_from_json
@@ -32,6 +33,7 @@ def erase_from_runs(runs_dir: Path, user_hash: str, kept: KeptReports | None = N
     A run under way whose snapshot had the user ends as failed at its next step: its inputs are no more. What a
     killed freeze left is removed whole. May be killed and called again.
     """
+    remove_left(runs_dir)
     for folder in folders(runs_dir):
         if not snapshots.exists(folder.snapshot):
             snapshots.remove_rows(folder.snapshot)
@@ -51,6 +53,7 @@ def follow_erasures(runs_dir: Path, store: FeedbackStore, kept: KeptReports | No
 
     The store tells who: an answer that a snapshot has and the store has not any more was erased with its user.
     """
+    remove_left(runs_dir)
     users = {user for folder in _frozen(runs_dir) for user in _erased_users(Snapshot(folder.snapshot), store)}
     return sorted({run_id for user in users for run_id in erase_from_runs(runs_dir, user, kept)})
 

@@ -9,6 +9,7 @@ from thumbwheel.dataset.snapshot import first_response_id, remove
 from thumbwheel.errors import RunInProgress
 from thumbwheel.registry.artifacts.reports import KeptReports
 from thumbwheel.retrain.erase import folders, report_without_samples
+from thumbwheel.retrain.judge_folder import remove_left
 from thumbwheel.retrain.lock import locked
 from thumbwheel.retrain.run_folder import RunFolder
 
@@ -25,6 +26,7 @@ def forget_from_runs(runs_dir: Path, before_id: str, kept: KeptReports | None = 
     begins again after this ends as failed. `kept` are copies of the reports, which lose their samples, too. Returns the
     runs' ids; may be killed and called again.
     """
+    remove_left(runs_dir)
     forgotten = []
     for folder in folders(runs_dir):
         try:

@@ -9,11 +9,15 @@ import pytest
 from desk import first_desk
 from training_world import World
 
+from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.errors import InvalidConfig, UnknownVersion
 from thumbwheel.gates.judge import CLASSIFY
-from thumbwheel.records import Channel
+from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.retrain.dry_run import judge_version
+from thumbwheel.retrain.erase import runs_with
+from thumbwheel.retrain.judge_folder import remove_left
+from thumbwheel.retrain.learner import Learner
 from thumbwheel.retrain.learners import learner_for
 
 
@@ -32,12 +36,26 @@ def world(tmp_path: Path, first_policy: Path) -> Iterator[World]:
 def test_a_version_that_is_no_better_is_refused_and_nothing_is_left(world: World, first_policy: Path) -> None:
     kind = world.registry.manifest("desk", "v1").kind
     world.registry.publish(NewVersion("desk", kind), first_policy)
+    runs_dir = world.settings.runs_dir
+    runs_dir.mkdir(exist_ok=True)
     before = sorted(path.name for path in world.settings.home.iterdir())
-    found = judge_version(world.store, world.registry, world.settings, learner_for, "desk", "v2")
+    looked: list[list[str]] = []
+
+    def learner_where_erasing_looks(kind: PolicyKind) -> Learner:
+        [place] = runs_dir.iterdir()
+        remove_left(runs_dir)  # it is at work
+        user = next(row.response.user_hash for row in Snapshot(place / "snapshot").rows() if row.response.user_hash)
+        looked.append(runs_with(runs_dir, user))
+        assert looked == [[place.name]]
+        return learner_for(kind)
+
+    found = judge_version(world.store, world.registry, world.settings, learner_where_erasing_looks, "desk", "v2")
+    assert len(looked) == 1
     assert (found.version, found.champion, found.verdict.promote) == ("v2", "v1", False)
     assert [gate.name for gate in found.verdict.gates] == [gate.name for gate in CLASSIFY]
     assert "off_policy_snips" in {gate.name for gate in found.verdict.gates if not gate.passed}
     assert sorted(path.name for path in world.settings.home.iterdir()) == before
+    assert list(runs_dir.iterdir()) == []
     assert world.registry.channels("desk") == {Channel.CHAMPION: "v1"}
     assert world.store.runs("desk") == []
 
