@@ -38,3 +38,18 @@ def test_words_are_marked_rated_and_corrected(page: Page, memory_site: Any, worl
     listed_by_the_server(page, votes=2)
     expect(own_votes(page)).to_have_count(2)
     expect(own_votes(page).filter(has_text="New York (city)")).to_have_count(1)
+
+
+def test_an_entity_is_named_where_it_begins_as_the_service_reads_tags(
+    page: Page, memory_site: Any, world: World
+) -> None:
+    world.tags_words = True
+    page.goto(memory_site.url)
+    choose(page, "tag")
+    page.get_by_label("Your message").fill("to Rome and OSLO or NEW YORK")  # O B O I O I I
+    page.get_by_role("button", name="Ask", exact=True).click()
+    card = page.locator(".card").first
+    expect(card.locator(".answer")).to_have_text("to Rome city and OSLO city or NEW city YORK")
+    card.get_by_role("button", name="Good answer").click()
+    listed_by_the_server(page, votes=1)
+    expect(own_votes(page).filter(has_text="Rome (city), OSLO (city), NEW YORK (city)")).to_have_count(1)

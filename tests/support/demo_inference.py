@@ -79,11 +79,11 @@ class Inference(Door, InferenceServiceServicer):
 
     @refusing
     def Tag(self, request: inf.TagRequest, context: grpc.ServicerContext) -> Any:
-        """Words with a capital are cities."""
+        """Words with a capital are cities; those all in capitals are tagged as going on with one."""
         if request.policy != PLACES:
             raise UnknownPolicy(f"policy: {request.policy!r} is not served; there are: {PLACES}")
         words = split_words(request.text)
-        tags = tuple(int(word.text[0].isupper()) for word in words)
+        tags = tuple(int(word.text[0].isupper()) + int(word.text.isupper()) for word in words)
         answer = TagAnswer(
             request.text,
             tuple(word.text for word in words),

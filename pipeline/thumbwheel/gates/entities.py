@@ -1,7 +1,6 @@
-"""Entities in BIO tags, and how well one tagging finds those of another: precision, recall and F1 as seqeval has them.
+"""How well one tagging finds the entities of another: precision, recall and F1 as seqeval has them.
 
-An entity is right if its name, its first and its last word are. `I-city` that follows no `B-city` or `I-city` begins a
-city (the lenient reading of the CoNLL script, and of seqeval's default mode).
+An entity is right if its name, its first and its last word are.
 """
 
 from __future__ import annotations
@@ -9,17 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from thumbwheel.policy.bio import entities
 
 Tags = Sequence[str]
-
-
-class Entity(NamedTuple):
-    """A named span: words `start` to `end` (exclusive)."""
-
-    name: str
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +36,6 @@ class EntityScore:
     def f1(self) -> float:
         """Harmonic mean of both, 2 right / (there + found); 0 when nothing is there nor found."""
         return 2 * self.right / (self.there + self.found) if self.there + self.found else 0.0
-
-
-def entities(tags: Tags) -> list[Entity]:
-    """The entities of one text's BIO tags, in order."""
-    found: list[Entity] = []
-    for place, tag in enumerate(tags):
-        edge, _, name = tag.partition("-")
-        if edge not in ("B", "I"):
-            continue
-        goes_on = edge == "I" and found and found[-1].end == place and found[-1].name == name
-        if goes_on:
-            found[-1] = found[-1]._replace(end=place + 1)
-        else:
-            found.append(Entity(name, place, place + 1))
-    return found
 
 
 def score_entities(right: Sequence[Tags], given: Sequence[Tags]) -> Mapping[str, EntityScore]:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from thumbwheel.client.aio import AsyncClient, FeedbackId
 from thumbwheel.client.answers import Ballot
 from thumbwheel.errors import InvalidInput
+from thumbwheel.policy.bio import entities
 from thumbwheel.records import (
     Answer,
     ClassifyAnswer,
@@ -149,15 +150,9 @@ def _corrected(edit: Edit, answer: Answer) -> str:
 
 
 def _found(tokens: Sequence[str], tags: Sequence[str]) -> str:
-    """Words that are tagged as something, with what: "New York city, Friday day"."""
-    named: list[tuple[str, list[str]]] = []
-    for token, tag in zip(tokens, tags, strict=True):
-        edge, _, name = tag.partition("-")
-        if edge == "I" and named and named[-1][0] == name:
-            named[-1][1].append(token)
-        elif name:
-            named.append((name, [token]))
-    return ", ".join(f"{' '.join(words)} ({name})" for name, words in named) or "nothing found"
+    """Words that are tagged as something, with what: "New York (city), Friday (day)"."""
+    named = (f"{' '.join(tokens[start:end])} ({name})" for name, start, end in entities(tags) if name)
+    return ", ".join(named) or "nothing found"
 
 
 def _question(answer: Answer) -> str:

@@ -45,6 +45,14 @@ def test_tags_are_asked_for_corrected_and_listed_by_what_they_mark(browser: Any)
     assert row["edit"] == "New York (city)"
 
 
+def test_entities_that_are_apart_are_listed_apart(browser: Any) -> None:
+    answer = browser.post("/ask/tag", {"policy": "places", "text": "Rome and OSLO"}).json()["answers"][0]
+    assert [word["tag"] for word in answer["words"]] == ["B-city", "O", "I-city"]
+    assert browser.vote(answer, edit={"tags": ["I-city", "B-city", "I-city"]}).status_code == 200
+    (row,) = browser.votes()
+    assert (row["answer"], row["edit"]) == ("Rome (city), OSLO (city)", "Rome (city), and OSLO (city)")
+
+
 @pytest.mark.parametrize(
     ("edit", "problem"),
     [

@@ -2,8 +2,9 @@
 
 const COLOURS = 6;
 
-// "B-city" and "I-city" have the name "city"; "O" has none.
-const nameOf = (tag) => (tag === "O" ? "" : tag.slice(2));
+// Read as the service reads them (policy/bio.py): "B-city" begins a city, "I-city" goes on with the one right before it
+// and begins one where there is none. Anything else has no name.
+const nameOf = (tag) => tag.match(/^[BI]-(.+)$/s)?.[1] ?? "";
 
 // The same name has the same colour in every answer.
 function colourOf(name) {
@@ -12,18 +13,20 @@ function colourOf(name) {
 
 export function taggedWords(words) {
   const shown = [];
+  let before = "";
   for (const { text, tag, probability } of words) {
     const name = nameOf(tag);
     const word = document.createElement(name ? "mark" : "span");
     word.className = name ? `tagged tag-${colourOf(name)}` : "untagged";
     word.title = `${tag}, ${(100 * probability).toFixed(1)} %`;
     word.textContent = text;
-    if (name && tag.startsWith("B-")) {
+    if (name && (tag.startsWith("B-") || name !== before)) {
       const what = document.createElement("small");
       what.textContent = name;
       word.append(" ", what);
     }
     shown.push(word, " ");
+    before = name;
   }
   return shown;
 }
