@@ -197,6 +197,10 @@ def _tagged(line: str) -> TaggedWords:
     for tag in tags:
         if tag != OUTSIDE and not (tag[:2] in ("B-", "I-") and tag[2:].strip()):
             raise _BadLine(f'the tag {tag[:40]!r} is not "O", nor "B-" or "I-" and a name: write BIO tags')
+        if tag.split() != [tag]:
+            # Who corrects by the command line gives tags with blanks between them.
+            cure = tag[:2] + "_".join(tag[2:40].split())
+            raise _BadLine(f'"tags" has {tag[:40]!r}, with a blank in its name: write {cure!r}')
     return TaggedWords(tokens, tags)
 
 

@@ -32,6 +32,12 @@ def test_tagged_words_are_read_line_by_line(tmp_path: Path) -> None:
         ('{"tokens": "a", "tags": "O"}', '"tokens" must be a list'),
         ('{"tokens": ["a"], "tags": ["city"]}', "the tag 'city' is not"),
         ('{"tokens": ["a"], "tags": ["B- "]}', "write BIO tags"),
+        (
+            '{"tokens": ["a"], "tags": ["B-first name"]}',
+            "\"tags\" has 'B-first name', with a blank in its name: write 'B-",
+        ),
+        ('{"tokens": ["a"], "tags": ["B-first\\u00a0name "]}', "write 'B-first_name'"),
+        ('{"tokens": ["a"], "tags": ["I- name"]}', "write 'I-name'"),
         ('{"text": "a", "label": "b"}', "use --kind classify"),
         ('{"messages": []}', "use --kind generate"),
     ],
