@@ -14,7 +14,7 @@ from thumbwheel.errors import InvalidInput
 from thumbwheel.gates.blocked_words import BlockedWords
 from thumbwheel.gates.data_sanity import DataSanity
 from thumbwheel.gates.diversity import Diversity
-from thumbwheel.gates.evidence import ClassifyEvidence, Evidence, GenerateEvidence, TagEvidence
+from thumbwheel.gates.evidence import ClassifyEvidence, Evidence, GenerateEvidence, LabelEvidence, TagEvidence
 from thumbwheel.gates.forgetting import CustomerTexts, GoodReplies
 from thumbwheel.gates.gate import Gate
 from thumbwheel.gates.held_out_reward import HeldOutReward
@@ -28,12 +28,6 @@ from thumbwheel.gates.personal_data import PersonalData
 from thumbwheel.gates.rater_concentration import RaterConcentration
 from thumbwheel.gates.reward_auc import RewardAuc
 from thumbwheel.gates.reward_calibration import RewardCalibration
-from thumbwheel.gates.tag_off_policy import (
-    TagDoublyRobustValue,
-    TagEffectiveSamples,
-    TagLargestWeight,
-    TagSnipsValue,
-)
 from thumbwheel.gates.win_rate import WinRate
 from thumbwheel.records import GateResult, PolicyKind, Verdict
 
@@ -55,7 +49,7 @@ GENERATE: tuple[Gate[GenerateEvidence], ...] = (
     LatencyRatio(),
 )
 
-CLASSIFY: tuple[Gate[ClassifyEvidence], ...] = (
+CLASSIFY: tuple[Gate[LabelEvidence], ...] = (
     DataSanity(),
     RaterConcentration(),
     EffectiveSamples(),
@@ -65,16 +59,8 @@ CLASSIFY: tuple[Gate[ClassifyEvidence], ...] = (
     LatencyRatio(),
 )
 
-
-TAG: tuple[Gate[TagEvidence], ...] = (
-    DataSanity(),
-    RaterConcentration(),
-    TagEffectiveSamples(),
-    TagLargestWeight(),
-    TagSnipsValue(),
-    TagDoublyRobustValue(),
-    LatencyRatio(),
-)
+# Tags are the labels of words; that the words of a text share a vote is in the evidence.
+TAG: tuple[Gate[LabelEvidence], ...] = CLASSIFY
 
 
 def judge(kind: PolicyKind, evidence: Evidence, limits: Gates) -> Verdict:
@@ -129,5 +115,5 @@ def _rejection(failed: list[GateResult], asked: int) -> str:
 
 def _gain(results: tuple[GateResult, ...]) -> GateResult:
     """The gate that tells best what users gain."""
-    gains = {HeldOutReward.name: 1, WinRate.name: 2, SnipsValue.name: 2, TagSnipsValue.name: 2}
+    gains = {HeldOutReward.name: 1, WinRate.name: 2, SnipsValue.name: 2}
     return max(results, key=lambda result: gains.get(result.name, 0))
