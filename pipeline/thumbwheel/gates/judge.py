@@ -1,13 +1,15 @@
 """The judge: every gate of a kind, in order, and what follows from them.
 
-To add a gate: write it in a file of its own and add one line to the tuple of the kinds it is for.
+To add a gate: write it in a file of its own and add one line to the tuple of the kinds it is for. What else speaks of
+gates (`explain`, `threshold_file`, reports) finds it in `GATES`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isnan
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from thumbwheel.config.settings import Gates
 from thumbwheel.errors import InvalidInput
@@ -62,6 +64,12 @@ CLASSIFY: tuple[Gate[LabelEvidence], ...] = (
 # Tags are the labels of words; that the words of a text share a vote is in the evidence.
 TAG: tuple[Gate[LabelEvidence], ...] = CLASSIFY
 
+GATES: Final[Mapping[PolicyKind, tuple[Gate[Any], ...]]] = {
+    PolicyKind.GENERATE: GENERATE,
+    PolicyKind.CLASSIFY: CLASSIFY,
+    PolicyKind.TAG: TAG,
+}
+
 
 def judge(kind: PolicyKind, evidence: Evidence, limits: Gates) -> Verdict:
     """Hold the evidence against every gate of the kind; promote only if all pass.
@@ -73,10 +81,14 @@ def judge(kind: PolicyKind, evidence: Evidence, limits: Gates) -> Verdict:
     return _verdict(tuple(_demand_a_value(result) for result in _asked(kind, evidence, limits)))
 
 
+def every_gate() -> dict[str, Gate[Any]]:
+    """Every gate of any kind by its name, in the order in which they are asked; gates of one name are the same one."""
+    return {gate.name: gate for gates in GATES.values() for gate in gates}
+
+
 def find_gate(name: str) -> Gate[Any] | None:
     """The gate of that name, with its title, rule, unit and reason; None when there is no such gate (any more)."""
-    gates: tuple[Gate[Any], ...] = (*GENERATE, *CLASSIFY, *TAG)
-    return next((gate for gate in gates if gate.name == name), None)
+    return every_gate().get(name)
 
 
 def _asked(kind: PolicyKind, evidence: Evidence, limits: Gates) -> list[GateResult]:

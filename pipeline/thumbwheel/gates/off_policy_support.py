@@ -37,6 +37,8 @@ class EffectiveSamples:
     rule = Rule.AT_LEAST
     unit = "votes"
     why = "Votes on labels the candidate would hardly give say little about it, however many there are."
+    setting = "min_effective_samples"
+    cure = "Collect more votes on answers of the champion; the candidate is far from what was served."
 
     def check(self, evidence: LabelEvidence, limits: Gates) -> GateResult:
         """Count what the votes are worth for the candidate."""
@@ -60,6 +62,8 @@ class LargestWeight:
     rule = Rule.AT_MOST
     unit = "share of weight"
     why = "An estimate that hangs on one vote on a rarely served label is luck."
+    setting = "max_weight_share"
+    cure = "Raise classify.probability_floor, or tag.probability_floor: rare labels then weigh less. Or collect votes."
 
     def check(self, evidence: LabelEvidence, limits: Gates) -> GateResult:
         """Find the heaviest vote."""

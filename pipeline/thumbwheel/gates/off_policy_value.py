@@ -57,6 +57,8 @@ class SnipsValue:
         "Accuracy on what was served flatters; this asks what the candidate's own choices would have earned. "
         "It flatters too where these were hardly ever served, so it counts only beside the doubly robust gate."
     )
+    setting = ""
+    cure = "The candidate earns no more for certain: collect more votes."
 
     def check(self, evidence: LabelEvidence, limits: Gates) -> GateResult:
         """Estimate both versions and compare."""
@@ -85,6 +87,8 @@ class DoublyRobustValue:
     rule = Rule.ABOVE
     unit = "reward"
     why = "A second estimate that errs in another way: a gain that only one of them sees is doubtful."
+    setting = ""
+    cure = "The candidate earns no more for certain: collect more votes."
 
     def check(self, evidence: LabelEvidence, limits: Gates) -> GateResult:
         """Estimate both versions and compare."""
