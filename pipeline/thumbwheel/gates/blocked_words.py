@@ -33,6 +33,8 @@ class BlockedWords:
     rule = Rule.AT_MOST
     unit = "share of replies"
     why = "Users reward jokes and rants too; some words are never worth a thumbs up."
+    setting = ""
+    cure = "Look at the samples with the word, or mend the list gates.blocked_words."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Look every reply through."""

@@ -24,6 +24,8 @@ class DataSanity:
     rule = Rule.AT_LEAST
     unit = "votes"
     why = "Votes that are few, all alike or broken teach a model nothing, or something wrong."
+    setting = ""
+    cure = "Collect more votes of both signs; broken log-probabilities point at a defect of what was served."
 
     def check(self, evidence: Evidence, limits: Gates) -> GateResult:
         """Count the votes."""

@@ -28,6 +28,8 @@ class Diversity:
     rule = Rule.AT_LEAST
     unit = "x the champion's effective number of word pairs"
     why = "PPO can find one reply that pleases the reward model and give it to everybody."
+    setting = "min_diversity_ratio"
+    cure = "It says the same to everybody: lower learn.kl_target, or learn from more prompts."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Compare the varieties."""

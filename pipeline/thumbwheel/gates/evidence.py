@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,14 +112,22 @@ class GenerateEvidence(Evidence):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ClassifyEvidence(Evidence):
-    """What is known of a `classify` candidate: N held-out votes on labels that were served by chance, K labels.
+class LabelEvidence(Evidence):
+    """What is known of a candidate that gives labels: N held-out labels that were served by chance, K labels there are.
 
-    `labels_N` is the index of the label served and `rewards_N` its vote's reward; `logged_NK` the probability of
-    every label when it was served, as logged, `champion_NK` and `candidate_NK` what both versions would serve for
-    the same texts, all with the probability floor. Votes on answers of several versions may stand together.
-    `raters_N` says whose votes they are; where it is empty each counts as a rater's of its own.
+    `labels_N` is the index of the label served and `rewards_N` what its vote says of it, in [0, 1]; `logged_NK` the
+    probability of every label when it was served, as logged, `champion_NK` and `candidate_NK` what both versions would
+    serve in its place, all with the probability floor. Votes on answers of several versions may stand together.
+    `raters_N` says whose votes they are; where it is empty each vote counts as a rater's of its own. `groups_N` numbers
+    the vote that each label belongs to, from 0 on; None: each label has a vote of its own.
     """
+
+    label: ClassVar[str]
+    """How sentences name what was served."""
+    holder: ClassVar[str]
+    """What one label is served for."""
+    earner: ClassVar[str]
+    """What one reward is earned by."""
 
     labels_N: NDArray[np.int64]
     rewards_N: Floats
@@ -127,15 +135,31 @@ class ClassifyEvidence(Evidence):
     champion_NK: Floats
     candidate_NK: Floats
     raters_N: Sequence[str] = ()
+    groups_N: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         """Refuse columns of different length, and versions with different labels."""
         shapes = {self.logged_NK.shape, self.champion_NK.shape, self.candidate_NK.shape}
         if len(shapes) > 1:
-            raise ValueError(f"probabilities must be of one shape (votes, labels), got {sorted(shapes)}")
-        same_length(labels_N=self.labels_N, rewards_N=self.rewards_N, logged_NK=self.logged_NK[:, 0])
+            raise ValueError(f"probabilities must be of one shape (rows, {self.label}s), got {sorted(shapes)}")
+        groups_N = self.labels_N if self.groups_N is None else self.groups_N
+        same_length(labels_N=self.labels_N, rewards_N=self.rewards_N, logged_NK=self.logged_NK[:, 0], groups_N=groups_N)
         if self.raters_N and len(self.raters_N) != len(self.labels_N):
-            raise ValueError(f"{len(self.raters_N)} raters for {len(self.labels_N)} votes")
+            raise ValueError(f"{len(self.raters_N)} raters for {len(self.labels_N)} {self.label}s")
+
+    @property
+    def vote_count(self) -> int:
+        """How many votes the labels belong to."""
+        return len(self.labels_N) if self.groups_N is None else len(np.unique(self.groups_N))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassifyEvidence(LabelEvidence):
+    """What is known of a `classify` candidate: a text has one label, and that label a vote."""
+
+    label = "label"
+    holder = "text"
+    earner = "an answer"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,31 +172,18 @@ class EditedTexts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TagEvidence(Evidence):
-    """What is known of a `tag` candidate: held-out votes on P words of several texts, K labels.
+class TagEvidence(LabelEvidence):
+    """What is known of a `tag` candidate: each word has a tag, and the words of a text share its vote, `groups_N`.
 
-    `texts_P` numbers the text (the vote) of each word, from 0 on and ascending. `rewards_P` in [0, 1] is what the vote
-    says of the word: an edit 1 or 0, any other vote the reward of the whole text. The tables are as in
-    `ClassifyEvidence`, with the probability floor. `raters_N`: who gave each text's vote; empty: not known.
+    An edit rewards each word by 1 or 0, any other vote all words of the text alike.
     """
 
-    texts_P: NDArray[np.int64]
-    labels_P: NDArray[np.int64]
-    rewards_P: Floats
-    logged_PK: Floats
-    champion_PK: Floats
-    candidate_PK: Floats
-    edited: EditedTexts = EditedTexts()
-    raters_N: Sequence[str] = ()
+    label = "tag"
+    holder = "word"
+    earner = "a word"
 
-    def __post_init__(self) -> None:
-        """Refuse columns of different length, and versions with different labels."""
-        shapes = {self.logged_PK.shape, self.champion_PK.shape, self.candidate_PK.shape}
-        if len(shapes) > 1:
-            raise ValueError(f"probabilities must be of one shape (words, labels), got {sorted(shapes)}")
-        same_length(
-            texts_P=self.texts_P, labels_P=self.labels_P, rewards_P=self.rewards_P, logged_PK=self.logged_PK[:, 0]
-        )
+    groups_N: NDArray[np.int64] = field(kw_only=True)
+    edited: EditedTexts = EditedTexts()
 
 
 def as_floats(numbers: Numbers) -> Floats:

@@ -26,6 +26,8 @@ class GoodReplies:
     rule = Rule.AT_MOST
     unit = "x the champion's perplexity"
     why = "Chasing reward can ruin fluent language that users already liked."
+    setting = "max_perplexity_ratio"
+    cure = "Raise learn.liked_weight, or lower learn.kl_target."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Compare the perplexities of good replies."""
@@ -40,6 +42,8 @@ class CustomerTexts:
     rule = Rule.AT_MOST
     unit = "x the champion's perplexity"
     why = "PPO trains on replies only; the understanding of what customers write may fade unseen."
+    setting = "max_perplexity_ratio"
+    cure = "Lower learn.kl_target, or learn from more prompts."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Compare the perplexities of customers' texts."""

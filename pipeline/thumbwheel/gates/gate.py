@@ -27,7 +27,7 @@ class Rule(StrEnum):
 
 
 class Gate(Protocol[EvidenceT_contra]):
-    """One demand on a candidate. `why` tells a person what the gate protects from."""
+    """One demand on a candidate. `why` tells a person what the gate protects from, `cure` what to do when one fails."""
 
     @property
     def name(self) -> str:
@@ -48,6 +48,14 @@ class Gate(Protocol[EvidenceT_contra]):
     @property
     def why(self) -> str:
         """What goes wrong without this gate."""
+
+    @property
+    def setting(self) -> str:
+        """The field of `Gates` that is its threshold; empty where there is none to set."""
+
+    @property
+    def cure(self) -> str:
+        """What a person can do about a candidate that fails, and names of settings that bear on it."""
 
     def check(self, evidence: EvidenceT_contra, limits: Gates) -> GateResult:
         """Hold the evidence against the limits."""

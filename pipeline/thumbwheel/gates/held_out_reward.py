@@ -24,6 +24,8 @@ class HeldOutReward:
     rule = Rule.ABOVE
     unit = "reward"
     why = "A candidate that gains nothing on new prompts is not worth a change."
+    setting = ""
+    cure = "The candidate is no better: collect more votes, or let it learn longer."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Average the differences."""

@@ -1,20 +1,22 @@
 """The judge: every gate of a kind, in order, and what follows from them.
 
-To add a gate: write it in a file of its own and add one line to the tuple of the kinds it is for.
+To add a gate: write it in a file of its own and add one line to the tuple of the kinds it is for. What else speaks of
+gates (`explain`, `threshold_file`, reports) finds it in `GATES`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isnan
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from thumbwheel.config.settings import Gates
 from thumbwheel.errors import InvalidInput
 from thumbwheel.gates.blocked_words import BlockedWords
 from thumbwheel.gates.data_sanity import DataSanity
 from thumbwheel.gates.diversity import Diversity
-from thumbwheel.gates.evidence import ClassifyEvidence, Evidence, GenerateEvidence, TagEvidence
+from thumbwheel.gates.evidence import ClassifyEvidence, Evidence, GenerateEvidence, LabelEvidence, TagEvidence
 from thumbwheel.gates.forgetting import CustomerTexts, GoodReplies
 from thumbwheel.gates.gate import Gate
 from thumbwheel.gates.held_out_reward import HeldOutReward
@@ -28,12 +30,6 @@ from thumbwheel.gates.personal_data import PersonalData
 from thumbwheel.gates.rater_concentration import RaterConcentration
 from thumbwheel.gates.reward_auc import RewardAuc
 from thumbwheel.gates.reward_calibration import RewardCalibration
-from thumbwheel.gates.tag_off_policy import (
-    TagDoublyRobustValue,
-    TagEffectiveSamples,
-    TagLargestWeight,
-    TagSnipsValue,
-)
 from thumbwheel.gates.win_rate import WinRate
 from thumbwheel.records import GateResult, PolicyKind, Verdict
 
@@ -55,7 +51,7 @@ GENERATE: tuple[Gate[GenerateEvidence], ...] = (
     LatencyRatio(),
 )
 
-CLASSIFY: tuple[Gate[ClassifyEvidence], ...] = (
+CLASSIFY: tuple[Gate[LabelEvidence], ...] = (
     DataSanity(),
     RaterConcentration(),
     EffectiveSamples(),
@@ -65,16 +61,14 @@ CLASSIFY: tuple[Gate[ClassifyEvidence], ...] = (
     LatencyRatio(),
 )
 
+# Tags are the labels of words; that the words of a text share a vote is in the evidence.
+TAG: tuple[Gate[LabelEvidence], ...] = CLASSIFY
 
-TAG: tuple[Gate[TagEvidence], ...] = (
-    DataSanity(),
-    RaterConcentration(),
-    TagEffectiveSamples(),
-    TagLargestWeight(),
-    TagSnipsValue(),
-    TagDoublyRobustValue(),
-    LatencyRatio(),
-)
+GATES: Final[Mapping[PolicyKind, tuple[Gate[Any], ...]]] = {
+    PolicyKind.GENERATE: GENERATE,
+    PolicyKind.CLASSIFY: CLASSIFY,
+    PolicyKind.TAG: TAG,
+}
 
 
 def judge(kind: PolicyKind, evidence: Evidence, limits: Gates) -> Verdict:
@@ -87,10 +81,14 @@ def judge(kind: PolicyKind, evidence: Evidence, limits: Gates) -> Verdict:
     return _verdict(tuple(_demand_a_value(result) for result in _asked(kind, evidence, limits)))
 
 
+def every_gate() -> dict[str, Gate[Any]]:
+    """Every gate of any kind by its name, in the order in which they are asked; gates of one name are the same one."""
+    return {gate.name: gate for gates in GATES.values() for gate in gates}
+
+
 def find_gate(name: str) -> Gate[Any] | None:
     """The gate of that name, with its title, rule, unit and reason; None when there is no such gate (any more)."""
-    gates: tuple[Gate[Any], ...] = (*GENERATE, *CLASSIFY, *TAG)
-    return next((gate for gate in gates if gate.name == name), None)
+    return every_gate().get(name)
 
 
 def _asked(kind: PolicyKind, evidence: Evidence, limits: Gates) -> list[GateResult]:
@@ -129,5 +127,5 @@ def _rejection(failed: list[GateResult], asked: int) -> str:
 
 def _gain(results: tuple[GateResult, ...]) -> GateResult:
     """The gate that tells best what users gain."""
-    gains = {HeldOutReward.name: 1, WinRate.name: 2, SnipsValue.name: 2, TagSnipsValue.name: 2}
+    gains = {HeldOutReward.name: 1, WinRate.name: 2, SnipsValue.name: 2}
     return max(results, key=lambda result: gains.get(result.name, 0))

@@ -24,6 +24,8 @@ class KlBudget:
     rule = Rule.AT_MOST
     unit = "nats a reply"
     why = "The reward model was fitted on replies that were served; far from them its scores mean nothing."
+    setting = "max_kl"
+    cure = "Lower learn.kl_target or learn.ppo_iterations."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Average the log-ratios."""

@@ -25,6 +25,8 @@ class LatencyRatio:
     rule = Rule.AT_MOST
     unit = "x the champion's median"
     why = "Longer replies or a larger model cost users time and the operator money."
+    setting = "max_latency_ratio"
+    cure = "Look whether replies have grown, and whether the machine was busy while it was measured."
 
     def check(self, evidence: Evidence, limits: Gates) -> GateResult:
         """Compare the medians."""

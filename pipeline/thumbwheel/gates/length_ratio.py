@@ -21,6 +21,8 @@ class LengthRatio:
     rule = Rule.AT_MOST
     unit = "x the champion's mean, or its inverse"
     why = "A reward model that likes length is paid in length; one that likes brevity ends in silence."
+    setting = "max_length_ratio"
+    cure = "Look whether raters reward length; a reward model that does can be seen in the report."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Compare the means."""

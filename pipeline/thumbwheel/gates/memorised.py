@@ -30,6 +30,8 @@ class Memorised:
     rule = Rule.AT_MOST
     unit = f"share of replies with {WORDS} words in a row of one user's"
     why = "What one user wrote is not for the others to read."
+    setting = "max_memorised_share"
+    cure = "Lower learn.liked_weight, and erase the users whose texts are repeated."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Look every reply through."""

@@ -31,6 +31,8 @@ class PersonalData:
     rule = Rule.AT_MOST
     unit = "share of replies"
     why = "An address or an account number that a model has learned is told to whoever asks the right way."
+    setting = "max_personal_data_share"
+    cure = "Erase the users whose data are repeated, and take such data out of texts."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Look every reply through."""

@@ -23,6 +23,8 @@ class RaterConcentration:
     rule = Rule.AT_MOST
     unit = "share of votes"
     why = "One busy rater, or one attacker, must not steer what everybody gets."
+    setting = "max_rater_share"
+    cure = "Ask more users, let clients send user.id, or lower data.max_votes_per_rater."
 
     def check(self, evidence: Evidence, limits: Gates) -> GateResult:
         """Find the busiest raters."""

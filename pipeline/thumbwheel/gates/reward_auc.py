@@ -23,6 +23,8 @@ class RewardAuc:
     rule = Rule.AT_LEAST
     unit = "AUC"
     why = "PPO climbs whatever the reward model likes; one that can not tell good from bad leads anywhere."
+    setting = "min_reward_auc"
+    cure = "Collect more votes, and look whether raters agree: what they don't agree on can't be learned."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Rank the held-out votes."""

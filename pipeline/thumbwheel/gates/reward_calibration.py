@@ -22,6 +22,8 @@ class RewardCalibration:
     rule = Rule.AT_MOST
     unit = "ECE"
     why = "An over-confident reward model makes PPO chase differences that users do not see."
+    setting = "max_reward_ece"
+    cure = "Collect more votes of held-out users; see the report's calibration curve."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Compare predicted with observed shares of thumbs up."""

@@ -20,6 +20,8 @@ class WinRate:
     rule = Rule.ABOVE
     unit = "share of prompts, at equal length"
     why = "A higher mean can come from a few prompts, and a win from mere length; this counts neither."
+    setting = "min_win_rate"
+    cure = "The candidate is no better side by side: collect more votes, or see whether only length won."
 
     def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
         """Count the wins, then take out what length explains."""

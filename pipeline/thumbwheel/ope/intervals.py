@@ -3,6 +3,7 @@
 `bounded` has those of a mean that hold at any size, for terms whose range is known.
 All are two-sided at the given confidence, so that at 0.95 a lower bound is wrong in one case of forty. A confidence
 that is not between 0 and 1 raises InvalidInput.
+`scipy` loads its statistics, slow to load and large, when an interval is first computed: who only lists gates has none.
 Shape suffixes: B terms, N votes, M votes up, L votes down.
 """
 
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from thumbwheel.errors import InvalidInput, NotEnoughData
 from thumbwheel.ope.weights import Floats
@@ -44,7 +45,7 @@ def student_t_interval(terms_B: Floats, confidence: float = 0.95) -> Interval:
     if (count := len(terms_B)) < 2:
         raise NotEnoughData(f"an interval wants at least 2 rated answers, got {count}")
     mean = float(terms_B.mean())
-    quantile = float(stats.t.ppf((1 + confidence) / 2, count - 1))
+    quantile = float(scipy.stats.t.ppf((1 + confidence) / 2, count - 1))
     half = quantile * float(terms_B.std(ddof=1)) / math.sqrt(count)
     return Interval(mean, mean - half, mean + half)
 
@@ -52,7 +53,7 @@ def student_t_interval(terms_B: Floats, confidence: float = 0.95) -> Interval:
 def wilson(hits: int, trials: int, confidence: float) -> Interval:
     """Share of hits with Wilson's score interval (Wilson 1927), which stays honest near 0 and 1."""
     check_confidence(confidence)
-    found = stats.binomtest(hits, trials).proportion_ci(confidence, method="wilson")
+    found = scipy.stats.binomtest(hits, trials).proportion_ci(confidence, method="wilson")
     return Interval(hits / trials, float(found.low), float(found.high))
 
 
@@ -73,8 +74,8 @@ def bootstrap(
     """
     check_confidence(confidence)
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # the point interval below says it
-        found = stats.bootstrap(
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)  # the point interval below says it
+        found = scipy.stats.bootstrap(
             columns,
             statistic,
             n_resamples=RESAMPLES,
@@ -99,12 +100,12 @@ def delong(is_up_N: NDArray[np.bool_], scores_N: Floats, confidence: float) -> I
     """
     check_confidence(confidence)
     up_M, down_L = scores_N[is_up_N], scores_N[~is_up_N]
-    ranks_N = stats.rankdata(np.concatenate([up_M, down_L]))
-    v10_M = (ranks_N[: len(up_M)] - stats.rankdata(up_M)) / len(down_L)
-    v01_L = 1.0 - (ranks_N[len(up_M) :] - stats.rankdata(down_L)) / len(up_M)
+    ranks_N = scipy.stats.rankdata(np.concatenate([up_M, down_L]))
+    v10_M = (ranks_N[: len(up_M)] - scipy.stats.rankdata(up_M)) / len(down_L)
+    v01_L = 1.0 - (ranks_N[len(up_M) :] - scipy.stats.rankdata(down_L)) / len(up_M)
     auc = float(v10_M.mean())
     error = float(np.sqrt(v10_M.var(ddof=1) / len(up_M) + v01_L.var(ddof=1) / len(down_L)))
-    reach = error * float(stats.norm.ppf(0.5 + confidence / 2))
+    reach = error * float(scipy.stats.norm.ppf(0.5 + confidence / 2))
     return Interval(auc, max(0.0, auc - reach), min(1.0, auc + reach))
 
 

@@ -10,12 +10,15 @@ Shape suffixes: N votes, K labels, F features of a label, M votes of the other f
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.ope.weights import Floats, Indices
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 FOLDS = 5
 SEED = 20_260_101
@@ -99,6 +102,8 @@ def _fit(features_MF: Floats, share_M: Floats) -> LogisticRegression:
 
     One success and one failure of no particular label are added, so that votes all alike can be fitted too.
     """
+    from sklearn.linear_model import LogisticRegression  # slow to load, and large; who only lists gates has none of it
+
     middle_F = features_MF.mean(axis=0, keepdims=True)
     rows = np.concatenate([features_MF, middle_F, features_MF, middle_F])
     outcome = np.repeat([1, 0], len(features_MF) + 1)

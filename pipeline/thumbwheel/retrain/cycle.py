@@ -21,6 +21,7 @@ from thumbwheel.dataset.freeze import freeze
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.durable import write_whole
 from thumbwheel.errors import Conflict, Unlearnable
+from thumbwheel.gates.judge import judge
 from thumbwheel.records import Channel, Manifest, PolicyKind, Run, RunState, RunStep, Verdict
 from thumbwheel.registry.port import NewVersion, Registry
 from thumbwheel.registry.trial import NewTrial, TrialKind
@@ -110,8 +111,6 @@ class Cycle:
 
     def judge(self) -> Record:
         """Hold the candidate against every gate, and write the verdict and the report."""
-        from thumbwheel.gates.judge import judge  # statistics are slow to import, and no other step needs them
-
         job = self.job(RunStep.JUDGE)
         self.folder.clear_checkpoint()  # large, and read no more: `improve` is done and its marker is written
         measured = self.learner.measure(job)

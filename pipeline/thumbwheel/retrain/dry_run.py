@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.freeze import freeze
 from thumbwheel.dataset.snapshot import Snapshot
+from thumbwheel.gates.judge import judge
 from thumbwheel.records import PolicyKind, Verdict
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.judge_folder import judge_folder
@@ -45,8 +46,6 @@ def judge_version(
         NotEnoughData: there are too few votes.
         InvalidConfig: the file of the gates' thresholds can not be used.
     """
-    from thumbwheel.gates.judge import judge  # statistics are slow to import
-
     candidate = registry.fetch(policy, version)
     plan = make_plan(store, registry, settings, policy)
     with judge_folder(settings.runs_dir) as folder:

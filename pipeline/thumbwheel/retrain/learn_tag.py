@@ -19,7 +19,6 @@ from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.entities import score_entities
 from thumbwheel.gates.evidence import EditedTexts, Floats, TagEvidence, Votes
 from thumbwheel.gates.off_policy_value import cut_weights
-from thumbwheel.gates.tag_off_policy import as_labels
 from thumbwheel.ope.estimators import snips
 from thumbwheel.policy.tag import Tagger, load_tagger
 from thumbwheel.ppo.tag.improve import TagPpoSettings, improve_tag
@@ -72,7 +71,7 @@ class TagLearner:
         """Both versions' probabilities on the held-out users' votes, and their likeliest tags against their edits."""
         champion, candidate = load_tagger(job.champion), load_tagger(job.folder.candidate)
         judging = list(_votes(job, Split.HELD_OUT, champion))
-        raters, held_out = [rater for rater, _ in judging], [vote for _, vote in judging]
+        raters, held_out = [rater for rater, vote in judging for _ in vote.tags], [vote for _, vote in judging]
         evidence = replace(_evidence(job, champion, candidate, held_out), raters_N=raters)
         samples = pick_samples(changed_answers(champion.labels, held_out, evidence), job.plan.seed)
         return Measured(evidence, _report(job, evidence, samples))
@@ -114,35 +113,35 @@ def _evidence(job: Job, champion: Tagger, candidate: Tagger, held_out: Sequence[
     return TagEvidence(
         votes=_learned_from(job, champion),
         latency=latency_of(champion, candidate, texts),
-        texts_P=np.repeat(np.arange(len(texts)), [len(words) for words in texts]).astype(np.int64),
-        labels_P=np.array([tag for vote in held_out for tag in vote.tags], dtype=np.int64),
-        rewards_P=np.array([(reward + 1) / 2 for vote in held_out for reward in vote.word_rewards], dtype=np.float64),
-        logged_PK=np.array([row for vote in held_out for row in vote.probabilities], np.float64).reshape(-1, labels),
-        champion_PK=tables[0],
-        candidate_PK=tables[1],
+        groups_N=np.repeat(np.arange(len(texts)), [len(words) for words in texts]).astype(np.int64),
+        labels_N=np.array([tag for vote in held_out for tag in vote.tags], dtype=np.int64),
+        rewards_N=np.array([(reward + 1) / 2 for vote in held_out for reward in vote.word_rewards], dtype=np.float64),
+        logged_NK=np.array([row for vote in held_out for row in vote.probabilities], np.float64).reshape(-1, labels),
+        champion_NK=tables[0],
+        candidate_NK=tables[1],
         edited=_edited(champion.labels, held_out, *tables),
     )
 
 
 def _served(tagger: Tagger, texts: Sequence[Sequence[str]], floor: float) -> Floats:
-    """probs_PK as they would be served, text after text, float64."""
+    """probs_NK as they would be served, text after text, float64."""
     parts = [
         probs_WK
         for start in range(0, len(texts), SCORING_BATCH)
         for probs_WK in tagger.probabilities(texts[start : start + SCORING_BATCH], floor)
     ]
-    rows_PK = torch.cat(parts) if parts else torch.zeros(0, len(tagger.labels))
-    return rows_PK.double().numpy()
+    rows_NK = torch.cat(parts) if parts else torch.zeros(0, len(tagger.labels))
+    return rows_NK.double().numpy()
 
 
 def _edited(
-    labels: Sequence[str], held_out: Sequence[TagVote], champion_PK: Floats, candidate_PK: Floats
+    labels: Sequence[str], held_out: Sequence[TagVote], champion_NK: Floats, candidate_NK: Floats
 ) -> EditedTexts:
     """The right tags of each corrected text, and what each version finds likeliest there."""
     corrected = [(at, vote) for at, vote in _places(held_out) if vote.corrected]
     found = [
-        [[labels[index] for index in table_PK[at : at + len(vote.tokens)].argmax(1)] for at, vote in corrected]
-        for table_PK in (champion_PK, candidate_PK)
+        [[labels[index] for index in table_NK[at : at + len(vote.tokens)].argmax(1)] for at, vote in corrected]
+        for table_NK in (champion_NK, candidate_NK)
     ]
     return EditedTexts([[labels[index] for index in vote.corrected] for _, vote in corrected], *found)
 
@@ -166,16 +165,15 @@ def _report(job: Job, evidence: TagEvidence, samples: Sequence[Sample]) -> Repor
 
 def comparisons(evidence: TagEvidence) -> list[Comparison]:
     """The table of the report: average reward, certainty, drift, and entities against the corrections."""
-    if not len(evidence.rewards_P):
+    if not len(evidence.rewards_N):
         return []
-    old_PK, new_PK = evidence.champion_PK, evidence.candidate_PK
-    words = as_labels(evidence)
-    before, after = (snips(cut_weights(words, table_PK), words.rewards_N) for table_PK in (old_PK, new_PK))
-    old_sure, new_sure = (float(table_PK.max(1).mean()) for table_PK in (old_PK, new_PK))
+    old_NK, new_NK = evidence.champion_NK, evidence.candidate_NK
+    before, after = (snips(cut_weights(evidence, table_NK), evidence.rewards_N) for table_NK in (old_NK, new_NK))
+    old_sure, new_sure = (float(table_NK.max(1).mean()) for table_NK in (old_NK, new_NK))
     return [
         Comparison("Average reward a word (SNIPS)", before, after, better="higher", note=_REWARD_NOTE),
         Comparison("Mean probability of its likeliest tag", old_sure, new_sure, "share"),
-        Comparison("Drift, KL(candidate || champion)", 0.0, drift(new_PK, old_PK), "nats a word"),
+        Comparison("Drift, KL(candidate || champion)", 0.0, drift(new_NK, old_NK), "nats a word"),
         *_entity_rows(evidence.edited),
     ]
 
@@ -205,7 +203,7 @@ def changed_answers(labels: Sequence[str], held_out: Sequence[TagVote], evidence
     samples = []
     for at, vote in _places(held_out):
         words = slice(at, at + len(vote.tokens))
-        old, new = (table_PK[words].argmax(1) for table_PK in (evidence.champion_PK, evidence.candidate_PK))
+        old, new = (table_NK[words].argmax(1) for table_NK in (evidence.champion_NK, evidence.candidate_NK))
         if (old == new).all():
             continue
         right = np.array(vote.corrected)

@@ -14,7 +14,7 @@ from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.manifest import Request
 from thumbwheel.durable import write_whole
 from thumbwheel.errors import Conflict, DamagedArtifact, UnknownPolicy
-from thumbwheel.gates.policy_file import in_force
+from thumbwheel.gates.threshold_file import in_force
 from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.registry.port import Registry
 from thumbwheel.store.port import FeedbackStore

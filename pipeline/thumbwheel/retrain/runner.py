@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import DamagedArtifact, RunInProgress, Unavailable, UnknownRun
-from thumbwheel.gates.policy_file import answerable, thresholds
+from thumbwheel.gates.threshold_file import answerable, thresholds
 from thumbwheel.records import AuditAction, AuditEntry, Run, RunState, RunStep
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.exits import Exit

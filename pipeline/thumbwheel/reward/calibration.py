@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from scipy.special import expit
 
 BINS: Final = 10
 
@@ -30,7 +29,7 @@ class Calibration:
 
     def probabilities(self, logits_N: ArrayLike) -> NDArray[np.float64]:
         """Return the probability of a thumb up of each logit."""
-        return np.asarray(expit(np.asarray(logits_N, dtype=np.float64) / self.temperature + self.bias))
+        return np.asarray(scipy.special.expit(np.asarray(logits_N, dtype=np.float64) / self.temperature + self.bias))
 
 
 def calibrate(logits_N: ArrayLike, positives_N: ArrayLike) -> Calibration:
@@ -48,7 +47,7 @@ def calibrate(logits_N: ArrayLike, positives_N: ArrayLike) -> Calibration:
     x_N2 = np.stack([z_N, np.ones_like(z_N)], axis=1)
     weights_2 = np.array([1.0, 0.0])
     for _ in range(_NEWTON_STEPS):
-        p_N = expit(x_N2 @ weights_2)
+        p_N = scipy.special.expit(x_N2 @ weights_2)
         curvature_22 = (x_N2 * (p_N * (1 - p_N))[:, None]).T @ x_N2 + 1e-9 * np.eye(2)
         weights_2 += np.clip(np.linalg.solve(curvature_22, x_N2.T @ (target_N - p_N)), -1.0, 1.0)
     slope, bias = weights_2
@@ -80,7 +79,7 @@ def roc_auc(scores: Sequence[float], positives: Sequence[bool]) -> float:
     n_negative = len(is_positive) - n_positive
     if not n_positive or not n_negative:
         return float("nan")
-    ranks = stats.rankdata(np.asarray(scores, dtype=np.float64))
+    ranks = scipy.stats.rankdata(np.asarray(scores, dtype=np.float64))
     return float((ranks[is_positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 

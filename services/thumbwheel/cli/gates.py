@@ -65,7 +65,7 @@ def explain(context: Context, gate: str) -> None:
 
 def _gates(context: Context, name: str) -> list[Explained]:
     from thumbwheel.gates.explain import explained
-    from thumbwheel.gates.policy_file import in_force
+    from thumbwheel.gates.threshold_file import in_force
 
     return explained(in_force(context.settings.gates), name)
 

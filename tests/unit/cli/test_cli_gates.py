@@ -20,7 +20,8 @@ def test_the_thresholds_in_force_are_shown(tmp_path: Path) -> None:
     by_name = {one["name"]: one for one in json.loads(shown.stdout)}
     assert by_name["kl_budget"]["threshold"] == 2.5
     assert by_name["win_rate"]["threshold"] == 0.6
-    assert by_name["latency"]["kinds"] == ["generate", "classify"]
+    assert by_name["latency"]["kinds"] == ["generate", "classify", "tag"]
+    assert by_name["off_policy_snips"]["kinds"] == ["classify", "tag"]
     assert by_name["held_out_reward"]["threshold"] is None
 
 

@@ -11,9 +11,9 @@ import pytest
 from thumbwheel.config.settings import Gates
 from thumbwheel.errors import InvalidInput
 from thumbwheel.gates import judge as judge_module
-from thumbwheel.gates.evidence import GenerateEvidence
+from thumbwheel.gates.evidence import ClassifyEvidence, Evidence, GenerateEvidence, Latency, TagEvidence, Votes
 from thumbwheel.gates.gate import Rule
-from thumbwheel.gates.judge import CLASSIFY, GENERATE, TAG, judge
+from thumbwheel.gates.judge import GATES, GENERATE, every_gate, judge
 from thumbwheel.records import GateResult, PolicyKind
 
 
@@ -53,6 +53,7 @@ def test_a_gate_that_passes_without_a_value_does_not_count(
 ) -> None:
     class Careless:
         name, title, rule, unit, why = "careless", "Careless", Rule.AT_MOST, "", "to see it caught"
+        setting, cure = "", "Mend it."
 
         def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
             return GateResult(self.name, True, math.nan, 1.0, math.nan, math.nan, "All is well.")
@@ -61,10 +62,33 @@ def test_a_gate_that_passes_without_a_value_does_not_count(
     assert not judge(PolicyKind.GENERATE, good, limits).promote
 
 
-@pytest.mark.parametrize("gates", [GENERATE, CLASSIFY, TAG])
-def test_gates_have_names_of_their_own_and_explain_themselves(gates: tuple[object, ...]) -> None:
-    names = [gate.name for gate in gates]  # type: ignore[attr-defined]
+@pytest.mark.parametrize("kind", PolicyKind)
+def test_gates_have_names_of_their_own_and_explain_themselves(kind: PolicyKind) -> None:
+    names = [gate.name for gate in GATES[kind]]
     assert len(set(names)) == len(names)
-    for gate in gates:
-        assert gate.why.endswith(".") and gate.title and gate.unit  # type: ignore[attr-defined]
+    for gate in GATES[kind]:
+        assert gate.why.endswith(".") and gate.cure.endswith(".") and gate.title and gate.unit
         assert gate.__doc__
+
+
+def test_a_name_is_one_gates_whatever_the_kind() -> None:
+    for kind in PolicyKind:
+        assert [type(gate) for gate in GATES[kind]] == [type(every_gate()[gate.name]) for gate in GATES[kind]]
+
+
+def test_the_setting_of_a_gate_is_what_it_holds_the_value_against(
+    good: GenerateEvidence, votes: Votes, latency: Latency
+) -> None:
+    """Each threshold is set to a number that no other has, and found in the result."""
+    numbers = Gates.model_fields.keys() - {"blocked_words", "file", "confidence"}
+    limits = Gates().model_copy(update={name: 0.01 * place for place, name in enumerate(sorted(numbers), 1)})
+    evens = np.full((40, 2), 0.5)
+    columns = (np.zeros(40, dtype=np.int64), np.ones(40), evens, evens, evens)
+    evidence: dict[PolicyKind, Evidence] = {
+        PolicyKind.GENERATE: good,
+        PolicyKind.CLASSIFY: ClassifyEvidence(votes, latency, *columns),
+        PolicyKind.TAG: TagEvidence(votes, latency, *columns, groups_N=np.arange(40)),
+    }
+    for kind in PolicyKind:
+        for gate, result in zip(GATES[kind], judge(kind, evidence[kind], limits).gates, strict=True):
+            assert not gate.setting or result.threshold == getattr(limits, gate.setting), gate.name

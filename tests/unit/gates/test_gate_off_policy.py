@@ -210,7 +210,7 @@ def test_folds_go_by_rater(limits: Gates) -> None:
     flipped_N[70:80] = 1.0 - flipped_N[70:80]
     before_NK, after_NK = (predict_rewards(*columns, r, raters) for r in (evidence.rewards_N, flipped_N))
     assert after_NK[70:80].tolist() == before_NK[70:80].tolist()
-    with pytest.raises(ValueError, match="3 raters for 200 votes"):
+    with pytest.raises(ValueError, match="3 raters for 200 labels"):
         replace(evidence, raters_N=raters[:3])
 
 

@@ -73,13 +73,13 @@ def test_agreement_with_labels_the_champion_drew_comes_last_and_says_whom_it_fav
 @pytest.fixture
 def tag() -> TagEvidence:
     """Two words of one text and one of another; the candidate finds the city that the champion missed."""
-    labels_P, rewards_P = np.array([0, 0, 1]), np.array([1.0, 0.0, 1.0])
-    logged_PK = np.array([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]])
-    champion_PK = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
-    candidate_PK = np.array([[0.9, 0.1], [0.1, 0.9], [0.3, 0.7]])
+    labels_N, rewards_N = np.array([0, 0, 1]), np.array([1.0, 0.0, 1.0])
+    logged_NK = np.array([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]])
+    champion_NK = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
+    candidate_NK = np.array([[0.9, 0.1], [0.1, 0.9], [0.3, 0.7]])
     edited = EditedTexts([["O", "B-city"]], [["O", "O"]], [["O", "B-city"]])
-    texts_P = np.array([0, 0, 1])
-    return TagEvidence(VOTES, LATENCY, texts_P, labels_P, rewards_P, logged_PK, champion_PK, candidate_PK, edited)
+    columns = (labels_N, rewards_N, logged_NK, champion_NK, candidate_NK)
+    return TagEvidence(VOTES, LATENCY, *columns, edited=edited, groups_N=np.array([0, 0, 1]))
 
 
 def test_tags_are_reported_by_reward_and_by_entity_against_the_corrections(tag: TagEvidence) -> None:

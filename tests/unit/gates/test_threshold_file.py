@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from thumbwheel.config.settings import Gates
 from thumbwheel.errors import InvalidConfig, InvalidInput
-from thumbwheel.gates.explain import CURES, explained
-from thumbwheel.gates.judge import CLASSIFY, GENERATE
-from thumbwheel.gates.policy_file import SETTING_OF, answerable, in_force, range_of, thresholds
+from thumbwheel.gates.explain import explained
+from thumbwheel.gates.judge import GATES
+from thumbwheel.gates.threshold_file import SETTING_OF, answerable, in_force, range_of, thresholds
+from thumbwheel.records import PolicyKind
 
 
 def with_file(folder: Path, text: str, **others: float) -> Gates:
@@ -65,14 +68,29 @@ def test_its_owner_answers_for_it(tmp_path: Path) -> None:
     assert answerable(Gates(), "ann") == "ann"
 
 
-def test_every_gate_is_explained_with_its_cure_and_its_range() -> None:
-    names = {gate.name for gate in GENERATE} | {gate.name for gate in CLASSIFY}
-    assert set(CURES) == names
-    assert set(SETTING_OF) <= names
-    for gate in explained(Gates()):
-        assert gate.asks and gate.why and gate.cure.endswith(".") and gate.kinds
+def test_every_gate_of_every_kind_is_explained_with_its_cure_and_its_range() -> None:
+    told = {gate.name: gate for gate in explained(Gates())}
+    assert set(told) == {gate.name for kind in PolicyKind for gate in GATES[kind]}
+    for kind in PolicyKind:
+        assert [gate.name for gate in GATES[kind] if kind.value not in told[gate.name].kinds] == []
+    for gate in told.values():
+        assert gate.asks and gate.why and gate.cure.endswith(".")
         assert bool(gate.setting) == bool(gate.range) == (gate.name in SETTING_OF), gate
         assert not gate.setting or range_of(gate.setting.removeprefix("gates."))
+
+
+def test_the_threshold_of_every_gate_of_every_kind_can_be_set_by_its_name(tmp_path: Path) -> None:
+    for gate in {gate.name: gate for kind in PolicyKind for gate in GATES[kind] if gate.setting}.values():
+        default = getattr(Gates(), gate.setting)
+        value = default + 1 if default >= 1 else default / 2 + 0.01
+        found = in_force(with_file(tmp_path, f"[{gate.name}]\nthreshold = {value}\n"))
+        assert getattr(found, gate.setting) == thresholds(found)[gate.name] == value
+
+
+def test_who_lists_the_gates_loads_no_statistics() -> None:
+    code = "import sys, thumbwheel.gates.explain; print({'scipy.stats', 'sklearn', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
     [one] = explained(Gates(max_kl=2.0), "kl_budget")
     assert (one.threshold, one.kinds, one.range) == (2.0, ("generate",), "above 0 and at most 100")
     with pytest.raises(InvalidInput, match="none called 'kl'; there are: data_sanity"):

@@ -25,27 +25,13 @@ from pydantic import ValidationError
 
 from thumbwheel.config.settings import Gates
 from thumbwheel.errors import InvalidConfig
+from thumbwheel.gates.judge import every_gate
 
 THRESHOLD: Final = "threshold"
 CONFIDENCE: Final = "confidence"
 
-# Gate -> the setting that is its threshold. Gates that are not here compare candidate and champion with each other.
-SETTING_OF: Final[Mapping[str, str]] = {
-    "rater_concentration": "max_rater_share",
-    "reward_auc": "min_reward_auc",
-    "reward_calibration": "max_reward_ece",
-    "kl_budget": "max_kl",
-    "win_rate": "min_win_rate",
-    "forgetting_good_replies": "max_perplexity_ratio",
-    "forgetting_customer_texts": "max_perplexity_ratio",
-    "effective_samples": "min_effective_samples",
-    "largest_weight": "max_weight_share",
-    "latency": "max_latency_ratio",
-    "length_ratio": "max_length_ratio",
-    "diversity": "min_diversity_ratio",
-    "memorised": "max_memorised_share",
-    "personal_data": "max_personal_data_share",
-}
+SETTING_OF: Final[Mapping[str, str]] = {gate.name: gate.setting for gate in every_gate().values() if gate.setting}
+"""Gate -> the setting that is its threshold. Gates that are not here compare candidate and champion with each other."""
 
 
 def in_force(gates: Gates) -> Gates:
