@@ -73,7 +73,8 @@ def test_an_interrupted_run_measures_what_an_undisturbed_one_does(tmp_path: Path
     assert "where is my" in page and "KL" in page
     assert "Surprise at replies users liked" in page, "the thumbs up did not reach the update"
     assert "Reward less KL, prompts set aside" in page
-    assert "the highest lower bound of 2 looks at prompts set aside" in page  # after the fifth and the last, seventh
+    # After the fifth and the last, seventh.
+    assert "the latest of 2 looks at prompts set aside that was not worse than the best of them" in page
     choice = json.loads(RunFolder(plain).choice.read_text())
     assert f"iteration {choice['iteration']} of 7" in page
     assert f"all {choice['weights']:,}" in page

@@ -63,7 +63,7 @@ class EpochChoice:
         value = float(terms_M.mean())
         if self.peak_M is None or value > float(self.peak_M.mean()):
             self.peak_M = terms_M
-        self.worse = self.worse + 1 if _falls_short(terms_M, self.peak_M) else 0
+        self.worse = self.worse + 1 if falls_short(terms_M, self.peak_M) else 0
         if not self.worse:
             self.kept, self.weights = epoch, [parameter.detach().clone() for parameter in parameters]
         return {"validation_value": value, "kept": float(not self.worse)}
@@ -98,6 +98,6 @@ class EpochChoice:
         )
 
 
-def _falls_short(terms_M: Floats, peak_M: Floats) -> bool:
-    """Whether the mean surely lies below the peak's."""
+def falls_short(terms_M: Floats, peak_M: Floats) -> bool:
+    """Whether the mean surely lies below the peak's: one-sided, 95 %, the terms in pairs."""
     return student_t_interval(peak_M - terms_M, _CONFIDENCE).low > 0.0

@@ -63,7 +63,9 @@ def _taken(choice: Choice) -> str:
     if choice["iterations"] < choice["planned"]:
         which += f" ({choice['planned']} were planned; it grew no better)"
     looks = sum(one["iteration"] > 0 for one in choice["evaluations"])
-    return f"{which}: the highest lower bound of {looks} looks at prompts set aside" if looks else f"{which}: the last"
+    if not looks:
+        return f"{which}: the last"
+    return f"{which}: the latest of {looks} looks at prompts set aside that was not worse than the best of them"
 
 
 def _learned(choice: Choice) -> str:

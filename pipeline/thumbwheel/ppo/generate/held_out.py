@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+import numpy as np
 import torch
 
 from thumbwheel.ope.intervals import student_t_interval
@@ -16,6 +17,7 @@ from thumbwheel.ppo.generate.collect import Scorer, judged_replies
 from thumbwheel.ppo.generate.sequences import TokenIds
 from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.ppo.generate.training_state import TrainingState
+from thumbwheel.ppo.stopping import falls_short
 
 _SHARE = 0.1
 _LEAST = 2
@@ -27,7 +29,7 @@ class Evaluation:
 
     `score` is the mean of what the reward model pays, `kl` that of the drift in nats a reply, `reward` that of
     score - beta KL at the run's first beta: a later one would make iterations incomparable. `low` is the lower end of
-    its 95 % interval.
+    its 95 % interval. `rewards_B` has each prompt's, in the same order for every iteration.
     """
 
     iteration: int
@@ -35,6 +37,7 @@ class Evaluation:
     kl: float
     reward: float
     low: float
+    rewards_B: tuple[float, ...]
 
 
 def set_aside(
@@ -69,8 +72,10 @@ def evaluate(
     generator = torch.Generator().manual_seed(Random(f"held out {seed}").getrandbits(63))
     judged = judged_replies(state, scorer, prompts, generator, settings)
     kl_B = judged.penalty_BR.sum(-1)
-    reward = student_t_interval((judged.paid_B - settings.beta * kl_B).double().numpy())
-    return Evaluation(iteration, float(judged.paid_B.mean()), float(kl_B.mean()), reward.value, reward.low)
+    rewards_B = (judged.paid_B - settings.beta * kl_B).double().numpy()
+    reward = student_t_interval(rewards_B)
+    score, kl = float(judged.paid_B.mean()), float(kl_B.mean())
+    return Evaluation(iteration, score, kl, reward.value, reward.low, tuple(rewards_B.tolist()))
 
 
 def is_due(iteration: int, settings: PpoSettings) -> bool:
@@ -80,17 +85,25 @@ def is_due(iteration: int, settings: PpoSettings) -> bool:
 
 
 def best(evaluations: Sequence[Evaluation]) -> Evaluation | None:
-    """The evaluation with the highest lower bound, the first of equals. The champion's own is none to choose:
+    """The latest evaluation that is not surely worse than the one with the highest mean; none of the champion's own.
 
-    a policy that only got worse is for the gates to refuse, with the figures that say so.
+    Means of some hundred replies differ by noise, so that the highest itself is luck, and more learning is preferred.
+    A policy that only got worse is for the gates to refuse, with the figures that say so.
     """
     learned = [evaluation for evaluation in evaluations if evaluation.iteration > 0]
-    return max(learned, key=lambda evaluation: evaluation.low, default=None)
+    if not learned:
+        return None
+    peak = max(learned, key=lambda evaluation: evaluation.reward)
+    return next(one for one in reversed(learned) if one is peak or not _is_worse(one, peak))
 
 
 def is_over(evaluations: Sequence[Evaluation], settings: PpoSettings) -> bool:
-    """Whether the last `patience` evaluations brought none better than those before."""
+    """Whether the last `patience` evaluations, one after the other, were surely worse than the best."""
     top = best(evaluations)
     if top is None or settings.patience == 0:
         return False
     return len(evaluations) - 1 - evaluations.index(top) >= settings.patience
+
+
+def _is_worse(one: Evaluation, peak: Evaluation) -> bool:
+    return falls_short(np.array(one.rewards_B), np.array(peak.rewards_B))

@@ -155,7 +155,7 @@ def _restored(saved: Checkpoint | None, state: TrainingState) -> _Course:
     if saved is None or before is None:
         return _Course()
     state.kl.beta = before["beta"]
-    evaluations = [Evaluation(**evaluation) for evaluation in before["evaluations"]]
+    evaluations = [Evaluation(**{**one, "rewards_B": tuple(one["rewards_B"])}) for one in before["evaluations"]]
     return _Course(before["history"], evaluations, saved.kept())
 
 

@@ -20,7 +20,8 @@ class PpoSettings:
     serves, on a copy ("engine"): the same replies.
 
     Every `evaluate_every` iterations (0: never) the policy answers up to `evaluation_prompts` prompts of a tenth that
-    is set aside; the best state is taken, and after `patience` evaluations without a better one (0: never) it is over.
+    is set aside; the latest state that is not worse than the best is taken, and `patience` evaluations one after the
+    other that are worse (0: any number) end it.
     """
 
     iterations: int = 20

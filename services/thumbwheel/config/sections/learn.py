@@ -77,11 +77,15 @@ class Learn(Section):
         5,
         ge=0,
         le=10_000,
-        description="`generate`: rounds between two looks at a tenth of the prompts that is set aside; the best state "
-        "is taken. 0: the last one, and no prompt is set aside.",
+        description="`generate`: rounds between two looks at a tenth of the prompts that is set aside; the latest "
+        "state that is not worse than the best is taken. 0: the last one, and no prompt is set aside.",
     )
     patience: Count = Field(
-        2, ge=0, le=10_000, description="`generate`: looks without a better state after which PPO ends; 0: never."
+        2,
+        ge=0,
+        le=10_000,
+        description="`generate`: so many looks one after the other that find the policy worse than it was end PPO; "
+        "0: none do.",
     )
     tag_epochs: Count = Field(20, ge=1, le=1_000, description="`tag`: passes over the votes.")
     classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes, at most.")
