@@ -86,7 +86,7 @@ def test_votes_that_teach_nothing_are_told_apart(browser: Any, world: World) -> 
     world.status.policies[0].new_other_votes = 77
     page = opened(browser).text
     assert "312 of 1,000" in page
-    assert "77 stars, rankings and corrections, which nothing learns from yet" in page
+    assert "77 more of kinds that its runs do not learn from" in page
 
 
 def test_the_audit_trail_has_runs_and_erasures(browser: Any, world: World) -> None:
