@@ -21,13 +21,14 @@ def test_words_are_marked_rated_and_corrected(page: Page, memory_site: Any, worl
     page.get_by_role("button", name="Ask", exact=True).click()
     card = page.locator(".card").first
     expect(card.locator(".stamp")).to_contain_text("answered by")
-    expect(card.locator(".answer")).to_have_text("Send city it to New city York city")
+    expect(card.locator(".answer")).to_have_text("Send city 50.0 % it to New city 50.0 % York city 50.0 %")
     expect(card.locator("mark")).to_have_count(3)
-    expect(card.get_by_text("Drawn at random")).to_be_visible()
+    expect(card.locator(".drawn")).to_contain_text("What each word is was drawn at random, by the probability beside it")
     card.get_by_role("button", name="Bad answer").click()
     expect(card.locator(".candidate-note")).to_have_text("Counted. Thank you!")
     card.get_by_role("button", name="Correct it").click()
     expect(card.get_by_label("York")).to_have_value("B-city")
+    expect(card.locator(".tag-fields label span")).to_have_text([f"{word} 50.0 %" for word in "Send it to New York".split()])
     assert grave_violations(page) == []
     card.get_by_label("Send").select_option("O")
     card.get_by_label("York").select_option("I-city")

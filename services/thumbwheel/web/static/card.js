@@ -1,6 +1,6 @@
 // One question with its answer or its two candidates, and every way to rate them.
 
-import { shownText } from "./texts.js";
+import { percent, shownText } from "./texts.js";
 import { tagFields, taggedWords, chosenTags } from "./tags.js";
 import { currentOn, give, holderOf, keepToken, onChange, takeBack } from "./voting.js";
 
@@ -10,6 +10,10 @@ const REASONS = {
   classify: { up: ["correct", "close-enough"], down: ["wrong", "too-broad", "too-narrow", "none-fits"] },
   tag: { up: ["correct", "close-enough"], down: ["missed-something", "wrong-name", "wrong-words", "found-too-much"] },
   generate: { up: ["correct", "helpful", "clear", "friendly"], down: ["wrong", "unhelpful", "too-long", "unfriendly"] },
+};
+const DRAWN = {
+  classify: "Drawn at random by these probabilities, so that votes on every label can teach the next version.",
+  tag: "What each word is was drawn at random, by the probability beside it (“Correct it” shows those of all words), so that votes on every name can teach the next version.",
 };
 const LIKELY_SHOWN = 3;
 
@@ -129,6 +133,7 @@ class Candidate {
     const likely = this.find(".likely");
     likely.hidden = !this.answer.probabilities.length;
     likely.replaceChildren(...likeliest(this.answer).map((one) => likelyRow(one, one.label === this.answer.text)));
+    this.find(".drawn").textContent = DRAWN[this.card.policy.kind] ?? "";
     this.find(".drawn").hidden = !this.card.policy.is_drawn;
   }
 
@@ -300,7 +305,7 @@ function likelyRow({ label, probability }, isServed) {
   bar.append(filled);
   const figure = document.createElement("span");
   figure.className = "p";
-  figure.textContent = `${(100 * probability).toFixed(1)} %`;
+  figure.textContent = percent(probability);
   row.append(name, bar, figure);
   return row;
 }

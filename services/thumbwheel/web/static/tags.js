@@ -1,5 +1,7 @@
 // Words with their tags: shown in colour, and corrected by choosing another tag for a word.
 
+import { percent } from "./texts.js";
+
 const COLOURS = 6;
 
 // "B-city" and "I-city" have the name "city"; "O" has none.
@@ -16,13 +18,8 @@ export function taggedWords(words) {
     const name = nameOf(tag);
     const word = document.createElement(name ? "mark" : "span");
     word.className = name ? `tagged tag-${colourOf(name)}` : "untagged";
-    word.title = `${tag}, ${(100 * probability).toFixed(1)} %`;
     word.textContent = text;
-    if (name && tag.startsWith("B-")) {
-      const what = document.createElement("small");
-      what.textContent = name;
-      word.append(" ", what);
-    }
+    if (name) word.append(" ", small(tag.startsWith("B-") ? `${name} ${percent(probability)}` : percent(probability)));
     shown.push(word, " ");
   }
   return shown;
@@ -31,10 +28,10 @@ export function taggedWords(words) {
 export function tagFields(words, labels) {
   const fields = document.createElement("div");
   fields.className = "tag-fields";
-  for (const { text, tag } of words) {
+  for (const { text, tag, probability } of words) {
     const field = document.createElement("label");
     const word = document.createElement("span");
-    word.textContent = text;
+    word.append(text, " ", small(percent(probability)));
     const choice = document.createElement("select");
     choice.append(...labels.map((label) => new Option(label === "O" ? "–" : label, label, label === tag, label === tag)));
     field.append(word, choice);
@@ -44,3 +41,9 @@ export function tagFields(words, labels) {
 }
 
 export const chosenTags = (form) => [...form.querySelectorAll(".tag-fields select")].map((choice) => choice.value);
+
+function small(text) {
+  const element = document.createElement("small");
+  element.textContent = text;
+  return element;
+}
