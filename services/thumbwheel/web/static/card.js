@@ -1,7 +1,7 @@
 // One question with its answer or its two candidates, and every way to rate them.
 
 import { percent, shownText } from "./texts.js";
-import { tagFields, taggedWords, chosenTags } from "./tags.js";
+import { tagFields, taggedText, chosenTags } from "./tags.js";
 import { currentOn, give, holderOf, keepToken, onChange, takeBack } from "./voting.js";
 
 const cardTemplate = document.getElementById("card-template");
@@ -107,8 +107,9 @@ class Candidate {
   complete(answer) {
     this.answer = answer;
     this.busy(false);
-    if (this.card.policy.kind === "tag") this.text.replaceChildren(...taggedWords(answer.words));
-    else this.text.textContent = shownText(answer.text);
+    if (this.card.policy.kind === "tag") {
+      this.text.replaceChildren(...taggedText(this.card.question, answer.words, this.card.policy.labels));
+    } else this.text.textContent = shownText(answer.text);
     this.text.classList.toggle("label", this.card.policy.kind === "classify");
     this.showStamp();
     this.showLikely();
@@ -214,7 +215,10 @@ class Candidate {
       (isOpen ? form.querySelector("textarea, select") : open).focus();
     };
     this.find(".edit-field").append(this.editField());
-    if (this.card.policy.kind !== "tag") this.find(".edit-label").htmlFor = `edit-${this.answer.response_id}`;
+    const isTag = this.card.policy.kind === "tag";
+    this.find(".tag-help").hidden = !isTag;
+    if (isTag) this.find(".edit-label").textContent = "What each word is";
+    else this.find(".edit-label").htmlFor = `edit-${this.answer.response_id}`;
     open.addEventListener("click", () => toggle(form.hidden));
     this.find(".cancel").addEventListener("click", () => toggle(false));
     form.addEventListener("submit", async (event) => {
@@ -226,7 +230,7 @@ class Candidate {
 
   // What the visitor has corrected, as the service takes it.
   edit(form) {
-    if (this.card.policy.kind === "tag") return { tags: chosenTags(form) };
+    if (this.card.policy.kind === "tag") return { tags: chosenTags(form, this.card.policy.labels) };
     const text = form.querySelector("textarea, select").value.trim();
     return this.card.policy.kind === "classify" ? { label: text } : { text };
   }
