@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from demo_facts import HELPDESK, trial_of
+from demo_world import World
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 pytestmark = pytest.mark.browser
@@ -402,6 +404,26 @@ def test_a_version_is_promoted_and_rolled_back_with_a_reason(page: Page, site: A
     order.get_by_role("button", name="Roll back").click()
     expect(champion).to_have_text(before)
     expect(page.locator(".history li").first).to_contain_text("they did not")
+
+
+@on_phone_too
+def test_a_canary_is_seen_and_stopped_with_a_reason(page: Page, memory_site: Any, world: World) -> None:
+    world.status.policies[0].trial.CopyFrom(trial_of(HELPDESK, "canary", "v3", "v2"))
+    page.goto(f"{memory_site.url}/operate")
+    trial = page.get_by_role("region", name="On trial: canary v3 against v2")
+    trial.get_by_text("Evidence").click()
+    expect(trial.get_by_text("7.5 to 1")).to_be_visible()
+    assert grave_violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+    trial.get_by_role("button", name="Stop the canary").click()
+    order = page.get_by_role("dialog", name="Stop the canary v3")
+    order.get_by_label("Reason").fill("customers complain")
+    order.get_by_label("Your name").fill("Ada")
+    assert grave_violations(page) == []
+    order.get_by_role("button", name="Stop").click()
+    expect(page.locator("#fresh")).to_have_text("The canary v3 was stopped.")
+    expect(page.get_by_role("region", name="Last trial")).to_contain_text("Stopped by Ada: customers complain")
+    expect(page.get_by_role("button", name="Stop the canary")).to_have_count(0)
 
 
 def test_nothing_moves_without_a_reason(page: Page, site: Any) -> None:
