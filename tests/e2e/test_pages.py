@@ -88,6 +88,33 @@ def test_the_label_that_was_drawn_is_marked_wherever_it_stands(page: Page, site:
     )
 
 
+@on_phone_too
+def test_a_long_label_breaks_between_its_words_and_where_it_must(page: Page, site: Any) -> None:
+    long = "pending_cash_withdrawal"
+
+    def renamed(route: Route) -> None:
+        response = route.fetch()
+        body = response.json()
+        likely = [{"label": label, "probability": 0.5} for label in (long, "refund")]
+        body["answers"][0] |= {"text": "refund", "probabilities": likely}
+        route.fulfill(response=response, json=body)
+
+    page.goto(site.url)
+    page.route("**/ask/classify", renamed)
+    name = ask(page, "classify").locator(".likely li span").first
+    expect(name).to_have_text(long)
+    lines = name.evaluate(
+        """name => [...name.childNodes].filter(one => one.data).map(one => {
+            const range = document.createRange();
+            range.selectNode(one);
+            return [...range.getClientRects()].map(line => line.top);
+        })"""
+    )
+    assert [len(tops) for tops in lines] == [1, 1, 1]
+    wide = (page.viewport_size or {"width": 0})["width"] > 1000
+    assert (len({top for [top] in lines}) == 1) is wide
+
+
 def test_a_likeliest_label_is_not_said_to_be_drawn(page: Page, site: Any) -> None:
     def likeliest(route: Route) -> None:
         response = route.fetch()
@@ -172,6 +199,7 @@ def test_stars_are_given_by_mouse_and_by_arrow_keys(page: Page, site: Any) -> No
     card = ask(page, "generate")
     card.get_by_label("4 of 5 stars").check(force=True)
     expect(own_votes(page)).to_contain_text("4 of 5 stars")
+    expect(card.get_by_text("Why 4 of 5 stars?")).to_be_visible()
     expect(own_votes(page)).to_have_count(1)
     card.get_by_label("4 of 5 stars").focus()
     page.keyboard.press("ArrowLeft")
@@ -196,14 +224,17 @@ def test_stars_that_are_chosen_stay_whatever_else_is_counted_meanwhile(page: Pag
 def test_a_wrong_label_is_corrected(page: Page, site: Any) -> None:
     page.goto(site.url)
     card = ask(page, "classify")
+    card.get_by_role("button", name="Bad answer").click()
+    expect(card.get_by_text("Why bad?")).to_be_visible()
     card.get_by_role("button", name="Correct it").click()
     right = card.get_by_label("What it should have said")
     expect(right).to_be_focused()
     label = right.locator("option").nth(1).inner_text()
     right.select_option(label)
     card.get_by_role("button", name="Send the correction").click()
-    expect(own_votes(page)).to_contain_text(f"Corrected to: {label}")
+    expect(own_votes(page).first).to_contain_text(f"Corrected to: {label}")
     expect(card.locator(".edit")).to_be_hidden()
+    expect(card.locator(".why")).to_be_hidden()
 
 
 def test_a_reply_is_corrected_and_cancelling_changes_nothing(page: Page, site: Any) -> None:

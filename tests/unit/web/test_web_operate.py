@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,15 @@ def test_a_trial_that_nobody_has_looked_at_yet_is_shown(browser: Any, world: Wor
     trial.up = trial.down = trial.control_up = trial.control_down = 0
     page = opened(browser)
     assert "v3 canary no user has voted yet v2 champion no user has voted yet Nobody has looked at it yet." in page.text
+
+
+def test_a_rate_is_drawn_whole_at_both_ends(browser: Any, world: World) -> None:
+    world.versions[HELPDESK][0].votes.thumbs_up = world.versions[HELPDESK][1].votes.thumbs_down = 0
+    markup = browser.open("/operate").text
+    [(left, width)] = {(float(x), float(w)) for x, w in re.findall(r'rate-chart" viewBox="(\S+) 0 (\d+) 16"', markup)}
+    dots = [(float(at), float(r)) for at, r in re.findall(r'<circle cx="(\S+)" cy="8" r="(\d+)"', markup)]
+    assert {at for at, _ in dots} >= {2.0, 102.0}
+    assert all(left <= at - r and at + r <= left + width for at, r in dots)
 
 
 def test_a_past_trial_stands_in_the_past_until_the_champion_moves(browser: Any, world: World) -> None:

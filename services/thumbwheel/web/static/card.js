@@ -1,6 +1,6 @@
 // One question with its answer or its two candidates, and every way to rate them.
 
-import { percent, shownText } from "./texts.js";
+import { breakable, percent, shownText } from "./texts.js";
 import { tagFields, taggedText, chosenTags } from "./tags.js";
 import { currentOn, give, holderOf, keepToken, onChange, takeBack } from "./voting.js";
 
@@ -109,7 +109,8 @@ class Candidate {
     this.busy(false);
     if (this.card.policy.kind === "tag") {
       this.text.replaceChildren(...taggedText(this.card.question, answer.words, this.card.policy.labels));
-    } else this.text.textContent = shownText(answer.text);
+    } else if (this.card.policy.kind === "classify") this.text.replaceChildren(...breakable(answer.text));
+    else this.text.textContent = shownText(answer.text);
     this.text.classList.toggle("label", this.card.policy.kind === "classify");
     this.showStamp();
     this.showLikely();
@@ -191,6 +192,7 @@ class Candidate {
 
   askWhy(value, mood) {
     this.lastValue = value;
+    this.find(".why-what").textContent = value.thumb ? `Why ${value.thumb === "up" ? "good" : "bad"}?` : `Why ${value.rating} of 5 stars?`;
     const chips = this.find(".chips");
     chips.querySelectorAll(".chip").forEach((chip) => chip.remove());
     chips.append(...REASONS[this.card.policy.kind][mood].map(chip));
@@ -224,7 +226,9 @@ class Candidate {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const send = () => give(this.answer, this.card.question, { edit: this.edit(form) });
-      if (await this.attempt(send, "Your correction counts. Thank you!")) toggle(false);
+      if (!(await this.attempt(send, "Your correction counts. Thank you!"))) return;
+      this.find(".why").hidden = true; // what was wrong is said
+      toggle(false);
     });
   }
 
@@ -294,7 +298,7 @@ function likeliest({ probabilities, text }) {
 function likelyRow({ label, probability }, isServed) {
   const row = document.createElement("li");
   const name = document.createElement("span");
-  name.textContent = label;
+  name.append(...breakable(label));
   if (isServed) {
     const mark = document.createElement("small");
     mark.textContent = "this answer";
