@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from demo_facts import HELPDESK, trial_of
+from demo_world import World
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 pytestmark = pytest.mark.browser
@@ -84,6 +86,33 @@ def test_the_label_that_was_drawn_is_marked_wherever_it_stands(page: Page, site:
     expect(card.get_by_role("list", name="How likely each label was").get_by_role("listitem")).to_have_text(
         ["likeliest40.0 %", "second30.0 %", "third15.0 %", "drawn this answer5.0 %"]
     )
+
+
+@on_phone_too
+def test_a_long_label_breaks_between_its_words_and_where_it_must(page: Page, site: Any) -> None:
+    long = "pending_cash_withdrawal"
+
+    def renamed(route: Route) -> None:
+        response = route.fetch()
+        body = response.json()
+        likely = [{"label": label, "probability": 0.5} for label in (long, "refund")]
+        body["answers"][0] |= {"text": "refund", "probabilities": likely}
+        route.fulfill(response=response, json=body)
+
+    page.goto(site.url)
+    page.route("**/ask/classify", renamed)
+    name = ask(page, "classify").locator(".likely li span").first
+    expect(name).to_have_text(long)
+    lines = name.evaluate(
+        """name => [...name.childNodes].filter(one => one.data).map(one => {
+            const range = document.createRange();
+            range.selectNode(one);
+            return [...range.getClientRects()].map(line => line.top);
+        })"""
+    )
+    assert [len(tops) for tops in lines] == [1, 1, 1]
+    wide = (page.viewport_size or {"width": 0})["width"] > 1000
+    assert (len({top for [top] in lines}) == 1) is wide
 
 
 def test_a_likeliest_label_is_not_said_to_be_drawn(page: Page, site: Any) -> None:
@@ -170,6 +199,7 @@ def test_stars_are_given_by_mouse_and_by_arrow_keys(page: Page, site: Any) -> No
     card = ask(page, "generate")
     card.get_by_label("4 of 5 stars").check(force=True)
     expect(own_votes(page)).to_contain_text("4 of 5 stars")
+    expect(card.get_by_text("Why 4 of 5 stars?")).to_be_visible()
     expect(own_votes(page)).to_have_count(1)
     card.get_by_label("4 of 5 stars").focus()
     page.keyboard.press("ArrowLeft")
@@ -194,14 +224,17 @@ def test_stars_that_are_chosen_stay_whatever_else_is_counted_meanwhile(page: Pag
 def test_a_wrong_label_is_corrected(page: Page, site: Any) -> None:
     page.goto(site.url)
     card = ask(page, "classify")
+    card.get_by_role("button", name="Bad answer").click()
+    expect(card.get_by_text("Why bad?")).to_be_visible()
     card.get_by_role("button", name="Correct it").click()
     right = card.get_by_label("What it should have said")
     expect(right).to_be_focused()
     label = right.locator("option").nth(1).inner_text()
     right.select_option(label)
     card.get_by_role("button", name="Send the correction").click()
-    expect(own_votes(page)).to_contain_text(f"Corrected to: {label}")
+    expect(own_votes(page).first).to_contain_text(f"Corrected to: {label}")
     expect(card.locator(".edit")).to_be_hidden()
+    expect(card.locator(".why")).to_be_hidden()
 
 
 def test_a_reply_is_corrected_and_cancelling_changes_nothing(page: Page, site: Any) -> None:
@@ -402,6 +435,26 @@ def test_a_version_is_promoted_and_rolled_back_with_a_reason(page: Page, site: A
     order.get_by_role("button", name="Roll back").click()
     expect(champion).to_have_text(before)
     expect(page.locator(".history li").first).to_contain_text("they did not")
+
+
+@on_phone_too
+def test_a_canary_is_seen_and_stopped_with_a_reason(page: Page, memory_site: Any, world: World) -> None:
+    world.status.policies[0].trial.CopyFrom(trial_of(HELPDESK, "canary", "v3", "v2"))
+    page.goto(f"{memory_site.url}/operate")
+    trial = page.get_by_role("region", name="On trial: canary v3 against v2")
+    trial.get_by_text("Evidence").click()
+    expect(trial.get_by_text("7.5 to 1")).to_be_visible()
+    assert grave_violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+    trial.get_by_role("button", name="Stop the canary").click()
+    order = page.get_by_role("dialog", name="Stop the canary v3")
+    order.get_by_label("Reason").fill("customers complain")
+    order.get_by_label("Your name").fill("Ada")
+    assert grave_violations(page) == []
+    order.get_by_role("button", name="Stop").click()
+    expect(page.locator("#fresh")).to_have_text("The canary v3 was stopped.")
+    expect(page.get_by_role("region", name="Last trial")).to_contain_text("Stopped by Ada: customers complain")
+    expect(page.get_by_role("button", name="Stop the canary")).to_have_count(0)
 
 
 def test_nothing_moves_without_a_reason(page: Page, site: Any) -> None:

@@ -93,7 +93,12 @@ class Admin(Door, AdminServiceServicer):
 
     @refusing
     def StopTrial(self, request: adm.StopTrialRequest, context: grpc.ServicerContext) -> Any:
-        raise Conflict("the pages never stop a trial")
+        trial = next(one.trial for one in self.world.status.policies if one.policy == request.policy)
+        if trial.state != "running":
+            raise Conflict(f"no trial of {request.policy} is running")
+        trial.state, trial.ended_unix_us = "stopped", now_us()
+        trial.sentence = f"Stopped by {request.actor}: {request.reason}"
+        return trial
 
     @refusing
     def ListTrials(self, request: adm.ListTrialsRequest, context: grpc.ServicerContext) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 
@@ -70,6 +71,37 @@ def run_of(run_id: str, state: str, candidate: str) -> adm.DescribeRunResponse:
         gate("forgetting", True, 1.01, 1.05, "Text worth keeping is as likely as before."),
     ]
     return adm.DescribeRunResponse(summary=summary, gates=gates)
+
+
+def trial_of(policy: str, kind: str, version: str, control: str) -> adm.Trial:
+    """A running trial: 15 of 55 users like the version, 44 of 81 what it is held against."""
+    beside = f"Thumbs up: 27.3% of 55 users on {version}, 54.3% of 81 on {control}; difference -27.0 points."
+    evidence = {
+        "difference": {"value": -0.2704, "low": -0.559, "high": 0.066},
+        "compared": beside,
+        "log_e": {"worse": math.log(7.5), "good": math.log(0.02), "split": math.log(0.4), "least": math.log(20)},
+        "margin": 0.05,
+        "confidence": 0.95,
+        "min_voices": 20,
+        "enough_voices": 1000,
+        "ends_us": now_us() + 70 * 3_600_000_000,
+        "rails": [{"name": "failures", "broken": False, "sentence": "0.0% of requests failed, 0.1% before"}],
+    }
+    return adm.Trial(
+        policy=policy,
+        kind=kind,
+        state="running",
+        version=version,
+        control=control,
+        share=0.1 if kind == "canary" else 0.0,
+        started_unix_us=now_us() - 7_200_000_000,
+        up=15,
+        down=40,
+        control_up=44,
+        control_down=37,
+        sentence=f"Undecided. {beside}",
+        evidence=json.dumps(evidence),
+    )
 
 
 def audit_entry(policy: str, old: str, new: str, actor: str, reason: str, time_us: int) -> adm.AuditEntry:

@@ -11,6 +11,7 @@ from typing import Any
 from thumbwheel.canary.evidence import Thumbs, difference, log_e_good, log_e_share, log_e_worse
 from thumbwheel.canary.guardrails import Rail
 from thumbwheel.config.settings import Canary
+from thumbwheel.ope.intervals import Interval
 from thumbwheel.registry.trial import PPM, Conclusion, Trial, TrialKind, TrialState, Voices
 
 HOUR_US = 3_600_000_000
@@ -56,6 +57,8 @@ def decide(trial: Trial, rails: Sequence[Rail], now_us: int, limits: Canary) -> 
     """
     known = _known(trial, limits)
     state, because = _outcome(trial, known, rails, now_us, limits)
+    gap = _gap(trial, limits.confidence)
+    beside = compared(trial, gap)
     evidence = {
         "kind": trial.kind.value,
         "version": trial.version,
@@ -63,24 +66,40 @@ def decide(trial: Trial, rails: Sequence[Rail], now_us: int, limits: Canary) -> 
         "voices": asdict(trial.voices),
         "control_voices": asdict(trial.control_voices),
         "log_e": {"worse": known.worse, "good": known.good, "split": known.split, "least": known.least},
+        "difference": asdict(gap) if gap else None,
+        "compared": beside,
         "margin": limits.margin,
         "confidence": limits.confidence,
+        "min_voices": limits.min_voices,
+        "enough_voices": limits.enough_voices,
+        "ends_us": trial.started_us + round(_most_hours(trial, limits) * HOUR_US),
         "rails": [asdict(rail) for rail in rails],
         "decision": state.value if state else "go on",
     }
-    return Finding(state, f"{because} {compared(trial, limits.confidence)}".strip(), evidence)
+    return Finding(state, f"{because} {beside}".strip(), evidence)
 
 
-def compared(trial: Trial, confidence: float) -> str:
+def compared(trial: Trial, gap: Interval | None) -> str:
     """Both versions' thumbs, one a user, side by side in a sentence."""
     new, old = trial.voices, trial.control_voices
-    if not (new.total and old.total):
+    if gap is None:
         return f"{new.total:,} users voted on {trial.version}, {old.total:,} on {trial.control}."
-    gap = difference(_thumbs(old), _thumbs(new), confidence)
+    value, low, high = (f"{100 * share:+.1f}" for share in (gap.value, gap.low, gap.high))
     return (
         f"Thumbs up: {new.rate:.1%} of {new.total:,} users on {trial.version}, {old.rate:.1%} of {old.total:,} on "
-        f"{trial.control}; difference {gap.value:+.1%} ({gap.low:+.1%} to {gap.high:+.1%})."
+        f"{trial.control}; difference {value} points ({low} to {high})."
     )
+
+
+def _gap(trial: Trial, confidence: float) -> Interval | None:
+    """How much higher the tried version's share of thumbs up is; None before somebody voted on either."""
+    if not (trial.voices.total and trial.control_voices.total):
+        return None
+    return difference(_thumbs(trial.control_voices), _thumbs(trial.voices), confidence)
+
+
+def _most_hours(trial: Trial, limits: Canary) -> float:
+    return limits.max_hours if trial.kind is TrialKind.CANARY else limits.watch_hours
 
 
 def _known(trial: Trial, limits: Canary) -> _Known:
@@ -107,20 +126,20 @@ def _outcome(
     if broken:
         return TrialState.ROLLED_BACK, f"Guardrail {broken[0].name}: {broken[0].sentence}"
     if heard and known.worse >= known.least:
-        return TrialState.ROLLED_BACK, f"Users find it worse by more than {limits.margin:.1%}."
+        return TrialState.ROLLED_BACK, f"Users find it worse by more than {100 * limits.margin:.1f} points."
     if canary and heard and known.good >= known.least:
-        return TrialState.PROMOTED, f"Users find it at most {limits.margin:.1%} worse, or better."
+        return TrialState.PROMOTED, f"Users find it at most {100 * limits.margin:.1f} points worse, or better."
     return _by_time(trial, now_us, limits)
 
 
 def _by_time(trial: Trial, now_us: int, limits: Canary) -> tuple[TrialState | None, str]:
     hours = (now_us - trial.started_us) / HOUR_US
+    is_over = hours >= _most_hours(trial, limits)
     if trial.kind is TrialKind.CANARY:
-        given_up = hours >= limits.max_hours
-        return (TrialState.GIVEN_UP, f"Undecided after {hours:.0f} hours.") if given_up else (None, "Undecided.")
+        return (TrialState.GIVEN_UP, f"Undecided after {hours:.0f} hours.") if is_over else (None, "Undecided.")
     if trial.voices.total >= limits.enough_voices:
         return TrialState.KEPT, "Enough users voted, and nothing speaks against it."
-    if hours >= limits.watch_hours:
+    if is_over:
         return TrialState.KEPT, f"Watched for {hours:.0f} hours, and nothing speaks against it."
     return None, "Nothing speaks against it so far."
 

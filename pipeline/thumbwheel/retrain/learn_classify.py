@@ -31,7 +31,7 @@ from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.logged_votes import drift, latency_of, told, votes_learned_from
 from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
-from thumbwheel.retrain.report_head import curves, report_head, save_history
+from thumbwheel.retrain.report_head import APPROX_KL, curves, report_head, save_history
 from thumbwheel.retrain.station import Station
 
 SCORING_BATCH = 256
@@ -47,7 +47,7 @@ _AGREEMENT_NOTE = (
 )
 _CURVES = {
     "policy_loss": ("Policy loss", ""),
-    "approx_kl": ("Ratio - 1 - ln(ratio) of voted labels, dropout on", ""),
+    "approx_kl": (APPROX_KL, "nats"),
     "entropy": ("Entropy", "nats"),
     "validation_value": ("Earned on votes laid aside, SNIPS", "reward"),
 }
@@ -155,7 +155,7 @@ def _report(job: Job, evidence: ClassifyEvidence, samples: Sequence[Sample]) -> 
         curves=curves(job.folder, _CURVES, "epoch"),
         samples=samples,
         samples_text=_SAMPLES_TEXT,
-        config={**head.config, "probability_floor": _floor(job), "epoch kept": _epoch_kept(job)},
+        config={**head.config, "classify.probability_floor": _floor(job), "epoch kept": _epoch_kept(job)},
     )
 
 

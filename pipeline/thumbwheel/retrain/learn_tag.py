@@ -29,7 +29,7 @@ from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.logged_votes import drift, latency_of, told, votes_learned_from
 from thumbwheel.retrain.report.data import NAN, Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
-from thumbwheel.retrain.report_head import curves, report_head, save_history
+from thumbwheel.retrain.report_head import APPROX_KL, curves, report_head, save_history
 from thumbwheel.retrain.station import Station
 
 SCORING_BATCH = 128
@@ -45,7 +45,7 @@ _EDITS_NOTE = (
 _REWARD_NOTE = "Weighted votes of held-out users, each word by itself; 1 is a vote up, 0 a vote down."
 _CURVES = {
     "policy_loss": ("Policy loss", ""),
-    "approx_kl": ("Ratio - 1 - ln(ratio) of voted tags, dropout on", ""),
+    "approx_kl": (APPROX_KL, "nats"),
     "entropy": ("Entropy", "nats a word"),
 }
 
@@ -159,7 +159,7 @@ def _report(job: Job, evidence: TagEvidence, samples: Sequence[Sample]) -> Repor
         curves=curves(job.folder, _CURVES, "epoch"),
         samples=samples,
         samples_text=_SAMPLES_TEXT,
-        config={**head.config, "probability_floor": _floor(job)},
+        config={**head.config, "tag.probability_floor": _floor(job)},
     )
 
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from thumbwheel.config.settings import Learn
 from thumbwheel.durable import write_whole
 from thumbwheel.gates.evidence import Votes
+from thumbwheel.records import PolicyKind
 from thumbwheel.retrain.learner import Job
 from thumbwheel.retrain.report.data import Curve, ReportData
 from thumbwheel.retrain.run_folder import RunFolder
+
+APPROX_KL = "Approximate KL to what was served"
+_NOTES = {
+    APPROX_KL: f"{APPROX_KL}: the mean of ratio − 1 − ln(ratio) over what was voted on (Schulman's estimator k3); "
+    "the ratio is how likely the policy, with dropout on, finds it against how likely it was when it was served."
+}
 
 
 def report_head(job: Job, votes: Votes) -> ReportData:
@@ -25,9 +33,20 @@ def report_head(job: Job, votes: Votes) -> ReportData:
         votes_down=votes.negative,
         per_rater=votes.per_rater,
         lineage={"Champion": plan.parent, "Watermark": str(plan.watermark), "Snapshot": job.snapshot.digest},
-        config=plan.settings.learn.model_dump(mode="json"),
+        config=learn_settings(plan.settings.learn, plan.kind),
         seeds={"run": plan.seed},
     )
+
+
+def learn_settings(learn: Learn, kind: PolicyKind) -> dict[str, object]:
+    """The settings of section `learn` that a run of this kind reads, by their names in the configuration.
+
+    One that is for a single kind begins its description with it.
+    """
+    others = tuple(f"`{other}`:" for other in PolicyKind if other is not kind)
+    values = learn.model_dump(mode="json")
+    descriptions = {name: str(field.description) for name, field in type(learn).model_fields.items()}
+    return {f"learn.{name}": values[name] for name, text in descriptions.items() if not text.startswith(others)}
 
 
 def save_history(folder: RunFolder, history: Sequence[Mapping[str, float]]) -> None:
@@ -42,7 +61,7 @@ def curves(folder: RunFolder, shown: Mapping[str, tuple[str, str]], x_label: str
         return []
     history = json.loads(folder.history.read_text(encoding="utf-8"))
     return [
-        Curve(title, {title: [figures[name] for figures in history]}, unit, x_label)
+        Curve(title, {title: [figures[name] for figures in history]}, unit, x_label, note=_NOTES.get(title, ""))
         for name, (title, unit) in shown.items()
         if history and name in history[0]
     ]

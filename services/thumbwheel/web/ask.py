@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import asdict
 from typing import Any, assert_never
 
 from starlette.requests import Request
@@ -134,7 +135,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
             likely = [{"label": label, "probability": p} for label, p in answer.probabilities.items()]
             shown |= {"text": answer.label, "probabilities": likely}
         case Tagging():
-            words = [{"text": w.text, "tag": w.tag, "probability": w.probability} for w in answer.words]
+            words = [asdict(word) for word in answer.words]
             shown |= {"text": " ".join(answer.tags), "words": words}
         case _:
             assert_never(answer)

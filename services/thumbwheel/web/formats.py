@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from thumbwheel.records import Run, RunState
 
 _DASH = "–"
+_MOST_TO_ONE = 1_000_000
 
 
 def percent(value: float) -> str:
     """0.7134 -> "71.3 %"; a dash for NaN."""
     return _DASH if math.isnan(value) else f"{100 * value:.1f}\u202f%"
+
+
+def percents(text: str) -> str:
+    """A sentence with its percentages written as `percent` writes them."""
+    return re.sub(r"(?<=\d) ?%", "\u202f%", text)
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points: -0.142 -> "−14.2"."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def e_value(log_e: float) -> str:
+    """The logarithm of evidence -> how many to 1 it speaks against a claim."""
+    return figure(math.exp(log_e)) if log_e < math.log(_MOST_TO_ONE) else f"over {_MOST_TO_ONE:,}"
 
 
 def figure(value: float) -> str:
@@ -69,6 +86,9 @@ def _utc(time_us: int) -> datetime:
 FILTERS: dict[str, Callable[..., str]] = {
     "course": course,
     "percent": percent,
+    "percents": percents,
+    "points": points,
+    "e_value": e_value,
     "figure": figure,
     "count": count,
     "iso": iso,

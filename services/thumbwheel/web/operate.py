@@ -1,4 +1,4 @@
-"""The operator's page: what is served, how users like it, what the runs found, and the two levers."""
+"""The operator's page: what is served, how users like it, what the runs found, and the levers."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from thumbwheel.web.fields import Fields
 from thumbwheel.web.guard import demand_operator, posted
 from thumbwheel.web.pages import NO_STORE, render
 from thumbwheel.web.rates import thumbs_up_rate
+from thumbwheel.web.trials import shown_trial
 from thumbwheel.web.visitor import csrf_token, remember, visitor_of
 
 MAX_REASON_CHARS = 500
@@ -60,11 +61,17 @@ def routes(deps: Deps) -> list[Route]:
         order = partial(deps.admin.rollback, policy, reason=_reason(fields), actor=_actor(fields))
         return _moved(await to_thread.run_sync(order))
 
+    async def stop(request: Request) -> Response:
+        policy, fields = await _order(request, deps)
+        order = partial(deps.admin.stop_trial, policy, reason=_reason(fields), actor=_actor(fields))
+        return JSONResponse(asdict(await to_thread.run_sync(order)), headers=NO_STORE)
+
     return [
         Route("/operate", page, methods=["GET"]),
         Route("/operate/panels", panels, methods=["GET"]),
         Route("/operate/promote", promote, methods=["POST"]),
         Route("/operate/rollback", rollback, methods=["POST"]),
+        Route("/operate/stop", stop, methods=["POST"]),
     ]
 
 
@@ -73,15 +80,18 @@ def overview(admin: AdminClient, wanted: str) -> dict[str, Any]:
     policies, status = admin.policies(), admin.status()
     policy = _chosen([one.policy for one in policies], wanted)
     versions = [_version_row(version) for version in admin.versions(policy)] if policy else []
+    state = next((one for one in status.policies if one.policy == policy), None)
+    history = admin.history(policy, _HISTORY_SHOWN) if policy else ()
     return {
         "policies": policies,
         "policy": policy,
         "status": status,
-        "state": next((one for one in status.policies if one.policy == policy), None),
+        "state": state,
+        "trial": shown_trial(state, history),
         "versions": versions,
         "champion": next((row for row in versions if row["is_champion"]), None),
         "runs": [admin.run(run.run_id) for run in admin.runs(policy, _RUNS_SHOWN)] if policy else [],
-        "history": admin.history(policy, _HISTORY_SHOWN) if policy else [],
+        "history": history,
     }
 
 

@@ -98,6 +98,19 @@ def test_one_that_is_much_worse_is_rolled_back_with_its_evidence(world: World) -
     assert evidence["voices"] == {"up": 30, "down": 70}
     assert evidence["control_voices"] == {"up": 160, "down": 40}
     assert evidence["log_e"]["worse"] > evidence["log_e"]["least"]
+    assert evidence["difference"]["value"] == pytest.approx(-0.5)
+    assert evidence["ends_us"] == START_US + 72 * HOUR_US
+    assert world.trial.sentence.endswith(evidence["compared"]) and "difference -50.0 points (-6" in evidence["compared"]
+
+
+def test_a_champion_is_rolled_back_to_the_version_that_is_the_canary(world: World) -> None:
+    world.registry.move("intent", Channel.CHAMPION, "v2", actor="ann", reason="better")
+    trial = NewTrial(TrialKind.CANARY, "v1", "v2", 0.3)
+    world.registry.trials.start_canary("intent", trial, actor="ann", reason="try")
+    assert world.registry.earlier_champions("intent") == ["v1"]
+    world.registry.rollback("intent", actor="ann", reason="worse")
+    assert world.registry.channels("intent") == {Channel.CHAMPION: "v1"}
+    assert world.trial.state is TrialState.OVERTAKEN
 
 
 def test_one_that_is_as_good_is_kept_when_enough_users_have_voted(world: World) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from thumbwheel.config.settings import Learn
 from thumbwheel.gates.evidence import (
     ClassifyEvidence,
     EditedTexts,
@@ -17,8 +20,11 @@ from thumbwheel.gates.evidence import (
 )
 from thumbwheel.ppo.classify.votes import ClassifyVote
 from thumbwheel.ppo.tag.votes import TagVote
+from thumbwheel.records import PolicyKind
 from thumbwheel.retrain import learn_classify, learn_generate, learn_tag
 from thumbwheel.retrain.report.numbers import judged
+from thumbwheel.retrain.report_head import APPROX_KL, curves, learn_settings, save_history
+from thumbwheel.retrain.run_folder import RunFolder
 
 VOTES = Votes(positive=1, negative=1, per_rater={"a": 2}, least=1)
 LATENCY = Latency([0.1], [0.1])
@@ -101,3 +107,23 @@ def test_texts_whose_tags_changed_are_shown_with_the_vote(tag: TagEvidence) -> N
     assert (changed.prompt, changed.champion, changed.candidate) == ("to Rome", "nothing", "Rome B-city")
     assert (changed.champion_score, changed.candidate_score) == (0.5, 1.0)
     assert changed.note == "corrected: 1 of 2 served tags were wrong"
+
+
+def test_a_report_lists_the_settings_of_its_kind_by_their_names() -> None:
+    shown = {kind: set(learn_settings(Learn(), kind)) for kind in PolicyKind}
+    shared = {f"learn.{name}" for name in ("seed", "threads", "workers", "niceness")}
+    assert shown[PolicyKind.TAG] == shared | {"learn.tag_epochs"}
+    assert shown[PolicyKind.CLASSIFY] == shared | {"learn.classify_epochs", "learn.classify_validation"}
+    assert shown[PolicyKind.GENERATE] == {f"learn.{name}" for name in Learn.model_fields} - {
+        "learn.tag_epochs",
+        "learn.classify_epochs",
+        "learn.classify_validation",
+    }
+
+
+def test_the_drift_is_named_by_its_term_and_explained(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    save_history(folder, [{"approx_kl": 0.1, "entropy": 0.5}])
+    drift, entropy = curves(folder, {"approx_kl": (APPROX_KL, "nats"), "entropy": ("Entropy", "nats")})
+    assert drift.title == "Approximate KL to what was served"
+    assert "ratio − 1 − ln(ratio)" in drift.note and entropy.note == ""

@@ -69,9 +69,9 @@ def full() -> ReportData:
             Comparison("Best of 8", 1.31, math.nan, note="It took <eight>."),
         ],
         curves=[
-            Curve("KL", {"KL": [0.1, math.nan, 1.5]}, "nats a reply", limit=3.0),
+            Curve("KL", {"KL": [0.1, math.nan, 1.5]}, "nats a reply", limit=3.0, note="How far it has moved."),
             Curve("Clip fraction", {"policy": [0.1, 0.2], "value": [0.2, 0.1]}),
-            Curve("Nothing measured", {"x": [math.nan, math.inf]}),
+            Curve("Nothing measured", {"x": [math.nan, math.inf]}, note="Of nothing."),
         ],
         reward_model=RewardModelFit([1.0, 0.0] * 50, [0.8, 0.3] * 50, 0.83, baselines),
         samples=[Sample(EVIL, EVIL, "fine\nsecond line", 0.5, 1.25, "Largest gains"), Sample("p", "c", "d")],
@@ -101,8 +101,10 @@ def test_everything_is_in_the_page(full: ReportData) -> None:
         "$length$ & <co>",
         "v2 · +1.25",
         "learn.seed",
+        "How far it has moved.",
     ):
         assert part in text, part
+    assert "Of nothing." not in text
 
 
 def test_the_comparison_says_what_is_better(full: ReportData) -> None:

@@ -40,6 +40,7 @@ def test_the_page_offers_every_policy_and_says_what_it_does(browser: Any) -> Non
     assert page.status_code == 200
     choices = [one.name for one in seen(page.text).by_role("radio")]
     assert choices == ["helpdesk writes a reply · v2", "topics names the topic · v2"]
+    assert "Thumbs, stars and corrections are what the next version learns from." in seen(page.text).text
     assert page.headers["cache-control"] == "no-store"
 
 

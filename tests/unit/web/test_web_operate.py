@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from demo_facts import gate
+from demo_facts import HELPDESK, gate, now_us, trial_of
 from demo_world import World
 from seen_page import Element, seen
 
@@ -45,7 +46,7 @@ def test_the_page_shows_versions_runs_gates_and_audit_trail(browser: Any) -> Non
     assert orders[:3] == ["Roll back", "Promote v3", "Promote v1"]
     items = [one.text for one in page.by_role("listitem")]
     assert items[:2] == [
-        "data sanity passed: No rater gave more than 4 % of the votes. 0.04 against 0.2",
+        "data sanity passed: No rater gave more than 4\u202f% of the votes. 0.04 against 0.2",
         "held-out reward failed: Reward over the champion's. 0.02 (-0.03 to 0.07) against 0",
     ]
     assert len(items) == 3 + 3 + 2  # the gates of two runs, and the audit trail
@@ -86,7 +87,7 @@ def test_votes_that_teach_nothing_are_told_apart(browser: Any, world: World) -> 
     world.status.policies[0].new_other_votes = 77
     page = opened(browser).text
     assert "312 of 1,000" in page
-    assert "77 stars, rankings and corrections, which nothing learns from yet" in page
+    assert "77 more of kinds that its runs do not learn from" in page
 
 
 def test_the_audit_trail_has_runs_and_erasures(browser: Any, world: World) -> None:
@@ -177,6 +178,87 @@ def test_the_way_back_is_named_and_offered_only_where_there_is_one(browser: Any,
     [lever] = [one for one in page.by_role("button") if one.name == "Roll back"]
     assert "disabled" in lever.attributes
     assert "v1 is the first champion: there is none to return to" in page.text
+
+
+def tried(world: World, kind: str = "canary") -> adm.Trial:
+    """Let a trial run; return it, for a test to end."""
+    versions = ("v3", "v2") if kind == "canary" else ("v2", "v1")
+    trial = world.status.policies[0].trial
+    trial.CopyFrom(trial_of(HELPDESK, kind, *versions))
+    return trial
+
+
+def test_a_running_canary_has_a_panel_of_its_own(browser: Any, world: World) -> None:
+    tried(world)
+    page = opened(browser)
+    assert "On trial: canary v3 against v2 running v3 has answered 10.0\u202f% of the users since" in page.text
+    assert "at the latest: still undecided, v3 is given up." in page.text
+    assert "v3 canary 27.3\u202f% of 55 users v2 champion 54.3\u202f% of 81 users" in page.text
+    assert "Difference: −27.0 percentage points (−55.9 to +6.6, with 95.0\u202f% confidence at every look)" in page.text
+    assert " Undecided. Evidence Worse by more than 5 points 7.5 to 1 No worse than by 5 points 0.02 to 1" in page.text
+    assert "failures 0.0\u202f% of requests failed, 0.1\u202f% before" in page.text
+    assert "It decides from 20 to 1 on, when 20 users have voted on each version." in page.text
+    assert "Roll back returns to v1 and ends the trial of v3" in page.text
+    [tile] = [one for one in page.by_role("heading") if one.text == "Champion"]
+    assert tile.parent is not None and "trial" not in tile.parent.text.replace("ends the trial of v3", "")
+
+
+def test_a_watched_champion_is_shown_with_what_ends_the_watch(browser: Any, world: World) -> None:
+    tried(world, "watch")
+    page = opened(browser)
+    assert "On trial: new champion v2 against v1 running v2 has been champion since" in page.text
+    assert "at the latest, or when 1,000 users have voted on v2." in page.text
+    assert "v2 new champion 27.3\u202f% of 55 users v1 champion before 54.3\u202f% of 81 users" in page.text
+    assert "Stop watching" in [one.name for one in page.by_role("button")]
+
+
+def test_a_trial_that_nobody_has_looked_at_yet_is_shown(browser: Any, world: World) -> None:
+    trial = tried(world)
+    trial.ClearField("evidence")
+    trial.ClearField("sentence")
+    trial.up = trial.down = trial.control_up = trial.control_down = 0
+    page = opened(browser)
+    assert "v3 canary no user has voted yet v2 champion no user has voted yet Nobody has looked at it yet." in page.text
+
+
+def test_a_rate_is_drawn_whole_at_both_ends(browser: Any, world: World) -> None:
+    world.versions[HELPDESK][0].votes.thumbs_up = world.versions[HELPDESK][1].votes.thumbs_down = 0
+    markup = browser.open("/operate").text
+    [(left, width)] = {(float(x), float(w)) for x, w in re.findall(r'rate-chart" viewBox="(\S+) 0 (\d+) 16"', markup)}
+    dots = [(float(at), float(r)) for at, r in re.findall(r'<circle cx="(\S+)" cy="8" r="(\d+)"', markup)]
+    assert {at for at, _ in dots} >= {2.0, 102.0}
+    assert all(left <= at - r and at + r <= left + width for at, r in dots)
+
+
+def test_a_past_trial_stands_in_the_past_until_the_champion_moves(browser: Any, world: World) -> None:
+    trial = tried(world)
+    trial.state, trial.ended_unix_us = "given up", now_us()
+    page = opened(browser)
+    assert "Last trial: canary v3 against v2 given up It began" in page.text
+    assert "Roll back returns to v1 Thumbs up" in page.text
+    assert "Stop the canary" not in [one.name for one in page.by_role("button")]
+    browser.post("/operate/promote", order())
+    page = opened(browser)
+    assert "trial" not in page.text
+
+
+def test_a_shadow_is_told(browser: Any, world: World) -> None:
+    assert "shadow" not in opened(browser).text
+    world.status.policies[0].shadow = "v3"
+    assert "Shadow v3 answers as a shadow: what users ask, unseen." in opened(browser).text
+    tried(world)
+    assert "v3 answers as a shadow" in opened(browser).text
+
+
+def test_a_canary_is_stopped_with_a_reason(browser: Any, world: World) -> None:
+    tried(world)
+    body = {key: value for key, value in order().items() if key != "version"}
+    assert browser.post("/operate/stop", {**body, "reason": ""}).status_code == 422
+    stopped = browser.post("/operate/stop", body).json()
+    assert (stopped["state"], stopped["version"]) == ("stopped", "v3")
+    assert "Stopped by Ada: looks better to me" in opened(browser).text
+    assert browser.post("/operate/stop", body).status_code == 409
+    assert browser.post("/operate/stop", body, X_Forwarded_For="127.0.0.1").status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Comparison:
 class Curve:
     """Values over the course of learning, one or more lines by name; `limit` draws a dashed line.
 
-    They stand at the steps 1, 2, ..., or at those that `at` names.
+    They stand at the steps 1, 2, ..., or at those that `at` names. `note` says what the title can not.
     """
 
     title: str
@@ -39,6 +39,7 @@ class Curve:
     x_label: str = "iteration"
     limit: float | None = None
     at: Sequence[int] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -149,8 +149,10 @@ def _grouped(samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
 
 
 def _course(data: ReportData) -> PlotSection | None:
-    drawn = [(curve.title, _drawn(plots.curve_plot(curve))) for curve in data.curves if plots.has_values(curve.lines)]
-    return PlotSection("How it learned", drawn) if drawn else None
+    shown = [curve for curve in data.curves if plots.has_values(curve.lines)]
+    drawn = [(curve.title, _drawn(plots.curve_plot(curve))) for curve in shown]
+    notes = " ".join(curve.note for curve in shown if curve.note)
+    return PlotSection("How it learned", drawn, notes) if drawn else None
 
 
 def _reward_model(data: ReportData) -> PlotSection | None:

@@ -1,7 +1,7 @@
 // One question with its answer or its two candidates, and every way to rate them.
 
-import { shownText } from "./texts.js";
-import { tagFields, taggedWords, chosenTags } from "./tags.js";
+import { breakable, percent, shownText } from "./texts.js";
+import { tagFields, taggedText, chosenTags } from "./tags.js";
 import { currentOn, give, holderOf, keepToken, onChange, takeBack } from "./voting.js";
 
 const cardTemplate = document.getElementById("card-template");
@@ -10,6 +10,10 @@ const REASONS = {
   classify: { up: ["correct", "close-enough"], down: ["wrong", "too-broad", "too-narrow", "none-fits"] },
   tag: { up: ["correct", "close-enough"], down: ["missed-something", "wrong-name", "wrong-words", "found-too-much"] },
   generate: { up: ["correct", "helpful", "clear", "friendly"], down: ["wrong", "unhelpful", "too-long", "unfriendly"] },
+};
+const DRAWN = {
+  classify: "Drawn at random by these probabilities, so that votes on every label can teach the next version.",
+  tag: "What each word is was drawn at random, by the probability beside it (“Correct it” shows those of all words), so that votes on every name can teach the next version.",
 };
 const LIKELY_SHOWN = 3;
 
@@ -103,7 +107,9 @@ class Candidate {
   complete(answer) {
     this.answer = answer;
     this.busy(false);
-    if (this.card.policy.kind === "tag") this.text.replaceChildren(...taggedWords(answer.words));
+    if (this.card.policy.kind === "tag") {
+      this.text.replaceChildren(...taggedText(this.card.question, answer.words, this.card.policy.labels));
+    } else if (this.card.policy.kind === "classify") this.text.replaceChildren(...breakable(answer.text));
     else this.text.textContent = shownText(answer.text);
     this.text.classList.toggle("label", this.card.policy.kind === "classify");
     this.showStamp();
@@ -129,6 +135,7 @@ class Candidate {
     const likely = this.find(".likely");
     likely.hidden = !this.answer.probabilities.length;
     likely.replaceChildren(...likeliest(this.answer).map((one) => likelyRow(one, one.label === this.answer.text)));
+    this.find(".drawn").textContent = DRAWN[this.card.policy.kind] ?? "";
     this.find(".drawn").hidden = !this.card.policy.is_drawn;
   }
 
@@ -185,6 +192,7 @@ class Candidate {
 
   askWhy(value, mood) {
     this.lastValue = value;
+    this.find(".why-what").textContent = value.thumb ? `Why ${value.thumb === "up" ? "good" : "bad"}?` : `Why ${value.rating} of 5 stars?`;
     const chips = this.find(".chips");
     chips.querySelectorAll(".chip").forEach((chip) => chip.remove());
     chips.append(...REASONS[this.card.policy.kind][mood].map(chip));
@@ -209,19 +217,24 @@ class Candidate {
       (isOpen ? form.querySelector("textarea, select") : open).focus();
     };
     this.find(".edit-field").append(this.editField());
-    if (this.card.policy.kind !== "tag") this.find(".edit-label").htmlFor = `edit-${this.answer.response_id}`;
+    const isTag = this.card.policy.kind === "tag";
+    this.find(".tag-help").hidden = !isTag;
+    if (isTag) this.find(".edit-label").textContent = "What each word is";
+    else this.find(".edit-label").htmlFor = `edit-${this.answer.response_id}`;
     open.addEventListener("click", () => toggle(form.hidden));
     this.find(".cancel").addEventListener("click", () => toggle(false));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const send = () => give(this.answer, this.card.question, { edit: this.edit(form) });
-      if (await this.attempt(send, "Your correction counts. Thank you!")) toggle(false);
+      if (!(await this.attempt(send, "Your correction counts. Thank you!"))) return;
+      this.find(".why").hidden = true; // what was wrong is said
+      toggle(false);
     });
   }
 
   // What the visitor has corrected, as the service takes it.
   edit(form) {
-    if (this.card.policy.kind === "tag") return { tags: chosenTags(form) };
+    if (this.card.policy.kind === "tag") return { tags: chosenTags(form, this.card.policy.labels) };
     const text = form.querySelector("textarea, select").value.trim();
     return this.card.policy.kind === "classify" ? { label: text } : { text };
   }
@@ -285,7 +298,7 @@ function likeliest({ probabilities, text }) {
 function likelyRow({ label, probability }, isServed) {
   const row = document.createElement("li");
   const name = document.createElement("span");
-  name.textContent = label;
+  name.append(...breakable(label));
   if (isServed) {
     const mark = document.createElement("small");
     mark.textContent = "this answer";
@@ -300,7 +313,7 @@ function likelyRow({ label, probability }, isServed) {
   bar.append(filled);
   const figure = document.createElement("span");
   figure.className = "p";
-  figure.textContent = `${(100 * probability).toFixed(1)} %`;
+  figure.textContent = percent(probability);
   row.append(name, bar, figure);
   return row;
 }

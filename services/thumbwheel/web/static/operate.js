@@ -55,24 +55,45 @@ async function keepFresh() {
   setTimeout(keepFresh, EVERY_MS);
 }
 
+const ends = (trial) => (trial ? ` The trial of ${trial} ends.` : "");
+const moved = ({ channel, previous, version }) => `${channel} is ${previous === version ? "already" : "now"} ${version}.`;
 const texts = {
-  promote: (policy, version) => ({
+  promote: (policy, { version, trial }) => ({
     title: `Promote ${version}`,
-    text: `Every new request to ${policy} is answered by ${version}. Requests under way finish on the version they started on.`,
+    text: `Every new request to ${policy} is answered by ${version}. Requests under way finish on the version they started on.${ends(trial)}`,
     button: "Promote",
     look: "primary",
+    done: moved,
   }),
-  rollback: (policy, version, target) => ({
+  rollback: (policy, { version, target, trial }) => ({
     title: `Roll back ${version}`,
-    text: `${policy} returns to ${target}, the champion before ${version}. Requests under way finish on the version they started on.`,
+    text: `${policy} returns to ${target}, the champion before ${version}. Requests under way finish on the version they started on.${ends(trial)}`,
     button: "Roll back",
     look: "danger",
+    done: moved,
+  }),
+  stop: (policy, { version }) => ({
+    title: `Stop the canary ${version}`,
+    text: `The champion answers every new request to ${policy}, also of the users whom ${version} answered.`,
+    button: "Stop",
+    look: "danger",
+    path: "stop",
+    done: ({ version: tried }) => `The canary ${tried} was stopped.`,
+  }),
+  unwatch: (policy, { version }) => ({
+    title: `Stop watching ${version}`,
+    text: `${version} stays the champion of ${policy}, and is not rolled back by itself any more.`,
+    button: "Stop",
+    look: "danger",
+    path: "stop",
+    done: ({ version: tried }) => `${tried} is not watched any more.`,
   }),
 };
 
 function open(button) {
-  order = { kind: button.dataset.order, version: button.dataset.version };
-  const { title, text, button: label, look } = texts[order.kind](main.dataset.policy, order.version, button.dataset.target);
+  const { order: kind, version } = button.dataset;
+  order = { kind, version, ...texts[kind](main.dataset.policy, button.dataset) };
+  const { title, text, button: label, look } = order;
   document.getElementById("order-title").textContent = title;
   document.getElementById("order-text").textContent = text;
   submit.textContent = label;
@@ -89,12 +110,11 @@ async function send(event) {
   if (order.kind === "promote") body.version = order.version;
   submit.disabled = true;
   try {
-    const change = await (await post(`/operate/${order.kind}`, body)).json();
+    const change = await (await post(`/operate/${order.path ?? order.kind}`, body)).json();
     localStorage.setItem(ACTOR_KEY, body.actor);
     form.elements.reason.value = "";
     dialog.close();
-    const already = change.previous === change.version;
-    fresh.textContent = `${change.channel} is ${already ? "already" : "now"} ${change.version}.`;
+    fresh.textContent = order.done(change);
     await refresh();
   } catch (error) {
     problem.textContent = error.message;

@@ -1,6 +1,7 @@
 // The visitor's current votes: what the server lists, and what was sent and is not listed yet.
 
 import { get, pause, postSafely } from "./api.js";
+import { foundText } from "./tags.js";
 
 const TOKENS_KEY = "thumbwheel.tokens";
 const MAX_TOKENS = 500;
@@ -86,6 +87,8 @@ export async function refresh() {
 
 function rowOf(feedbackId, answer, question, value, extras) {
   const kind = Object.keys(value)[0];
+  const { words, text } = answer;
+  const { edit } = value;
   const ranking = (value.ranking ?? []).map((ranked) => ranked.response_id);
   return {
     feedback_id: feedbackId,
@@ -94,12 +97,12 @@ function rowOf(feedbackId, answer, question, value, extras) {
     policy: answer.policy,
     version: answer.version,
     question,
-    answer: answer.text,
+    answer: words.length ? foundText(words, words.map(({ tag }) => tag)) : text,
     time_us: Date.now() * 1000,
     thumb: value.thumb ?? null,
     rating: value.rating ?? null,
     ranking,
-    edit: value.edit ? (value.edit.text ?? value.edit.label) : null,
+    edit: edit ? (edit.text ?? edit.label ?? foundText(words, edit.tags)) : null,
     comment: extras.comment ?? "",
     reasons: extras.reasons ?? [],
   };
