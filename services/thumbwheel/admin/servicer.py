@@ -151,6 +151,7 @@ class AdminServicer(AdminServiceServicer):
             responses_erased=report.responses,
             feedback_erased=report.feedback,
             versions_trained_on_it=report.versions_trained_on_it,
+            runs_ended=report.runs_ended,
         )
 
     async def Status(self, request: pb.StatusRequest, context: _Context) -> pb.StatusResponse:

@@ -110,6 +110,6 @@ class RunCopies:
                 "again: nothing was removed"
             )
 
-    def erase_user(self, user_hash: str) -> None:
-        """Remove a user's rows from every snapshot, and the samples from the reports of their runs."""
-        erase_from_runs(self.runs_dir, user_hash, self.reports)
+    def erase_user(self, user_hash: str) -> list[str]:
+        """Remove a user's rows from every snapshot, and the samples from the reports of their runs; return the ids."""
+        return erase_from_runs(self.runs_dir, user_hash, self.reports)

@@ -34,10 +34,13 @@ def command(context: Context, user: str, reason: str, yes: bool) -> None:
     if not (report.responses or report.feedback or versions):
         click.echo("nothing of such a user is here: check the id", err=True)
     if context.json:
-        emit_json({"responses": report.responses, "feedback": report.feedback, "versions": versions})
+        counts = {"responses": report.responses, "feedback": report.feedback}
+        emit_json({**counts, "versions": versions, "runs_ended": list(report.runs_ended)})
         return
     click.echo(f"erased: {counted(report.responses, 'answer')}, {counted(report.feedback, 'vote')}")
     click.echo(f"versions that learned from them: {', '.join(versions) or 'none'}")
+    for run_id in report.runs_ended:
+        click.echo(f"run {run_id} was learning from them and ends as failed; start another: thumbwheel retrain POLICY")
 
 
 def _forget(context: Context, user: str) -> None:

@@ -217,7 +217,10 @@ class AdminClient:
         request = request_of(adm.EraseUserRequest, user_id=user_id, reason=reason, actor=actor)
         response = call(self._stub.EraseUser, request, self._once())
         return ErasureReport(
-            response.responses_erased, response.feedback_erased, tuple(response.versions_trained_on_it)
+            response.responses_erased,
+            response.feedback_erased,
+            tuple(response.versions_trained_on_it),
+            tuple(response.runs_ended),
         )
 
     def status(self) -> ServiceStatus:

@@ -351,14 +351,16 @@ class EraseUserRequest(_message.Message):
     def __init__(self, user_id: _Optional[str] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
 
 class EraseUserResponse(_message.Message):
-    __slots__ = ("responses_erased", "feedback_erased", "versions_trained_on_it")
+    __slots__ = ("responses_erased", "feedback_erased", "versions_trained_on_it", "runs_ended")
     RESPONSES_ERASED_FIELD_NUMBER: _ClassVar[int]
     FEEDBACK_ERASED_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_TRAINED_ON_IT_FIELD_NUMBER: _ClassVar[int]
+    RUNS_ENDED_FIELD_NUMBER: _ClassVar[int]
     responses_erased: int
     feedback_erased: int
     versions_trained_on_it: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, responses_erased: _Optional[int] = ..., feedback_erased: _Optional[int] = ..., versions_trained_on_it: _Optional[_Iterable[str]] = ...) -> None: ...
+    runs_ended: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, responses_erased: _Optional[int] = ..., feedback_erased: _Optional[int] = ..., versions_trained_on_it: _Optional[_Iterable[str]] = ..., runs_ended: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()
