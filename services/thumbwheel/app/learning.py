@@ -57,7 +57,7 @@ class TrainingLoop:
         self.watcher.start()
 
     def start_run(self, policy: str, actor: str) -> str:
-        """Start a run now. Raises RunInProgress, and NotEnoughData where not even all thumbs there are would do."""
+        """Start a run now. Raises RunInProgress, and NotEnoughData where it is plain that too few votes teach."""
         if not self.runner.active():
             demand_enough(self.store, make_plan(self.store, self.registry, self.settings, policy).votes)
         return self.runner.start(policy, actor, "asked for")
