@@ -254,7 +254,7 @@ class AdminServicer(AdminServiceServicer):
     def _demand_policy(self, policy: str) -> None:
         names = [name for name, _ in self._registry.policies()]
         if policy not in names:
-            raise UnknownPolicy(f"policy: there is no {policy!r}; there are: {', '.join(names) or 'none yet'}")
+            raise UnknownPolicy.among(policy, names)
 
 
 async def _threaded(work: Callable[[], _Answer]) -> _Answer:
