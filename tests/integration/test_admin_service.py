@@ -279,6 +279,7 @@ async def test_runs_are_listed_and_described_with_their_gates(desk: Desk) -> Non
     desk.store.save_run(ended, lease)
     (listed,) = await desk.ask(lambda client: client.runs("desk"))
     assert (listed.run_id, listed.state, listed.step, listed.votes) == ("run-1", RunState.REJECTED, RunStep.JUDGE, 300)
+    assert listed.error == "e"
     described = await desk.ask(lambda client: client.run("run-1"))
     assert listed.report_path == described.report_path == str(desk.home / "runs" / "run-1" / "report.html")
     assert described.gates[0] == gates[0]

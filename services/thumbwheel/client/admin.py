@@ -308,7 +308,7 @@ def _run(one: adm.RunSummary, gates: tuple[GateResult, ...] = (), error: str = "
         candidate_version=one.candidate_version,
         votes=one.votes,
         summary=one.summary,
-        error=error,
+        error=error or one.error,
         report_path=one.report_path,
         gates=gates,
     )
