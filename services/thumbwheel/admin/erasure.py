@@ -44,6 +44,7 @@ class Eraser:
     def _erase(self, user_hash: str, entry: AuditEntry) -> ErasureReport:
         # A record's key is the answer's id, in both topics.
         self._log.erase_user(user_hash, self._store.answers_concerning(user_hash))
-        under_way = {run.run_id for run in self._store.runs(limit=_RUNS) if not run.state.is_final}  # ere they end by it
+        # asked first: what the erasure ends may have ended by the time that it is done
+        under_way = {run.run_id for run in self._store.runs(limit=_RUNS) if not run.state.is_final}
         ended = tuple(run_id for run_id in self._copies.erase_user(user_hash) if run_id in under_way)
         return replace(self._store.erase_user(user_hash, entry), runs_ended=ended)

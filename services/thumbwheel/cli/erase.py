@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from thumbwheel.admin.validate import user_id
 from thumbwheel.cli.answers import forget, recall
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import counted, emit_json
@@ -25,6 +26,7 @@ def command(context: Context, user: str, reason: str, yes: bool) -> None:
     \b
     thumbwheel erase alice --reason "asked by mail on 3 May"
     """
+    user_id(user)
     if not yes:
         click.confirm(f"Erase everything of user {user!r}? This can not be undone", abort=True)
     with context.admin() as admin:
