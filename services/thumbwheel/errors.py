@@ -31,6 +31,7 @@
 Anything else is a defect: it reaches the caller as INTERNAL with a correlation id, never with its text.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 
@@ -70,6 +71,13 @@ class NotFound(ThumbwheelError):
 
 class UnknownPolicy(NotFound):
     """No policy of that name (and kind) is served."""
+
+    @classmethod
+    def among(cls, policy: str, there: Sequence[str]) -> Self:
+        """Return the error that names the policies that are there."""
+        none = "there are none yet: make one with `thumbwheel policy init`"
+        named = f"there are: {', '.join(there)}" if there else none
+        return cls(f"policy: there is no {policy!r}; {named}")
 
 
 class UnknownVersion(NotFound):

@@ -407,11 +407,12 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class ErasureReport:
-    """What was removed of a user, and which versions had learned from it."""
+    """What was removed of a user, which versions had learned from it, and which runs under way end with it."""
 
     responses: int
     feedback: int
     versions_trained_on_it: Sequence[str]
+    runs_ended: Sequence[str] = ()
 
     def __str__(self) -> str:
         """Return it in words, which don't say whose it was."""

@@ -51,10 +51,7 @@ def test_an_entity_is_named_where_it_begins_as_the_service_reads_tags(
 ) -> None:
     world.tags_words = True
     page.goto(memory_site.url)
-    choose(page, "tag")
-    page.get_by_label("Your message").fill("to Rome and OSLO or NEW YORK")  # O B O I O I I
-    page.get_by_role("button", name="Ask", exact=True).click()
-    card = page.locator(".card").first
+    card = ask(page, "tag", "to Rome and OSLO or NEW YORK")  # O B O I O I I
     expect(card.locator(".answer")).to_have_text(
         "to Rome city 50.0 % and OSLO city 50.0 % or NEW city 50.0 % YORK 50.0 %"
     )

@@ -80,6 +80,7 @@ class Copies:
     """Remembers whom it erased; fails when told to."""
 
     erased: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
     problem: errors.ThumbwheelError | None = None
     unerasable: errors.ThumbwheelError | None = None
 
@@ -87,10 +88,11 @@ class Copies:
         if self.unerasable:
             raise self.unerasable
 
-    def erase_user(self, user_hash: str) -> None:
+    def erase_user(self, user_hash: str) -> list[str]:
         if self.problem:
             raise self.problem
         self.erased.append(user_hash)
+        return self.runs
 
 
 @dataclass
@@ -277,6 +279,7 @@ async def test_runs_are_listed_and_described_with_their_gates(desk: Desk) -> Non
     desk.store.save_run(ended, lease)
     (listed,) = await desk.ask(lambda client: client.runs("desk"))
     assert (listed.run_id, listed.state, listed.step, listed.votes) == ("run-1", RunState.REJECTED, RunStep.JUDGE, 300)
+    assert listed.error == "e"
     described = await desk.ask(lambda client: client.run("run-1"))
     assert listed.report_path == described.report_path == str(desk.home / "runs" / "run-1" / "report.html")
     assert described.gates[0] == gates[0]
@@ -316,6 +319,15 @@ async def test_an_erased_user_is_gone_from_log_store_and_copies(desk: Desk) -> N
         assert file.is_dir() or b"text of alice" not in file.read_bytes(), file
     again = await desk.ask(lambda client: client.erase_user("alice", reason="asked for", actor="ann"))
     assert (again.responses, again.feedback) == (0, 0)
+
+
+async def test_an_erasure_names_the_runs_that_it_ends(desk: Desk) -> None:
+    lease = desk.store.acquire_lease("desk", "run-1", 60)
+    for run_id, state in (("run-1", RunState.RUNNING), ("run-0", RunState.PROMOTED)):
+        desk.store.save_run(Run(run_id, "desk", state, RunStep.IMPROVE, "v1", started_us=10), lease)
+    desk.copies.runs = ["run-0", "run-1", "run-of-another-home"]
+    report = await desk.ask(lambda client: client.erase_user("alice", reason="asked for", actor="ann"))
+    assert report.runs_ended == ("run-1",)
 
 
 @pytest.mark.parametrize("expired", [False, True])

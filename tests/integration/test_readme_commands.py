@@ -144,7 +144,7 @@ def test_the_story_of_readme_can_be_lived(service: Path) -> None:
     shown = run(service, *of_readme("status"))
     assert "support" in shown and "reply" in shown
     refused = run(service, *of_readme("retrain", "support"), status=4)
-    assert re.search(r"support: . thumbs? to learn from, it takes 150; wait for more votes", refused)
+    assert re.search(r"support: . votes? to learn from, it takes 150; wait for more votes", refused)
     assert run(service, *of_readme("runs")) == "no runs yet\n"
     assert "v1" in run(service, *of_readme("versions", "support"))
     assert "no version 'v2'" in run(service, *of_readme("promote"), status=3)

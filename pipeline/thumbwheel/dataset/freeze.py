@@ -22,6 +22,8 @@ from thumbwheel.errors import AlreadyExists, NotEnoughData
 from thumbwheel.records import Feedback, LoggedResponse, PolicyKind, RatedResponse, Split
 from thumbwheel.store.port import FeedbackStore
 
+COUNTED = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
@@ -66,10 +68,10 @@ def freeze(store: FeedbackStore, request: Request, folder: Path) -> Snapshot:
 
 
 def demand_enough(store: FeedbackStore, request: Request) -> None:
-    """Refuse at once what `freeze` is bound to refuse: there are fewer votes in all than the request asks for.
+    """Refuse at once what `freeze` is bound to refuse: fewer votes that teach than the request asks for.
 
-    All current votes of the policy are counted, on whatever version and of whomever. What is frozen is a part of
-    them, so votes that would be enough are never refused; those that pass may still be too few.
+    Up to `COUNTED` current votes of the policy are counted as `freeze` would. Of more only the sum is looked at, on
+    whatever version and of whomever: reading them takes long, and they pass though they may still be too few.
 
     Raises:
         NotEnoughData: there are too few.
@@ -78,6 +80,13 @@ def demand_enough(store: FeedbackStore, request: Request) -> None:
     there = sum(current.get(kind, 0) for kind in learned_from(request.kind))
     if there < request.min_votes:
         raise NotEnoughData(f"{_of_how_many(there, request)}; {_cure(request)}")
+    if there > COUNTED:
+        return
+    counts = Counts()
+    for row in _rated(store, _survey(lambda: _asked_for(store, request), request), counts):
+        counts.add(row)
+    if counts.teaching < request.min_votes:
+        raise NotEnoughData(_too_few(counts, request))
 
 
 def _as_asked(snapshot: Snapshot, request: Request) -> Snapshot:
@@ -112,21 +121,26 @@ def _survey(rated: Callable[[], Iterator[RatedResponse]], request: Request) -> _
 def _taken(store: FeedbackStore, rules: _Rules, counts: Counts) -> Iterator[SnapshotRow]:
     """The rows that are in, counted as they pass, in the order of their ids; then those nobody rated."""
     first = ""
-    for answer in _asked_for(store, rules.request):
-        rules.around.is_rated(answer.response.response_id)
-        votes = tuple(vote for vote in answer.votes if _keeps(vote, answer.response, rules, counts))
-        if votes:
-            first = first or answer.response.response_id
-            split = rules.split_of_row(answer.response)
-            row = SnapshotRow(answer.response, votes, split, candidates=_ranked_beside(store, answer.response, votes))
-            counts.add(row)
-            yield row
+    for row in _rated(store, rules, counts):
+        first = first or row.response.response_id
+        counts.add(row)
+        yield row
     counts.looked_at.update(rules.around.figures())
     for response in rules.around.unrated(after=first):
         if _teaches_unrated(response, rules):
             row = SnapshotRow(response, (), Split.UNRATED)
             counts.add(row)
             yield row
+
+
+def _rated(store: FeedbackStore, rules: _Rules, counts: Counts) -> Iterator[SnapshotRow]:
+    """The rows of rated answers that are in; votes that are not are counted as they pass."""
+    for answer in _asked_for(store, rules.request):
+        rules.around.is_rated(answer.response.response_id)
+        votes = tuple(vote for vote in answer.votes if _keeps(vote, answer.response, rules, counts))
+        if votes:
+            split = rules.split_of_row(answer.response)
+            yield SnapshotRow(answer.response, votes, split, candidates=_ranked_beside(store, answer.response, votes))
 
 
 def _ranked_beside(

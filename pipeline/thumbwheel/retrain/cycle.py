@@ -35,6 +35,7 @@ from thumbwheel.store.port import FeedbackStore
 
 ACTOR = "retrain"
 MAX_ATTEMPTS = 5
+_ERASED = "a user was erased from this run's snapshot while it was under way; start another run"
 
 Record = Mapping[str, Any]
 
@@ -205,7 +206,7 @@ class Cycle:
         """
         snapshot = Snapshot(self.folder.snapshot)
         if snapshot.digest != self.done(RunStep.FREEZE)["digest"]:
-            raise Conflict("a user was erased from this run's snapshot while it was under way; start another run")
+            raise Conflict(_ERASED)
         return snapshot, self.registry.fetch(self.plan.policy, self.plan.parent)
 
     def check_versions(self, snapshot: Snapshot) -> None:
@@ -228,6 +229,8 @@ class Cycle:
 
         def tell(done: int, total: int, figures: Mapping[str, float]) -> None:
             self.lease.check()
+            if not snapshot.rows_path.exists():  # erasing writes the other rows to a new file, and removes this one
+                raise Conflict(_ERASED)
             self.folder.tell(step, done, total, figures)
             show(done, total, figures)
 

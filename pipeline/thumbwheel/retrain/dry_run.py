@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.freeze import freeze
 from thumbwheel.dataset.snapshot import Snapshot
 from thumbwheel.gates.judge import judge
-from thumbwheel.records import PolicyKind, Verdict
+from thumbwheel.records import PolicyKind, RunStep, Verdict
 from thumbwheel.registry.port import Registry
 from thumbwheel.retrain.judge_folder import judge_folder
 from thumbwheel.retrain.learner import Job, Learner
@@ -35,10 +35,12 @@ def judge_version(
     learners: Callable[[PolicyKind], Learner],
     policy: str,
     version: str,
+    told: Callable[[str, float], None] = lambda step, share: None,
 ) -> DryRun:
     """Judge a version as a run that had made it now would: the same split, the same draw, the same gates.
 
     A reward model, where the kind has one, is fitted for it. Meanwhile users' texts lie beside the runs.
+    `told` hears the step it is in, and the share of that step that is done, in [0, 1].
 
     Raises:
         UnknownPolicy, UnknownVersion, DamagedArtifact: the version can not be had.
@@ -49,11 +51,21 @@ def judge_version(
     candidate = registry.fetch(policy, version)
     plan = make_plan(store, registry, settings, policy)
     with judge_folder(settings.runs_dir) as folder:
+        told(RunStep.FREEZE, 0.0)
         usable = freeze(store, plan.votes, folder.snapshot).manifest.counts.usable
         folder.candidate.symlink_to(candidate, target_is_directory=True)
         champion = registry.fetch(policy, plan.parent)
-        job = Job(plan, folder, Snapshot(folder.snapshot), champion, lambda *_: None)
+        step = RunStep.FIT
+        told(step, 0.0)
+
+        def tell(done: int, total: int, figures: Mapping[str, float]) -> None:
+            told(step, done / max(1, total))
+
+        job = Job(plan, folder, Snapshot(folder.snapshot), champion, tell)
         learner = learners(plan.kind)
         learner.fit(job)
+        step = RunStep.JUDGE
+        told(step, 0.0)
         verdict = judge(plan.kind, learner.measure(job).evidence, plan.settings.gates)
+        told(step, 1.0)
     return DryRun(policy, version, plan.parent, usable, verdict)

@@ -30,8 +30,8 @@ def erase_from_runs(runs_dir: Path, user_hash: str, kept: KeptReports | None = N
 
     `kept` are copies of the reports, which lose their samples, too.
 
-    A run under way whose snapshot had the user ends as failed at its next step: its inputs are no more. What a
-    killed freeze left is removed whole. May be killed and called again.
+    A run under way whose snapshot had the user ends as failed the next time it tells how far it is: its inputs are no
+    more. What a killed freeze left is removed whole. May be killed and called again.
     """
     remove_left(runs_dir)
     for folder in folders(runs_dir):

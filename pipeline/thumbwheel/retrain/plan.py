@@ -113,7 +113,7 @@ def champion_of(registry: Registry, policy: str) -> str:
     """Return the version that a run would improve. Raises UnknownPolicy, Conflict where there is none."""
     known = [name for name, _ in registry.policies()]
     if policy not in known:
-        raise UnknownPolicy(f"policy: there is no {policy!r}; there are: {', '.join(known) or 'none yet'}")
+        raise UnknownPolicy.among(policy, known)
     champion = registry.channels(policy).get(Channel.CHAMPION, "")
     if not champion:
         raise Conflict(f"policy {policy} has no champion to improve; promote a version first")

@@ -129,9 +129,10 @@ class Runner:
         """End the worker, if there is one; its run stays RUNNING and is resumed at the next start."""
         self._stopping.set()
         with self._lock:
-            process = self._active.process if self._active else None
-        if process:
-            _terminate(process)
+            active = self._active
+        if active and active.process:
+            log.info("waiting for the run to save its place", run_id=active.run_id, at_most_s=STOP_S)
+            _terminate(active.process)
         self.wait()
 
     def _demand_idle(self) -> None:

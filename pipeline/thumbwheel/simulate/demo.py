@@ -46,7 +46,7 @@ class DemoPlan:
     seed: int = 0
     users: int = 120
     training_rows: int = 6_000
-    asks: Mapping[str, int] = field(default_factory=lambda: {INTENT: 4_000, REPLY: 3_600})
+    asks: Mapping[str, int] = field(default_factory=lambda: {INTENT: 4_000, REPLY: 3_000})
     asks_after: int = 500
     at_once: int = 32
     pause_s: float = 0.2

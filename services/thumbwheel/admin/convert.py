@@ -109,6 +109,7 @@ def run_summary(run: Run, report: str) -> pb.RunSummary:
         summary=run.summary,
         votes=run.votes,
         report_path=report,
+        error=run.error,
     )
 
 

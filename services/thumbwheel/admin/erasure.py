@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 from thumbwheel.admin.ports import Copies, Progress, Pseudonyms
 from thumbwheel.bus.port import TOPICS
 from thumbwheel.bus.source import Source
 from thumbwheel.records import AuditAction, AuditEntry, ErasureReport
 from thumbwheel.store.port import FeedbackStore
+
+_RUNS = 100  # those under way are among the newest
 
 
 class Eraser:
@@ -41,5 +44,7 @@ class Eraser:
     def _erase(self, user_hash: str, entry: AuditEntry) -> ErasureReport:
         # A record's key is the answer's id, in both topics.
         self._log.erase_user(user_hash, self._store.answers_concerning(user_hash))
-        self._copies.erase_user(user_hash)
-        return self._store.erase_user(user_hash, entry)
+        # asked first: what the erasure ends may have ended by the time that it is done
+        under_way = {run.run_id for run in self._store.runs(limit=_RUNS) if not run.state.is_final}
+        ended = tuple(run_id for run_id in self._copies.erase_user(user_hash) if run_id in under_way)
+        return replace(self._store.erase_user(user_hash, entry), runs_ended=ended)

@@ -50,8 +50,11 @@ class Copies(Protocol):
     def demand_erasable(self) -> None:
         """Raise Conflict, with the cure, if there are copies from which no user can be erased."""
 
-    def erase_user(self, user_hash: str) -> None:
-        """Remove a user's rows from every snapshot for good. Called again, it changes nothing."""
+    def erase_user(self, user_hash: str) -> Sequence[str]:
+        """Remove a user's rows from every snapshot for good; return the ids of the runs that had some.
+
+        Called again, it changes nothing. A run under way that had some ends as failed.
+        """
 
 
 class Progress(Protocol):

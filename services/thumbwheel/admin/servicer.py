@@ -151,6 +151,7 @@ class AdminServicer(AdminServiceServicer):
             responses_erased=report.responses,
             feedback_erased=report.feedback,
             versions_trained_on_it=report.versions_trained_on_it,
+            runs_ended=report.runs_ended,
         )
 
     async def Status(self, request: pb.StatusRequest, context: _Context) -> pb.StatusResponse:
@@ -253,7 +254,7 @@ class AdminServicer(AdminServiceServicer):
     def _demand_policy(self, policy: str) -> None:
         names = [name for name, _ in self._registry.policies()]
         if policy not in names:
-            raise UnknownPolicy(f"policy: there is no {policy!r}; there are: {', '.join(names) or 'none yet'}")
+            raise UnknownPolicy.among(policy, names)
 
 
 async def _threaded(work: Callable[[], _Answer]) -> _Answer:

@@ -83,7 +83,11 @@ def _home(settings: Settings) -> Iterator[Finding]:
 def _keys(settings: Settings) -> Iterator[Finding]:
     """The key file, where there is one or has to be: in a home `up` makes it."""
     if settings.feedback.keys_file or _seen(settings.keys_path.exists):
-        yield tried("keys", lambda: f"{len(load_keys(settings.keys_path).token_keys)} token key(s)")
+        yield tried("keys", lambda: _counted(len(load_keys(settings.keys_path).token_keys), "token key"))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _seen(look: Callable[[], bool]) -> bool:

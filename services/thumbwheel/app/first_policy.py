@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
+from thumbwheel.app.home import demand_writable
+from thumbwheel.config.settings import Settings
 from thumbwheel.errors import AlreadyExists, InvalidInput
 from thumbwheel.pretrain.corpus import read_chats, read_labelled, read_tagged
 from thumbwheel.pretrain.step_done import StepDone
 from thumbwheel.records import Channel, Manifest, PolicyKind
+from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.port import NewVersion, Registry
 from thumbwheel.registry.sql import demand_name
 
@@ -72,6 +75,17 @@ def demand_source(registry: Registry, name: str, source: Source) -> None:
         read_chats(source.worth_keeping)
 
 
+def demand_place(settings: Settings) -> None:
+    """Find out at once whether a version can be kept: the home, where the database is in it, and the versions' store.
+
+    Raises:
+        Unavailable: one of them can not be written.
+    """
+    if not settings.database.url:
+        demand_writable(settings.home)
+    open_artifacts(settings).check()
+
+
 def _read(kind: PolicyKind, data: Path) -> None:
     """Read a data file for its faults. Raises InvalidData."""
     match kind:
@@ -88,7 +102,7 @@ def _read(kind: PolicyKind, data: Path) -> None:
 def init_policy(registry: Registry, name: str, source: Source, actor: str, step_done: StepDone) -> FirstVersion:
     """Make the first version of policy `name` and its champion; `step_done(step, steps, loss)` is told the way.
 
-    `demand_source` comes first: it says what is wrong with them before anything that takes long is begun.
+    `demand_source` and `demand_place` come first: they say what is wrong before anything that takes long is begun.
     """
     with tempfile.TemporaryDirectory(prefix="thumbwheel-init-") as scratch:
         folder = Path(scratch) / "version"

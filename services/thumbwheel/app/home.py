@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -107,6 +108,17 @@ def demand_free(folder: Path) -> None:
     """Raise HomeInUse when a process holds the home now; it may be taken a moment later, which `Home` finds out."""
     if _held(folder):
         raise HomeInUse(_who_holds(folder))
+
+
+def demand_writable(folder: Path) -> None:
+    """Make the folder, write something there and remove it again. Raises Unavailable when that fails."""
+    make_home(folder)
+    probe = folder / f".probe-{uuid.uuid4().hex}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
 
 
 def make_home(folder: Path) -> None:

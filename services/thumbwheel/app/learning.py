@@ -57,7 +57,7 @@ class TrainingLoop:
         self.watcher.start()
 
     def start_run(self, policy: str, actor: str) -> str:
-        """Start a run now. Raises RunInProgress, and NotEnoughData where not even all thumbs there are would do."""
+        """Start a run now. Raises RunInProgress, and NotEnoughData where it is plain that too few votes teach."""
         if not self.runner.active():
             demand_enough(self.store, make_plan(self.store, self.registry, self.settings, policy).votes)
         return self.runner.start(policy, actor, "asked for")
@@ -110,6 +110,6 @@ class RunCopies:
                 "again: nothing was removed"
             )
 
-    def erase_user(self, user_hash: str) -> None:
-        """Remove a user's rows from every snapshot, and the samples from the reports of their runs."""
-        erase_from_runs(self.runs_dir, user_hash, self.reports)
+    def erase_user(self, user_hash: str) -> list[str]:
+        """Remove a user's rows from every snapshot, and the samples from the reports of their runs; return the ids."""
+        return erase_from_runs(self.runs_dir, user_hash, self.reports)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.context import Context, FloatRange, json_option, pass_context
 from thumbwheel.cli.output import emit, emit_json, when
 from thumbwheel.cli.versions import actor, show_move
 
 if TYPE_CHECKING:
+    from thumbwheel.client.admin import PolicyStatus
     from thumbwheel.client.trials import TrialReport
 
 _REASON = click.option("--reason", required=True, help="Why; kept in the audit trail.")
@@ -36,7 +37,7 @@ def command() -> None:
 @command.command(name="start", short_help="Let a version answer some users, who decide.")
 @click.argument("policy")
 @click.argument("version")
-@click.option("--share", type=click.FloatRange(0, 0.5, min_open=True), help="Of users; canary.share, if left out.")
+@click.option("--share", type=FloatRange(0, 0.5, min_open=True), help="Of users; canary.share, if left out.")
 @click.option("--shadow", is_flag=True, help="Let nobody see its answers: only count how it does.")
 @_REASON
 @_ACTOR
@@ -77,7 +78,31 @@ def status(context: Context, policy: str) -> None:
     """Show the latest trials of POLICY (of all, if none is named), newest first."""
     with context.admin() as admin:
         names = [policy] if policy else [one.policy for one in admin.policies()]
-        _show(context, [trial for name in names for trial in admin.trials(name, limit=5)])
+        trials = {name: admin.trials(name, limit=5) for name in names}
+        shadows = {one.policy: _shadow(one) for one in admin.status().policies if one.shadow}
+    _show(context, [one for name in names for one in (*([shadows[name]] if name in shadows else []), *trials[name])])
+
+
+def _shadow(policy: PolicyStatus) -> TrialReport:
+    """A shadow among trials: it runs until it is stopped, and nobody votes on what nobody sees."""
+    from thumbwheel.client.trials import TrialReport
+
+    return TrialReport(
+        policy=policy.policy,
+        kind="shadow",
+        state="running",
+        version=policy.shadow,
+        control=policy.champion,
+        share=0.0,
+        started_us=0,
+        ended_us=0,
+        up=0,
+        down=0,
+        control_up=0,
+        control_down=0,
+        sentence="It answers unseen; thumbwheel_shadow_... at /metrics tell how it does.",
+        evidence="",
+    )
 
 
 def _show(context: Context, trials: list[TrialReport]) -> None:
@@ -89,13 +114,14 @@ def _show(context: Context, trials: list[TrialReport]) -> None:
 
 
 def _row(trial: TrialReport) -> dict[str, Any]:
+    seen = trial.kind != "shadow"
     return {
         "policy": trial.policy,
         "trial": f"{trial.version} against {trial.control}",
         "kind": f"canary {trial.share:.1%}" if trial.share else trial.kind,
         "state": trial.state,
         "since": when(trial.started_us),
-        "up": f"{trial.up}/{trial.up + trial.down}",
-        "before": f"{trial.control_up}/{trial.control_up + trial.control_down}",
+        "up": f"{trial.up}/{trial.up + trial.down}" if seen else "",
+        "before": f"{trial.control_up}/{trial.control_up + trial.control_down}" if seen else "",
         "how it stands": trial.sentence,
     }

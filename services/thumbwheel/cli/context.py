@@ -15,8 +15,37 @@ if TYPE_CHECKING:
     from thumbwheel.config.load import Loaded
     from thumbwheel.config.settings import Settings
 
-SEED: Final = click.IntRange(0, 2**32 - 1)  # what every generator of random numbers takes
-COUNT: Final = click.IntRange(1, 1_000_000_000)
+
+def _refuse_no_number(kind: click.FloatRange | click.IntRange, value: Any) -> None:
+    """Refuse what is no number by the range, as what is out of it: click's own words name only the type."""
+    whole = isinstance(kind, click.IntRange)
+    try:
+        int(value) if whole else float(value)
+    except ValueError:
+        low = f"{'above' if kind.min_open else 'from'} {kind.min:,}"
+        kind.fail(f"{value!r} is no {'whole ' * whole}number; give one {low} to {kind.max:,}")
+
+
+class FloatRange(click.FloatRange):
+    """A number between two."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number. Raises click.BadParameter, which says what range it must be of."""
+        _refuse_no_number(self, value)
+        return super().convert(value, param, ctx)
+
+
+class IntRange(click.IntRange):
+    """A whole number between two."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number. Raises click.BadParameter, which says what range it must be of."""
+        _refuse_no_number(self, value)
+        return super().convert(value, param, ctx)
+
+
+SEED: Final = IntRange(0, 2**32 - 1)  # what every generator of random numbers takes
+COUNT: Final = IntRange(1, 1_000_000_000)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,7 +110,7 @@ class Context:
         if addresses:
             return str(getattr(addresses, door))
         if self.loaded.origins["home"] != DEFAULT:
-            raise Unreachable(f"home: no service runs on {home}", retry_after_s=1.0)
+            raise Unreachable(f"no service runs on the home {home}", retry_after_s=1.0)
         return f"{host}:{port}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from thumbwheel.admin.validate import user_id
 from thumbwheel.cli.answers import forget, recall
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import counted, emit_json
@@ -25,6 +26,7 @@ def command(context: Context, user: str, reason: str, yes: bool) -> None:
     \b
     thumbwheel erase alice --reason "asked by mail on 3 May"
     """
+    user_id(user)
     if not yes:
         click.confirm(f"Erase everything of user {user!r}? This can not be undone", abort=True)
     with context.admin() as admin:
@@ -34,10 +36,13 @@ def command(context: Context, user: str, reason: str, yes: bool) -> None:
     if not (report.responses or report.feedback or versions):
         click.echo("nothing of such a user is here: check the id", err=True)
     if context.json:
-        emit_json({"responses": report.responses, "feedback": report.feedback, "versions": versions})
+        counts = {"responses": report.responses, "feedback": report.feedback}
+        emit_json({**counts, "versions": versions, "runs_ended": list(report.runs_ended)})
         return
     click.echo(f"erased: {counted(report.responses, 'answer')}, {counted(report.feedback, 'vote')}")
     click.echo(f"versions that learned from them: {', '.join(versions) or 'none'}")
+    for run_id in report.runs_ended:
+        click.echo(f"run {run_id} was learning from them and ends as failed; start another: thumbwheel retrain POLICY")
 
 
 def _forget(context: Context, user: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import importlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -98,6 +100,15 @@ class Commands(click.Group):
         module = importlib.import_module(f"thumbwheel.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find a command; where there is none of the name, the error says which was meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if near := difflib.get_close_matches(args[0], COMMANDS, n=1):
+                raise click.UsageError(f"{error.message} Did you mean {near[0]}?", ctx) from error
+            raise
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; where no service answered, add what starts the one that was meant."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thumbwheel.cli.context import SEED, Context, json_option, pass_context
+from thumbwheel.cli.context import SEED, Context, IntRange, json_option, pass_context
 from thumbwheel.cli.output import counted, emit
 from thumbwheel.cli.versions import actor
 from thumbwheel.records import PolicyKind
@@ -33,14 +34,14 @@ def command() -> None:
 @click.option("--base", default="", help="Where --from is a LoRA adapter: the model it was trained on.")
 @click.option(
     "--labels-per-class",
-    type=click.IntRange(1, 1_000_000),
+    type=IntRange(1, 1_000_000),
     default=5,
     show_default=True,
     help="classify: labelled texts the first version may see.",
 )
 @click.option(
     "--tagged-texts",
-    type=click.IntRange(1, 1_000_000),
+    type=IntRange(1, 1_000_000),
     default=20,
     show_default=True,
     help="tag: tagged texts the first version may see.",
@@ -91,25 +92,39 @@ def _show(context: Context, first: FirstVersion, source: Source) -> None:
         counts = {"labelled_texts": first.labelled_texts, "learned_from": first.learned_from}
     row = {"policy": manifest.policy, "version": manifest.version, "kind": manifest.kind, "base": manifest.base}
     emit(context, [{**row, "digest": manifest.digest, **counts}])
-    if not context.json and first.learned_from < first.labelled_texts:
-        click.echo(
-            f"learned from {first.learned_from:,} of {counted(first.labelled_texts, 'labelled text')}"
-            f"{_how_to_see_more(source)}"
-        )
+    if context.json:
+        return
+    if first.learned_from < first.labelled_texts:
+        click.echo(f"learned from {first.learned_from:,} of {_of_how_many(first.labelled_texts, source)}")
+    for line in _next_steps(context, manifest.policy):
+        click.echo(line)
 
 
-def _how_to_see_more(source: Source) -> str:
+def _of_how_many(texts: int, source: Source) -> str:
     if source.kind is PolicyKind.TAG:
-        return "; more with --tagged-texts N"
-    return f" (up to {source.labels_per_class:,} a class); more with --labels-per-class N"
+        return f"{counted(texts, 'tagged text')}; more with --tagged-texts N"
+    limit = f"up to {source.labels_per_class:,} a class"
+    return f"{counted(texts, 'labelled text')} ({limit}); more with --labels-per-class N"
+
+
+def _next_steps(context: Context, policy: str) -> Iterator[str]:
+    from thumbwheel.app.home import announced
+
+    named = [f" --config {shlex.quote(str(context.config_file))}"] if context.config_file else []
+    named += [f" --home {shlex.quote(context.flags['home'])}"] if "home" in context.flags else []
+    program = "".join(["thumbwheel", *named])
+    if announced(context.settings.home) is None:
+        yield f"serve it: {program} up"
+    yield f'ask it:   {program} ask "a text of yours" --policy {policy} --user alice'
 
 
 def _init(context: Context, name: str, source: Source) -> FirstVersion:
-    from thumbwheel.app.first_policy import demand_source, init_policy
+    from thumbwheel.app.first_policy import demand_place, demand_source, init_policy
     from thumbwheel.app.storage import open_registry
 
     with closing(open_registry(context.settings)) as registry:
         demand_source(registry, name, source)
+        demand_place(context.settings)
         what = f"training {name}" if source.data else f"taking {name}"
         with _told_as_json() if context.json else _shown_as_bar(what) as step_done:
             _prepare_transformers()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thumbwheel.cli.context import Context, json_option, pass_context
+from thumbwheel.cli.context import Context, IntRange, json_option, pass_context
 from thumbwheel.cli.output import emit, emit_json, when
 from thumbwheel.records import RunState
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(name="runs")
 @click.argument("run_id", required=False, default="")
 @click.option("--policy", default="", help="Only runs of this policy.")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many, newest first.")
+@click.option("--limit", type=IntRange(1, 1_000), default=20, show_default=True, help="How many, newest first.")
 @json_option
 @pass_context
 def command(context: Context, run_id: str, policy: str, limit: int) -> None:
@@ -56,7 +56,7 @@ def _row(run: Run) -> dict[str, Any]:
         "to": run.candidate_version,
         "started": when(run.started_us),
         "seconds": (run.ended_us - run.started_us) // 1_000_000 if run.ended_us else "",
-        "summary": run.summary,
+        "summary": run.error or run.summary,
     }
 
 

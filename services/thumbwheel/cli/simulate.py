@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import click
 
-from thumbwheel.cli.context import COUNT, SEED, Context, json_option, pass_context
+from thumbwheel.cli.context import COUNT, SEED, Context, FloatRange, json_option, pass_context
 from thumbwheel.cli.output import emit
 from thumbwheel.errors import InvalidInput
 from thumbwheel.records import PolicyKind
@@ -31,12 +31,10 @@ def command() -> None:
 @click.argument("policy")
 @click.option("--asks", type=COUNT, default=1_000, show_default=True, help="How many questions.")
 @click.option("--users", type=COUNT, default=100, show_default=True, help="How many users take turns.")
-@click.option(
-    "--noise", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Share of thumbs that are wrong."
-)
+@click.option("--noise", type=FloatRange(0, 1), default=0.1, show_default=True, help="Share of thumbs that are wrong.")
 @click.option(
     "--rates",
-    type=click.FloatRange(0, 1),
+    type=FloatRange(0, 1),
     default=1.0,
     show_default=True,
     help="Share of answers that are rated at all.",

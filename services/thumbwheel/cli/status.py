@@ -38,6 +38,8 @@ def command(context: Context) -> None:
             click.echo(
                 f"{one.policy}: {one.trial.version} is on trial ({one.trial.kind}). {one.trial.sentence}".rstrip()
             )
+        if one.shadow:
+            click.echo(f"{one.policy}: {one.shadow} is its shadow and answers unseen")
         if one.new_other_votes:
             kinds = "is of a kind" if one.new_other_votes == 1 else "are of kinds"
             others = counted(one.new_other_votes, "more vote")

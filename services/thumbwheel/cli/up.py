@@ -34,6 +34,7 @@ def command(context: Context) -> None:
     demand_free(context.settings.home)
     demand_ports("serve.host", serve.host, {"serve.port": serve.port, "serve.web_port": serve.web_port})
     demand_ports("serve.admin_host", serve.admin_host, {"serve.admin_port": serve.admin_port})
+    click.echo("starting", err=True)
     # Only now: it brings torch with it, which takes seconds.
     from thumbwheel.app.processes import up
 

@@ -50,7 +50,8 @@ def actor() -> str:
 def show_move(context: Context, moved: Moved) -> None:
     """Print what a channel points at now, or that it pointed there already."""
     if moved.previous == moved.version and not context.json:
-        click.echo(f"{moved.version} is the {moved.channel} of {moved.policy} already; nothing was changed")
+        stands = f"{moved.version} is the {moved.channel} of {moved.policy} already"
+        click.echo(f"{stands if moved.version else f'{moved.policy} has no {moved.channel}'}; nothing was changed")
         return
     emit(
         context,

@@ -217,7 +217,10 @@ class AdminClient:
         request = request_of(adm.EraseUserRequest, user_id=user_id, reason=reason, actor=actor)
         response = call(self._stub.EraseUser, request, self._once())
         return ErasureReport(
-            response.responses_erased, response.feedback_erased, tuple(response.versions_trained_on_it)
+            response.responses_erased,
+            response.feedback_erased,
+            tuple(response.versions_trained_on_it),
+            tuple(response.runs_ended),
         )
 
     def status(self) -> ServiceStatus:
@@ -305,7 +308,7 @@ def _run(one: adm.RunSummary, gates: tuple[GateResult, ...] = (), error: str = "
         candidate_version=one.candidate_version,
         votes=one.votes,
         summary=one.summary,
-        error=error,
+        error=error or one.error,
         report_path=one.report_path,
         gates=gates,
     )

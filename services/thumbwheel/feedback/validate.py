@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from thumbwheel.errors import InvalidInput
 from thumbwheel.feedback.v1 import feedback_pb2 as pb
 from thumbwheel.records import Edit, FeedbackKind, PolicyKind
+from thumbwheel.texts import demand_no_control, demand_no_zero
 
 MAX_COMMENT_CHARS = 2_000
 MAX_EDIT_CHARS = 16_000
@@ -22,8 +23,6 @@ _NAMED_BYTES = 1_200  # of 8 KiB of headers that carry a status, where they stan
 _LABEL_CHARS = 40
 
 _REASON = re.compile(r"[a-z0-9-]{1,40}")
-# What text has no use for, and what would steer a terminal that shows it; lines and tabs are fine.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _ID_CHARS = 36
 _KINDS = {
     pb.FEEDBACK_KIND_THUMB: FeedbackKind.THUMB,
@@ -79,7 +78,7 @@ def kind_to_retract(kind: pb.FeedbackKind) -> FeedbackKind:
 
 
 def user_id(text: str) -> str:
-    """Return the user id, which may be empty. Raises InvalidInput when it is too long."""
+    """Return the user id, which may be empty. Raises InvalidInput when it is too long or has a zero character."""
     _limit("user_id", text, MAX_USER_ID_CHARS)
     return text
 
@@ -94,9 +93,7 @@ def response_id(text: str) -> str:
 def comment(text: str) -> str:
     """Return the comment, which may be empty. Raises InvalidInput when it is too long or has control characters."""
     _limit("comment", text, MAX_COMMENT_CHARS)
-    if found := _CONTROL.search(text):
-        problem = f"character {found.start()} is U+{ord(found[0]):04X}, a control character; remove it"
-        raise InvalidInput("comment", problem)
+    demand_no_control("comment", text)
     return text
 
 
@@ -139,7 +136,9 @@ def _check_ranking(ranking: pb.Ranking, named: str) -> None:
 def _edit(edit: pb.Edit) -> Edit:
     match edit.WhichOneof("corrected"):
         case "text":
-            return Edit(text=_corrected("edit.text", edit.text))
+            text = _corrected("edit.text", edit.text)
+            demand_no_control("edit.text", text)
+            return Edit(text=text)
         case "label":
             return Edit(label=_corrected("edit.label", edit.label))
         case "tags":
@@ -212,5 +211,4 @@ def _corrected(field: str, text: str) -> str:
 def _limit(field: str, text: str, most: int) -> None:
     if len(text) > most:
         raise InvalidInput(field, f"at most {most:,} characters are allowed, got {len(text):,}; shorten it")
-    if "\0" in text:
-        raise InvalidInput(field, "must not contain the zero character; remove it")
+    demand_no_zero(field, text)

@@ -11,6 +11,7 @@ from thumbwheel.inference.sampling import Sampling
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.policy.words import Word, joined_words, split_words
 from thumbwheel.records import ROLES, Message
+from thumbwheel.texts import demand_no_zero
 
 MAX_USER_ID_CHARS = 256
 MAX_REQUEST_ID_CHARS = 128
@@ -115,6 +116,7 @@ def _found_words(text: str, settings: Tag) -> tuple[str, tuple[Word, ...]]:
 
 def _asker(user: pb.User, request_id: str) -> Asker:
     _demand_length("user.id", len(user.id), MAX_USER_ID_CHARS)
+    demand_no_zero("user.id", user.id)  # a vote's is refused for one: the answer could never be rated
     _demand_length("request_id", len(request_id), MAX_REQUEST_ID_CHARS)
     return Asker(user.id, request_id)
 

@@ -40,6 +40,8 @@ def adopt(kind: PolicyKind, source: str, folder: Path, base: str = "") -> None:
         InvalidInput: there is no such model, it is of another kind, its weights are incomplete or pickled only, the
             tokenizer of a causal one has no end token, or an adapter comes without its base or with another one.
     """
+    _demand_there("from", source)
+    _demand_there("base", base)
     _demand_base(source, base)
     model, tokenizer = _read(kind, base or source)
     if base:
@@ -48,6 +50,12 @@ def adopt(kind: PolicyKind, source: str, folder: Path, base: str = "") -> None:
         model = merged(model, Path(source), base)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _demand_there(field: str, place: str) -> None:
+    """Refuse what only a folder is called, and is none, before a hub is asked for it."""
+    if (place.startswith((".", "/")) or "\\" in place) and not Path(place).is_dir():
+        raise InvalidInput(field, f"there is no folder {place}; name the folder of a model, or the id of one on a hub")
 
 
 def _demand_base(source: str, base: str) -> None:

@@ -179,7 +179,7 @@ class SqlRegistry:
     def _demand_policy(self, connection: Connection, policy: str) -> None:
         if _kind(connection, policy) is None:
             known = connection.scalars(select(versions.c.policy).distinct().order_by(versions.c.policy)).all()
-            raise UnknownPolicy(f"policy: there is no {policy!r}; there are: {', '.join(known) or 'none yet'}")
+            raise UnknownPolicy.among(policy, known)
 
     def _demand_kind(self, connection: Connection, new: NewVersion) -> None:
         kind = _kind(connection, new.policy)

@@ -167,7 +167,7 @@ def test_a_key_file_that_processes_should_share_is_missed(tmp_path: Path) -> Non
     finding = {one.check: one for one in examine(settings)}["keys"]
     assert (finding.ok, "`thumbwheel keys create`" in finding.cure) == (False, True)
     load_or_make_keys(tmp_path / "keys.json", 1)
-    assert {one.check: one for one in examine(settings)}["keys"].found == "1 token key(s)"
+    assert {one.check: one for one in examine(settings)}["keys"].found == "1 token key"
     assert "keys" not in {one.check for one in examine(Settings(home=tmp_path / "home"))}
 
 

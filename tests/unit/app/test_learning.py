@@ -42,7 +42,7 @@ class Desk:
 
     def vote(self, number: int, kind: FeedbackKind = FeedbackKind.THUMB, version: str = "v1") -> None:
         """One more vote, on an answer of a version."""
-        response, thumb = answer_and_vote(number)
+        response, thumb = answer_and_vote(number, user=f"u{number}")
         rated = replace(response, ref=VersionRef("p", version, "d"))
         vote = (
             thumb
@@ -82,10 +82,15 @@ def test_a_run_that_can_not_succeed_for_want_of_votes_is_refused_at_once(desk: D
     assert desk.store.audit_trail("p", 10) == []
 
 
-def test_thumbs_of_whatever_version_let_a_run_begin(desk: Desk) -> None:
+def test_votes_that_teach_let_a_run_begin_and_others_do_not(desk: Desk) -> None:
     desk.promote()
-    for number in range(LEAST):
-        desk.vote(number, version=f"v{number}")
+    for number in range(3 * LEAST):
+        desk.vote(number, version="v9")
+    with pytest.raises(NotEnoughData, match=rf"^p: 0 votes to learn from, it takes {LEAST} \("):
+        desk.loop.start_run("p", "ann")
+    assert desk.store.runs() == []
+    for number in range(3 * LEAST, 6 * LEAST):
+        desk.vote(number)
     run_id = desk.loop.start_run("p", "ann")
     assert desk.loop.runner.active() == run_id
 

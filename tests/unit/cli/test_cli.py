@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from demo_facts import HELPDESK, TOPICS
+from demo_facts import HELPDESK, TOPICS, run_of
 from demo_service import DemoService
 
 from thumbwheel.cli.main import COMMANDS, EXIT_CODES, main
@@ -125,6 +125,9 @@ def test_a_generated_answer_is_streamed_and_json_is_whole(run: Run) -> None:
         (["runs", "nothing"], 3, "nothing"),
         (["promote", TOPICS, "v1"], 2, "--reason"),
         (["nonsense"], 2, "nonsense"),
+        (["versoins"], 2, "Did you mean versions?"),
+        (["runs", "--limit", "abc"], 2, "'abc' is no whole number; give one from 1 to 1,000"),
+        (["erase", "", "--reason", "r"], 2, "user_id: must have 1 to 256 characters, has 0"),
         (["--set", "serve.port=70000", "config", "show"], 2, "serve.port"),
         (["--set", "serve.prt=1", "config", "show"], 2, "serve.port"),
         (["--set", "noequals", "config", "show"], 2, "NAME=VALUE"),
@@ -364,3 +367,11 @@ def test_every_exit_status_is_documented(run: Run) -> None:
     page = (Path(__file__).parents[3] / "docs" / "api.md").read_text().partition("## Exit status")[2]
     rows = [line.split("|")[1].strip() for line in page.partition("\n## ")[0].splitlines() if line.startswith("| ")]
     assert set(rows) - {"status"} == known
+
+
+def test_a_run_that_failed_says_why_in_the_list(run: Run, service: DemoService) -> None:
+    service.world.runs.insert(0, run_of("run-9", "failed", ""))
+    service.world.runs[0].summary.error, service.world.runs[0].summary.summary = "the disk is full", ""
+    row, *_ = json.loads(run("runs", "--json").out)
+    assert (row["summary"], row["error"]) == ("", "the disk is full")
+    assert "the disk is full" in run("runs").out

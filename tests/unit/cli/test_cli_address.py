@@ -44,7 +44,7 @@ def test_of_a_chosen_home_that_has_no_service_no_strangers_is_asked(
     if by == "environment":
         monkeypatch.setenv("THUMBWHEEL_HOME", str(tmp_path))
     for ask in (context.client, context.admin):
-        with pytest.raises(Unreachable, match=f"home: no service runs on {tmp_path}"):
+        with pytest.raises(Unreachable, match=f"^no service runs on the home {tmp_path}"):
             ask()
 
 
@@ -67,7 +67,7 @@ def test_the_cure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         main()
     assert end.value.code == 69
     said = capsys.readouterr().err
-    assert f"no service runs on {tmp_path}" in said
+    assert f"no service runs on the home {tmp_path}" in said
     assert "thumbwheel up" in said and "--address" in said
 
 

@@ -65,7 +65,7 @@ def test_a_user_of_whom_nothing_is_here_is_told_from_one_who_is_erased(
     if form:
         versions = list(report.versions_trained_on_it)
         counts = {"responses": report.responses, "feedback": report.feedback, "versions": versions}
-        assert json.loads(said.out) == counts
+        assert json.loads(said.out) == {**counts, "runs_ended": []}
     else:
         assert said.out.startswith("erased: ")
 
@@ -82,3 +82,14 @@ def test_an_answer_that_can_not_be_removed_is_told(
     said = capsys.readouterr()
     assert said.out.startswith("erased: 1 answer, 1 vote\n")
     assert f"still in {tmp_path} (Read-only file system)" in said.err
+
+
+def test_a_run_that_ends_with_it_is_named(
+    erased: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(AdminClient, "erase_user", lambda *_, **__: ErasureReport(1, 1, (), ("topics-1",)))
+    erased("ann")
+    said = "run topics-1 was learning from them and ends as failed; start another: thumbwheel retrain POLICY"
+    assert capsys.readouterr().out.splitlines()[-1] == said
+    erased("ann", "--json")
+    assert json.loads(capsys.readouterr().out)["runs_ended"] == ["topics-1"]

@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
+from thumbwheel.app.first_policy import Source
+from thumbwheel.app.home import Addresses, Home
 from thumbwheel.cli.main import main
+from thumbwheel.cli.policy import _of_how_many
 from thumbwheel.pretrain import classify
 from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
+from thumbwheel.records import PolicyKind
 
 Init = Callable[..., int]
 
@@ -62,8 +66,8 @@ def init(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Init:
 
 def test_it_says_how_few_labels_it_learned_from(init: Init, capsys: pytest.CaptureFixture[str]) -> None:
     assert init() == 0
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "learned from 20 of 320 labelled texts (up to 5 a class); more with --labels-per-class N"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3] == "learned from 20 of 320 labelled texts (up to 5 a class); more with --labels-per-class N"
 
 
 def test_scripts_get_both_numbers(init: Init, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,3 +124,47 @@ def test_without_a_terminal_a_line_says_that_the_training_begins(
     assert init() == 0
     assert seen == ["training support\n"]
     assert capsys.readouterr().err == ""
+
+
+def test_what_comes_next_is_told_and_not_to_scripts(
+    init: Init, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert init() == 0
+    program = f"thumbwheel --home {tmp_path / 'home'}"
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"serve it: {program} up",
+        f'ask it:   {program} ask "a text of yours" --policy support --user alice',
+    ]
+
+
+def test_where_the_service_runs_it_is_not_to_be_started(
+    init: Init, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Home(tmp_path / "home") as home:
+        home.announce(Addresses(1, "a:1", "a:2", "http://a:3", "http://a:3"))
+        assert init() == 0
+    said = capsys.readouterr().out
+    assert "ask it:" in said and "serve it:" not in said
+
+
+def test_texts_of_a_tagger_are_called_tagged() -> None:
+    assert _of_how_many(2_000, Source(PolicyKind.TAG)) == "2,000 tagged texts; more with --tagged-texts N"
+
+
+@pytest.mark.parametrize("place", ["home", "versions"])
+def test_a_place_that_can_not_be_written_is_told_before_any_work(
+    place: str, init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read_only(path: Path, *_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    if place == "home":
+        monkeypatch.setattr(Path, "touch", read_only)
+    else:
+        (tmp_path / "home").mkdir()
+        (tmp_path / "home" / "versions").write_text("no folder")
+    monkeypatch.setattr("thumbwheel.cli.policy._prepare_transformers", lambda: pytest.fail("the work has begun"))
+    assert init() == 69
+    told = capsys.readouterr().err
+    assert ("home can not be written (Read-only" if place == "home" else "versions can not take the version") in told
+    assert list((tmp_path / "home").glob(".probe*")) == []

@@ -33,7 +33,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         ended = up(tmp_path / "home", port)
     assert (ended.returncode, ended.stdout) == (2, "False\n")
-    assert f"serve.port: 127.0.0.1:{port} is in use" in ended.stderr
+    assert f"serve.port: 127.0.0.1:{port} is in use" in ended.stderr and "starting" not in ended.stderr
     assert not (tmp_path / "home").exists()
 
 
@@ -48,3 +48,12 @@ def test_a_home_in_use(tmp_path: Path) -> None:
 def test_a_port_that_is_none(tmp_path: Path, port: int) -> None:
     ended = up(tmp_path, port)
     assert (ended.returncode, ended.stdout) == (2, "False\n")
+
+
+def test_it_says_that_it_starts_before_what_takes_seconds(tmp_path: Path) -> None:
+    (tmp_path / "thumbwheel.toml").touch()
+    code = UP.replace("import sys\n", "import sys\nsys.modules['torch'] = None\n", 1)  # its import fails
+    command = [sys.executable, "-c", code, "--home", str(tmp_path)]
+    command += [word for door in ("port", "admin_port", "web_port") for word in ("--set", f"serve.{door}=0")]
+    ended = subprocess.run([*command, "up"], capture_output=True, text=True, check=False, timeout=120)
+    assert ended.stderr.startswith("starting\n") and "torch" in ended.stderr

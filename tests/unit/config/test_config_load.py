@@ -226,3 +226,21 @@ def test_secrets_are_hidden() -> None:
     settings = WithSecret()
     rows = describe(Loaded(settings, {name: DEFAULT for name, _ in walk(WithSecret)}))
     assert [row.value for row in rows if row.field == "password"] == ["(hidden)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[serve]\nport = true", "serve.port: must be 0 to 65,535, got True"),
+        ("[canary]\nshare = false", "canary.share: must be"),
+        ("[telemetry]\nlog_user_text = 1", ""),
+    ],
+)
+def test_truth_is_no_number(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text(text)
+    if not said:
+        load_settings(file, {})
+        return
+    with pytest.raises(InvalidConfig, match=said):
+        load_settings(file, {})

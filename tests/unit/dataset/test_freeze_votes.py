@@ -11,6 +11,7 @@ import pytest
 
 from thumbwheel.config.settings import Data
 from thumbwheel.dataset import erase
+from thumbwheel.dataset import freeze as freezing
 from thumbwheel.dataset.freeze import demand_enough, freeze
 from thumbwheel.dataset.manifest import Request, learned_from
 from thumbwheel.dataset.snapshot import Snapshot
@@ -124,7 +125,28 @@ def test_an_erased_user_is_in_no_sample_and_beside_no_ranking(tmp_path: Path) ->
 def test_votes_of_every_kind_are_enough_or_too_few(tmp_path: Path) -> None:
     assert learned_from(PolicyKind.GENERATE) == set(FeedbackKind)
     assert learned_from(PolicyKind.CLASSIFY) == set(FeedbackKind) - {FeedbackKind.RANKING}
-    request = Request.of("chat", PolicyKind.GENERATE, 7, Data(min_votes_generate=12), 0)
-    demand_enough(cast(FeedbackStore, Store(0)), request)
+    request = Request.of("chat", PolicyKind.GENERATE, 7, Data(min_votes_generate=13), 0)
     with pytest.raises(NotEnoughData, match="12 votes to learn from, it takes 13"):
-        demand_enough(cast(FeedbackStore, Store(0)), replace(request, min_votes=13))
+        demand_enough(cast(FeedbackStore, Store(0)), request)
+
+
+def test_votes_that_do_not_teach_are_told_before_a_run_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(900)
+    counts = frozen(store, tmp_path / "s").manifest.counts
+    there, teaching, judging = (
+        counts.votes.total() + counts.left_out.total(),
+        counts.teaching,
+        counts.lessons["held_out"],
+    )
+    assert 0 < teaching < there and judging > 0 and counts.left_out["newest"] > 0
+    monkeypatch.setattr(store, "new_votes", lambda policy, since: {FeedbackKind.THUMB: there})
+    request = Request.of("chat", PolicyKind.GENERATE, 7, Data(min_votes_generate=teaching), 0)
+    demand_enough(cast(FeedbackStore, store), request)
+    more = replace(request, min_votes=teaching + 1)
+    told = (
+        rf"{teaching} votes to learn from, it takes {teaching + 1} \(held out to judge: {judging}; left out: .* newest"
+    )
+    with pytest.raises(NotEnoughData, match=told):
+        demand_enough(cast(FeedbackStore, store), more)
+    monkeypatch.setattr(freezing, "COUNTED", there - 1)
+    demand_enough(cast(FeedbackStore, store), more)  # so many are not read at once

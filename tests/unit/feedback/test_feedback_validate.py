@@ -4,6 +4,7 @@ import pytest
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.feedback import validate
+from thumbwheel.feedback.v1 import feedback_pb2 as pb
 from thumbwheel.records import Edit, PolicyKind
 
 
@@ -53,3 +54,14 @@ def test_a_correction_of_the_right_sort_passes() -> None:
 
 def test_a_comment_may_have_lines_and_tabs() -> None:
     assert validate.comment("one\r\n\ttwo \u4f60") == "one\r\n\ttwo \u4f60"
+
+
+def test_a_corrected_text_may_have_lines_and_tabs_and_nothing_that_steers_a_terminal() -> None:
+    def edit(text: str) -> Edit | None:
+        return validate.read_opinion(pb.SubmitFeedbackRequest(edit=pb.Edit(text=text))).edit
+
+    assert edit("one\r\n\ttwo") == Edit(text="one\r\n\ttwo")
+    with pytest.raises(InvalidInput) as refused:
+        edit("ab\x1b[2J")
+    told = "edit.text: character 2 is U+001B, a control character; remove it"
+    assert str(refused.value) == told

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from thumbwheel.config.settings import Generate
+from thumbwheel.config.settings import Classify, Generate, Tag
 from thumbwheel.errors import InvalidInput
+from thumbwheel.feedback.validate import user_id as vote_of
 from thumbwheel.inference.v1 import inference_pb2 as pb
-from thumbwheel.inference.validate import check_generate
+from thumbwheel.inference.validate import check_classify, check_generate, check_tag
 
 MANY = pb.Conversation(messages=[pb.ChatMessage(role="user", content="x")] * 257)
 OWN_LAST = pb.Conversation(messages=[pb.ChatMessage(role="assistant", content="x")])
@@ -53,3 +55,20 @@ def test_field_limit_and_cure(fields: dict[str, Any], told: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         check_generate(pb.GenerateRequest(**{"prompt": "hello", **fields}), settings)
     assert str(refused.value) == told
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda user: check_generate(pb.GenerateRequest(prompt="hello", user=user), Generate()),
+        lambda user: check_classify(pb.ClassifyRequest(text="hello", user=user), Classify()),
+        lambda user: check_tag(pb.TagRequest(text="hello", user=user), Tag()),
+    ],
+)
+def test_a_user_who_could_not_vote_afterwards_is_refused_at_once(check: Callable[[pb.User], Any]) -> None:
+    assert check(pb.User(id="ann")).asker.user_id == "ann"
+    with pytest.raises(InvalidInput) as refused:
+        check(pb.User(id="ann\0"))
+    assert str(refused.value) == "user.id: must not contain the zero character; remove it"
+    with pytest.raises(InvalidInput, match=refused.value.problem):
+        vote_of("ann\0")

@@ -155,3 +155,12 @@ def test_a_pickled_adapter_is_not_read(tmp_path: Path) -> None:
     (lora / "adapter_model.safetensors").unlink()
     with pytest.raises(InvalidInput, match=r"^from: .*no readable adapter_model.safetensors"):
         adopt(PolicyKind.GENERATE, str(lora), tmp_path / "reply", str(base))
+
+
+@pytest.mark.parametrize("place", ["./nofolder", "/nofolder", "../nofolder", ".\\my-model", "models\\mine"])
+def test_a_folder_that_is_not_there_is_said_so_and_no_hub_is_asked(place: str, tmp_path: Path) -> None:
+    told = f"there is no folder {place}; name the folder of a model, or the id of one on a hub"
+    for source, base, field in ((place, "", "from"), (str(tmp_path), place, "base")):
+        with pytest.raises(InvalidInput) as refused:
+            adopt(PolicyKind.GENERATE, source, tmp_path / "reply", base)
+        assert (refused.value.field, refused.value.problem) == (field, told)

@@ -311,6 +311,7 @@ def test_an_erased_user_is_in_no_file_of_a_run_and_the_run_ends(desk: Desk) -> N
     learner.trouble["improve"] = erase
     with pytest.raises(Conflict, match="erased"):
         desk.cycle(learner).run()
+    assert desk.folder.record(RunStep.IMPROVE) is None, "it does not compute on to its end"
     assert runs_with(desk.settings.runs_dir, user) == []
     files = [path for path in desk.folder.path.rglob("*") if path.is_file()]
     held = [path.read_bytes().decode(errors="replace") for path in files]  # event files are no text

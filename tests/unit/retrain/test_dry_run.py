@@ -49,7 +49,14 @@ def test_a_version_that_is_no_better_is_refused_and_nothing_is_left(world: World
         assert looked == [[place.name]]
         return learner_for(kind)
 
-    found = judge_version(world.store, world.registry, world.settings, learner_where_erasing_looks, "desk", "v2")
+    heard: list[tuple[str, float]] = []
+
+    def tell(step: str, share: float) -> None:
+        heard.append((step, share))
+
+    found = judge_version(world.store, world.registry, world.settings, learner_where_erasing_looks, "desk", "v2", tell)
+    assert list(dict.fromkeys(step for step, _ in heard)) == ["freeze", "fit", "judge"]
+    assert heard[-1] == ("judge", 1.0) and all(0 <= share <= 1 for _, share in heard)
     assert len(looked) == 1
     assert (found.version, found.champion, found.verdict.promote) == ("v2", "v1", False)
     assert [gate.name for gate in found.verdict.gates] == [gate.name for gate in CLASSIFY]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from thumbwheel.config.settings import Artifacts, Settings
 from thumbwheel.errors import Conflict, InvalidConfig, RunInProgress, Unavailable, UnknownPolicy, UnknownRun
@@ -139,6 +141,24 @@ def test_what_can_not_be_started_says_why(bench: Bench) -> None:
     bench.runner.stop()
     with pytest.raises(RunInProgress, match="stopping"):
         bench.runner.start("desk", "ann", "asked for")
+
+
+def test_a_run_that_is_waited_for_at_the_end_is_named(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.promote()
+    script = tmp_path / "waiting"
+    script.write_text("#!/bin/sh\nexec cat\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    run_id = bench.runner.start("desk", "ann", "asked for")
+    while not bench.runner._active or not bench.runner._active.process:
+        time.sleep(0.01)
+    with capture_logs() as told:
+        bench.runner.stop()
+        bench.runner.stop()
+    waits = [entry for entry in told if entry["event"] == "waiting for the run to save its place"]
+    assert [entry["run_id"] for entry in waits] == [run_id]
 
 
 @pytest.mark.parametrize("name", ["", "../other", ".hidden", "a/b"])

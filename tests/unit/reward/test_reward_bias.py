@@ -101,7 +101,7 @@ def test_pairs_beyond_the_last_position_are_not_probed() -> None:
 def test_the_report_says_it_in_words_and_leaves_out_what_is_unknown() -> None:
     quality = RewardQuality(200, 0.8, 0.05, -0.3, 0.75, 0.6)
     told = {
-        "kinds": {"thumbs": 1200, "edits": 3},
+        "kinds": {"thumbs": 1200, "edits": 1},
         "readout": "pooled",
         "left_out_auc": {"surprise": 0.71, "pooled": 0.72},
         "temperature": 1.25,
@@ -109,7 +109,7 @@ def test_the_report_says_it_in_words_and_leaves_out_what_is_unknown() -> None:
         "propensity": {"share_rated": 0.3, "least": 0.5, "most": 2.0, "effective_share": 0.9},
     }
     facts = reward_facts(told, quality, Sycophancy(0.2, 0.1, 16))
-    assert facts["Learned from"] == "1,200 thumbs, 3 edits"
+    assert facts["Learned from"] == "1,200 thumbs, 1 edit"
     assert facts["Reads"].startswith("mean state: ") and "0.710" in facts["Reads"] and "0.720" in facts["Reads"]
     assert "2 below 0.5" in facts["Raters"] and "30%" in facts["Who rates"]
     assert facts["Foretells"] == "75.0% of held-out votes; who always says what most say, 60.0%"

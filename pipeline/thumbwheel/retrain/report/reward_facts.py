@@ -29,9 +29,13 @@ def reward_facts(told: Mapping[str, Any], quality: RewardQuality, agreement: Syc
 
 
 def _learned_from(told: Mapping[str, Any]) -> str:
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in told.get("kinds", {}).items())
+    kinds = ", ".join(f"{count:,} {_of(count, kind)}" for kind, count in told.get("kinds", {}).items())
     too_long = told.get("too_long", 0)
     return f"{kinds}; corrections left out, longer than the policy reads: {too_long:,}" if too_long else kinds
+
+
+def _of(count: int, kind: str) -> str:
+    return kind.removesuffix("s") if count == 1 else kind
 
 
 def _readouts(told: Mapping[str, Any]) -> str:

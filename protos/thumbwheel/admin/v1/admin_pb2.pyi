@@ -267,7 +267,7 @@ class ListRunsResponse(_message.Message):
     def __init__(self, runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ...) -> None: ...
 
 class RunSummary(_message.Message):
-    __slots__ = ("run_id", "policy", "state", "step", "parent_version", "candidate_version", "started_unix_us", "ended_unix_us", "summary", "votes", "report_path")
+    __slots__ = ("run_id", "policy", "state", "step", "parent_version", "candidate_version", "started_unix_us", "ended_unix_us", "summary", "votes", "report_path", "error")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -279,6 +279,7 @@ class RunSummary(_message.Message):
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     VOTES_FIELD_NUMBER: _ClassVar[int]
     REPORT_PATH_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     policy: str
     state: str
@@ -290,7 +291,8 @@ class RunSummary(_message.Message):
     summary: str
     votes: int
     report_path: str
-    def __init__(self, run_id: _Optional[str] = ..., policy: _Optional[str] = ..., state: _Optional[str] = ..., step: _Optional[str] = ..., parent_version: _Optional[str] = ..., candidate_version: _Optional[str] = ..., started_unix_us: _Optional[int] = ..., ended_unix_us: _Optional[int] = ..., summary: _Optional[str] = ..., votes: _Optional[int] = ..., report_path: _Optional[str] = ...) -> None: ...
+    error: str
+    def __init__(self, run_id: _Optional[str] = ..., policy: _Optional[str] = ..., state: _Optional[str] = ..., step: _Optional[str] = ..., parent_version: _Optional[str] = ..., candidate_version: _Optional[str] = ..., started_unix_us: _Optional[int] = ..., ended_unix_us: _Optional[int] = ..., summary: _Optional[str] = ..., votes: _Optional[int] = ..., report_path: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
 
 class DescribeRunRequest(_message.Message):
     __slots__ = ("run_id",)
@@ -351,14 +353,16 @@ class EraseUserRequest(_message.Message):
     def __init__(self, user_id: _Optional[str] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ...) -> None: ...
 
 class EraseUserResponse(_message.Message):
-    __slots__ = ("responses_erased", "feedback_erased", "versions_trained_on_it")
+    __slots__ = ("responses_erased", "feedback_erased", "versions_trained_on_it", "runs_ended")
     RESPONSES_ERASED_FIELD_NUMBER: _ClassVar[int]
     FEEDBACK_ERASED_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_TRAINED_ON_IT_FIELD_NUMBER: _ClassVar[int]
+    RUNS_ENDED_FIELD_NUMBER: _ClassVar[int]
     responses_erased: int
     feedback_erased: int
     versions_trained_on_it: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, responses_erased: _Optional[int] = ..., feedback_erased: _Optional[int] = ..., versions_trained_on_it: _Optional[_Iterable[str]] = ...) -> None: ...
+    runs_ended: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, responses_erased: _Optional[int] = ..., feedback_erased: _Optional[int] = ..., versions_trained_on_it: _Optional[_Iterable[str]] = ..., runs_ended: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()
