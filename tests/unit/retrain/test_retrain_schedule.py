@@ -69,8 +69,12 @@ class FakeLoop:
         return [self.run] if self.run and policy in ("", "desk") else []
 
     def new_votes(self, policy: str, since: int) -> dict[FeedbackKind, int]:
-        thumbs = max(0, self.votes[policy] - since)
-        return {FeedbackKind.THUMB: thumbs, FeedbackKind.RATING: 400, FeedbackKind.EDIT: 40, FeedbackKind.RANKING: 4}
+        """A third of the votes each are stars and corrections, from which a policy that classifies learns, too."""
+        new = max(0, self.votes[policy] - since)
+        stars, edits = new // 3, new // 3
+        thumbs = new - stars - edits
+        kinds = {FeedbackKind.THUMB: thumbs, FeedbackKind.RATING: stars, FeedbackKind.EDIT: edits}
+        return kinds | {FeedbackKind.RANKING: 444}
 
     def policies(self) -> list[tuple[str, PolicyKind]]:
         return [("desk", PolicyKind.CLASSIFY), ("draft", PolicyKind.CLASSIFY)]
