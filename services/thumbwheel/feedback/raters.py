@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
-from dataclasses import dataclass, field
-
+from thumbwheel.feedback.keyed_hash import KeyedHash
 from thumbwheel.records import ANONYMOUS_RATER
 
 _BYTES = 16
@@ -12,11 +10,12 @@ _USER = b"thumbwheel user\0"
 _HOLDER = b"thumbwheel holder\0"
 
 
-@dataclass(frozen=True, slots=True)
 class Raters:
     """Pseudonyms under one secret key: HMAC-SHA256, the first 128 bits, in hexadecimal."""
 
-    user_key: bytes = field(repr=False)
+    def __init__(self, user_key: bytes) -> None:
+        """Name raters under `user_key`."""
+        self._hash = KeyedHash(user_key)
 
     def user_hash(self, user_id: str) -> str:
         """Return the pseudonym of a user, `u` and 32 digits; empty for an anonymous one (empty `user_id`)."""
@@ -30,5 +29,4 @@ class Raters:
         return self.user_hash(user_id) or ANONYMOUS_RATER + self._digest(_HOLDER, response_id)
 
     def _digest(self, domain: bytes, text: str) -> str:
-        digest = hmac.digest(self.user_key, domain + text.encode(), "sha256")
-        return digest[:_BYTES].hex()
+        return self._hash.digest(domain + text.encode())[:_BYTES].hex()

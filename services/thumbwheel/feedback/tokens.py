@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from thumbwheel.errors import InvalidInput, TokenMissing, TokenRefused
-from thumbwheel.feedback.keys import Keys, TokenKey
+from thumbwheel.feedback.keyed_hash import KeyedHash
+from thumbwheel.feedback.keys import Keys
 
 _DOMAIN = b"thumbwheel feedback token\0"
 _FORMAT = 2
@@ -54,8 +55,10 @@ class TokenSigner:
 
     def __init__(self, keys: Keys, ttl_s: float) -> None:
         """Sign with the active key of `keys`; tokens hold for `ttl_s` seconds."""
-        self._active = keys.active
-        self._keys: Mapping[bytes, TokenKey] = {bytes.fromhex(key.key_id): key for key in keys.token_keys}
+        self._active = bytes.fromhex(keys.active.key_id)
+        self._hashes: Mapping[bytes, KeyedHash] = {
+            bytes.fromhex(key.key_id): KeyedHash(key.secret) for key in keys.token_keys
+        }
         self._ttl_s = ttl_s
 
     def sign(
@@ -66,9 +69,9 @@ class TokenSigner:
         Raises InvalidInput for a name of more than 255 bytes.
         """
         expiry_s = int(now_us / 1e6 + self._ttl_s)
-        header = _HEADER.pack(_FORMAT, bytes.fromhex(self._active.key_id), expiry_s, _request(request_id))
+        header = _HEADER.pack(_FORMAT, self._active, expiry_s, _request(request_id))
         body = header + _named("policy", policy) + _named("policy_version", policy_version)
-        mac = _mac(self._active, body, response_id, rater_hash)
+        mac = _mac(self._hashes[self._active], body, response_id, rater_hash)
         return base64.urlsafe_b64encode(body + mac).rstrip(b"=").decode()
 
     def verify(self, token: str, response_id: str, rater_hash: str, now_us: int) -> TokenClaims:
@@ -82,14 +85,14 @@ class TokenSigner:
             raise TokenMissing(_MISSING)
         body, mac = _split(token)
         _, key_id, expiry_s, request = _HEADER.unpack_from(body)
-        key = self._keys.get(key_id)
-        if key is None or not hmac.compare_digest(mac, _mac(key, body, response_id, rater_hash)):
+        keyed = self._hashes.get(key_id)
+        if keyed is None or not hmac.compare_digest(mac, _mac(keyed, body, response_id, rater_hash)):
             raise TokenRefused(_REFUSED)
         if expiry_s * 1_000_000 <= now_us:
             raise TokenRefused(_EXPIRED)
         policy, rest = _take_name(body[_HEADER.size :])
         version, _ = _take_name(rest)
-        return TokenClaims(policy, version, expiry_s * 1_000_000, key.key_id, request.hex())
+        return TokenClaims(policy, version, expiry_s * 1_000_000, key_id.hex(), request.hex())
 
 
 def _split(token: str) -> tuple[bytes, bytes]:
@@ -107,9 +110,9 @@ def _split(token: str) -> tuple[bytes, bytes]:
     return data[:-_MAC_BYTES], data[-_MAC_BYTES:]
 
 
-def _mac(key: TokenKey, body: bytes, response_id: str, rater_hash: str) -> bytes:
+def _mac(keyed: KeyedHash, body: bytes, response_id: str, rater_hash: str) -> bytes:
     message = _DOMAIN + b"".join(_sized(part) for part in (body, response_id.encode(), rater_hash.encode()))
-    return hmac.digest(key.secret, message, "sha256")[:_MAC_BYTES]
+    return keyed.digest(message)[:_MAC_BYTES]
 
 
 def _request(request_id: str) -> bytes:
