@@ -64,7 +64,7 @@ class Standings:
         now: Callable[[], datetime],
         kind_of: Callable[[str], PolicyKind] = lambda policy: PolicyKind.CLASSIFY,
     ) -> None:
-        """Count in `store`. `kind_of` tells a policy's kind; where it is not given, every policy counts as one that classifies."""
+        """Count in `store`. `kind_of` tells a policy's kind; where it is not given, all are taken to classify."""
         self._store = store
         self._kind_of = kind_of
         self._schedule = schedule
