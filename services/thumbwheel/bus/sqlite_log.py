@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ _OFFSET_BITS = 40
 _BUSY_TIMEOUT_S = 10.0
 _DELETE_CHUNK = 5_000  # rows a transaction, so that appends get in between
 _TIGHT_CHUNK = 50  # rows a transaction on a full disk: what one writes has to fit into the ballast
+_MOST_ROWS = 64  # with one statement
 _LOOK_S = 0.2  # how often `wait` looks for what other processes appended
 _WAL_PAGES = 1_000  # pages between two checkpoints: bounds the -wal file to about 4 MB
 
@@ -340,13 +342,28 @@ def _rows(
 
 
 def _insert(writer: sqlite3.Connection, placed: Sequence[tuple[int, NewRecord]]) -> None:
+    touched = sorted({stream for stream, _ in placed})
+    marks = ", ".join("?" * len(touched))
     with _writing(writer) as connection:
-        offsets = dict(connection.execute("SELECT id, next_offset FROM streams").fetchall())
-        connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", _rows(placed, offsets))
-        touched = {stream for stream, _ in placed}
-        connection.executemany(
-            "UPDATE streams SET next_offset = ? WHERE id = ?", [(offsets[stream], stream) for stream in touched]
-        )
+        found = connection.execute(f"SELECT id, next_offset FROM streams WHERE id IN ({marks})", touched)
+        offsets = dict(found.fetchall())
+        rows = list(_rows(placed, offsets))
+        _put_in(connection, rows)
+        for stream in touched:
+            connection.execute("UPDATE streams SET next_offset = ? WHERE id = ?", (offsets[stream], stream))
+
+
+def _put_in(connection: sqlite3.Connection, rows: list[tuple[int, int, str, str, bytes]]) -> None:
+    """Insert all rows, which are used up.
+
+    Each statement lets go of the interpreter and waits in line to have it back: many rows go with one. Their numbers
+    are powers of two, so that few statements have to be prepared and kept.
+    """
+    while rows:
+        size = min(_MOST_ROWS, 1 << (len(rows).bit_length() - 1))
+        values = ", ".join(["(?, ?, ?, ?, ?)"] * size)
+        connection.execute(f"INSERT INTO records VALUES {values}", list(chain.from_iterable(rows[:size])))
+        del rows[:size]
 
 
 def _remove(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
