@@ -10,6 +10,8 @@ learn from a user's own data; without `--data` they are left out:
     generate_tm4         FOLDER/tm4_dialogs/corpus.txt   dialogues with speakers, an empty line between them
     reward_people        FOLDER/tm4_reward and others    what people said of answers, see its `--help`
 
+`ppo_vs_trl` compares with a library in an environment of its own, which `make peers` makes.
+
 A benchmark that fails, or is left out, is named at the end; the others are measured anyway. Each has options of its
 own, see its `--help`. What is worth keeping from run to run lies in `build/`.
 """
@@ -36,6 +38,7 @@ BENCHMARKS = (
     "gates_false_alarms",
     "ope_coverage",
     "cartpole",
+    "ppo_vs_trl",
     "ray_train",
     "serve_on_ray",
     "ingest_rate",
