@@ -6,7 +6,8 @@ import os
 import sqlite3
 import stat
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -35,6 +36,24 @@ def sqlite_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+@contextmanager
+def roomy(connection: Connection, mib: int = 64) -> Iterator[None]:
+    """Let one transaction change up to `mib` MiB of pages in memory, on SQLite; elsewhere the server sees to that.
+
+    With its 2 MB, a transaction that touches pages all over large indexes writes and reads the same ones again and
+    again.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    before = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA cache_size = {-1024 * mib}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA cache_size = {before}")
 
 
 def _make_private(_dialect: Any, _record: Any, arguments: list[Any], _options: dict[str, Any]) -> None:

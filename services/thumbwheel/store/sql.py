@@ -12,6 +12,7 @@ from thumbwheel.database import slices
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
 from thumbwheel.database.scrub import scrub
+from thumbwheel.database.sqlite_setup import roomy
 from thumbwheel.database.transactions import reading, writing
 from thumbwheel.errors import Unavailable
 from thumbwheel.records import (
@@ -290,7 +291,7 @@ class SqlStore:
         rows = 0
         for batch in retention.BATCHES:
             while True:
-                with writing(self._engine) as connection:
+                with writing(self._engine) as connection, roomy(connection):
                     deleted = batch(connection, horizon)
                 rows += deleted
                 if not deleted:
