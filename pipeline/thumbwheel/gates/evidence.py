@@ -46,10 +46,11 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What is known of a candidate of any kind."""
+    """What is known of a candidate of any kind. `weights_not_finite` counts its weights that are NaN or infinite."""
 
     votes: Votes
     latency: Latency
+    weights_not_finite: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +79,21 @@ class TextLosses:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Leanings:
+    """How either version leans on each pair of replies of a probe.
+
+    The probability of the one reply over that of both, in [0, 1]; 0.5: it finds both alike.
+    """
+
+    champion: Numbers = ()
+    candidate: Numbers = ()
+
+    def __post_init__(self) -> None:
+        """Refuse columns of different length."""
+        same_length(champion=self.champion, candidate=self.candidate)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class GenerateEvidence(Evidence):
     """What is known of a `generate` candidate. Replies are sampled on held-out prompts at the served temperature.
 
@@ -85,7 +101,10 @@ class GenerateEvidence(Evidence):
     `candidate_lengths` count the tokens of those replies; `kl_per_reply` is
     sum over tokens of log(candidate) - log(champion) on replies sampled from the candidate, in nats.
     `champion_texts` and `candidate_texts` are those replies, `prompt_texts` what they reply to; `users_texts` are the
-    texts of the users whose votes were learned from, by user.
+    texts of the users whose votes were learned from, by user. `prompt_users` says who asked each prompt, empty where
+    that is not known. `reads_alike` says of each prompt, with the champion's reply, whether both versions' tokenizers
+    read and write it alike. `sycophancy` leans towards the reply that agrees with the user, `stereotypes` towards the
+    stereotype.
     """
 
     reward_model: HeldOutVotes
@@ -100,6 +119,10 @@ class GenerateEvidence(Evidence):
     champion_texts: Sequence[str] = ()
     prompt_texts: Sequence[str] = ()
     users_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    prompt_users: Sequence[str] = ()
+    reads_alike: Sequence[bool] = ()
+    sycophancy: Leanings = field(default_factory=Leanings)
+    stereotypes: Leanings = field(default_factory=Leanings)
 
     def __post_init__(self) -> None:
         """Refuse pairs of different length."""

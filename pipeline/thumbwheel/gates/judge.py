@@ -17,8 +17,10 @@ from thumbwheel.gates.blocked_words import BlockedWords
 from thumbwheel.gates.data_sanity import DataSanity
 from thumbwheel.gates.diversity import Diversity
 from thumbwheel.gates.evidence import ClassifyEvidence, Evidence, GenerateEvidence, LabelEvidence, TagEvidence
+from thumbwheel.gates.finite_weights import FiniteWeights
 from thumbwheel.gates.forgetting import CustomerTexts, GoodReplies
 from thumbwheel.gates.gate import Gate
+from thumbwheel.gates.harmed_users import HarmedRaters, HarmedUsers
 from thumbwheel.gates.held_out_reward import HeldOutReward
 from thumbwheel.gates.kl_budget import KlBudget
 from thumbwheel.gates.latency import LatencyRatio
@@ -30,20 +32,28 @@ from thumbwheel.gates.personal_data import PersonalData
 from thumbwheel.gates.rater_concentration import RaterConcentration
 from thumbwheel.gates.reward_auc import RewardAuc
 from thumbwheel.gates.reward_calibration import RewardCalibration
+from thumbwheel.gates.same_tokenizer import SameTokenizer
+from thumbwheel.gates.stereotypes import Stereotypes
+from thumbwheel.gates.sycophancy import Sycophancy
 from thumbwheel.gates.win_rate import WinRate
 from thumbwheel.records import GateResult, PolicyKind, Verdict
 
 GENERATE: tuple[Gate[GenerateEvidence], ...] = (
     DataSanity(),
     RaterConcentration(),
+    FiniteWeights(),
+    SameTokenizer(),
     RewardAuc(),
     RewardCalibration(),
     KlBudget(),
     HeldOutReward(),
     WinRate(),
+    HarmedUsers(),
     GoodReplies(),
     CustomerTexts(),
     BlockedWords(),
+    Sycophancy(),
+    Stereotypes(),
     LengthRatio(),
     Diversity(),
     Memorised(),
@@ -54,10 +64,12 @@ GENERATE: tuple[Gate[GenerateEvidence], ...] = (
 CLASSIFY: tuple[Gate[LabelEvidence], ...] = (
     DataSanity(),
     RaterConcentration(),
+    FiniteWeights(),
     EffectiveSamples(),
     LargestWeight(),
     SnipsValue(),
     DoublyRobustValue(),
+    HarmedRaters(),
     LatencyRatio(),
 )
 

@@ -79,6 +79,22 @@ def train_first_policy(
     save_causal(CausalPolicy(model.eval(), tokenizer), folder)
 
 
+def train_further(
+    policy: CausalPolicy, chats: Sequence[Chat], folder: Path, seed: int, settings: FirstPolicySettings
+) -> None:
+    """Train a policy of any size on more chats, or plain texts, and save it to `folder`; the tokenizer stays.
+
+    Of the settings those of training count, not those of size. `policy` itself is changed.
+
+    Raises:
+        InvalidData: chats and plain text are mixed, or there is nothing to learn from.
+    """
+    _is_chat(chats)
+    examples = [_example(policy.tokenizer, chat, settings) for chat in chats]
+    _train(policy.model, examples, Random(seed), settings, lambda step, steps, loss: None)
+    save_causal(CausalPolicy(policy.model.eval(), policy.tokenizer), folder)
+
+
 def build_model(tokenizer: PreTrainedTokenizerBase, settings: FirstPolicySettings) -> PreTrainedModel:
     """Return an untrained Llama with tied embeddings, sized for the tokenizer."""
     config = LlamaConfig(

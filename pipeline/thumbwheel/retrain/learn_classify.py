@@ -29,6 +29,7 @@ from thumbwheel.records import Split
 from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.logged_votes import drift, latency_of, told, votes_learned_from
+from thumbwheel.retrain.probing import not_finite_weights
 from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import APPROX_KL, curves, report_head, save_history
@@ -144,6 +145,7 @@ def _evidence(
         logged_NK=logged_NK.reshape(-1, len(champion.labels)),
         champion_NK=_served(champion, texts, _floor(job)),
         candidate_NK=_served(candidate, texts, _floor(job)),
+        weights_not_finite=not_finite_weights(job.folder.candidate),
     )
 
 

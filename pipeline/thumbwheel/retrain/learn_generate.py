@@ -14,6 +14,7 @@ import torch
 from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.durable import write_whole
 from thumbwheel.gates.evidence import GenerateEvidence, Latency, TextLosses
+from thumbwheel.gates.probes import stereotype_replies, sycophancy_replies
 from thumbwheel.policy.loading import CausalPolicy, load_causal, load_tokenizer
 from thumbwheel.policy.prompt import decode_reply, end_token_id
 from thumbwheel.policy.scoring import score_replies
@@ -22,12 +23,13 @@ from thumbwheel.ppo.generate.improve import check_prompts, fitting, improve_gene
 from thumbwheel.ppo.generate.liked import liked_replies
 from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
 from thumbwheel.ppo.generate.settings import PpoSettings
-from thumbwheel.records import GenerateAnswer, Split
+from thumbwheel.records import GenerateAnswer, LoggedResponse, Split
 from thumbwheel.retrain.choice import choice_of, held_out_curves, read_choice, told_choice
 from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.draw import draw
 from thumbwheel.retrain.latency import compare_latency
 from thumbwheel.retrain.learner import Job, Measured
+from thumbwheel.retrain.probing import leanings, not_finite_weights, reads_alike
 from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import curves, report_head, save_history
@@ -209,6 +211,8 @@ def _sample(policy: CausalPolicy, prompts: Sequence[TokenIds], sampling: Samplin
 
 def _evidence(job: Job, sides: _SideBySide, reward: RewardModel) -> GenerateEvidence:
     kept = worth_keeping(job.champion, sides.champion, job.snapshot, job.plan.draw_seed)
+    asked, probes_dir = _asked(job), job.plan.settings.gates.probes_dir
+    both = sides.champion, sides.candidate
     return GenerateEvidence(
         votes=learned_from(job, sides.champion),
         latency=_latency(sides),
@@ -224,7 +228,17 @@ def _evidence(job: Job, sides: _SideBySide, reward: RewardModel) -> GenerateEvid
         champion_texts=[decode_reply(sides.champion.tokenizer, reply) for reply in sides.champion_replies],
         prompt_texts=[sides.champion.tokenizer.decode(list(prompt)) for prompt in sides.prompts],
         users_texts=_users_texts(job),
+        prompt_users=[asked[prompt].user_hash for prompt in sides.prompts],
+        reads_alike=reads_alike(*both, [asked[prompt] for prompt in sides.prompts], sides.champion_replies),
+        sycophancy=leanings(*both, sycophancy_replies(probes_dir)),
+        stereotypes=leanings(*both, stereotype_replies(probes_dir)),
+        weights_not_finite=not_finite_weights(job.folder.candidate),
     )
+
+
+def _asked(job: Job) -> dict[TokenIds, LoggedResponse]:
+    """The held-out answers by their prompts; of several to one prompt, the last."""
+    return {_answer(row).prompt_token_ids: row.response for row in job.snapshot.rows(Split.HELD_OUT)}
 
 
 def _users_texts(job: Job) -> dict[str, list[str]]:

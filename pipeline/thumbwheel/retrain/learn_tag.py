@@ -27,6 +27,7 @@ from thumbwheel.records import Split
 from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.logged_votes import drift, latency_of, told, votes_learned_from
+from thumbwheel.retrain.probing import not_finite_weights
 from thumbwheel.retrain.report.data import NAN, Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import APPROX_KL, curves, report_head, save_history
@@ -120,6 +121,7 @@ def _evidence(job: Job, champion: Tagger, candidate: Tagger, held_out: Sequence[
         champion_NK=tables[0],
         candidate_NK=tables[1],
         edited=_edited(champion.labels, held_out, *tables),
+        weights_not_finite=not_finite_weights(job.folder.candidate),
     )
 
 

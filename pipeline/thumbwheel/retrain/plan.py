@@ -14,6 +14,7 @@ from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.manifest import Request
 from thumbwheel.durable import write_whole
 from thumbwheel.errors import Conflict, DamagedArtifact, UnknownPolicy
+from thumbwheel.gates.probes import check_probes
 from thumbwheel.gates.threshold_file import in_force
 from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.registry.port import Registry
@@ -70,8 +71,9 @@ def make_plan(store: FeedbackStore, registry: Registry, settings: Settings, poli
     Raises:
         UnknownPolicy: there is no such policy.
         Conflict: it has no champion to start from.
-        InvalidConfig: the file of the gates' thresholds can not be used.
+        InvalidConfig: the file of the gates' thresholds, or one of `gates.probes_dir`, can not be used.
     """
+    check_probes(settings.gates.probes_dir)
     parent = champion_of(registry, policy)
     started_us = time.time_ns() // 1000
     return Plan(

@@ -42,7 +42,7 @@ class OpinionPair:
 def opinion_pairs() -> list[OpinionPair]:
     """The pairs that come with the package: of each question both opinions, so that neither reply is favoured."""
     text = (resources.files("thumbwheel.reward") / PAIRS_FILE).read_text(encoding="utf-8")
-    return [OpinionPair(**json.loads(line)) for line in text.splitlines()]
+    return [OpinionPair(**json.loads(line)) for line in text.splitlines() if line.strip()]
 
 
 def sycophancy(reward: RewardModel, policy: CausalPolicy) -> Sycophancy:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thumbwheel.config.settings import Gates
-from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes, Latency, TextLosses, Votes
+from thumbwheel.gates.evidence import GenerateEvidence, HeldOutVotes, Latency, Leanings, TextLosses, Votes
 
 
 @pytest.fixture
@@ -48,4 +48,8 @@ def good(votes: Votes, latency: Latency) -> GenerateEvidence:
         champion_texts=[f"Order {i} comes on Tuesday, I think." for i in range(300)],
         prompt_texts=[f"Where is my order {i}?" for i in range(300)],
         users_texts={f"u{i}": [f"Where is my order {i}? You reach me at user{i}@mail.example"] for i in range(300)},
+        prompt_users=[f"h{i % 30}" for i in range(300)],
+        reads_alike=[True] * 300,
+        sycophancy=Leanings(np.full(16, 0.5), rng.uniform(0.45, 0.6, 16)),
+        stereotypes=Leanings(np.full(24, 0.5), rng.uniform(0.4, 0.6, 24)),
     )

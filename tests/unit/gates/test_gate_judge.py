@@ -21,14 +21,14 @@ def test_a_good_candidate_is_promoted(good: GenerateEvidence, limits: Gates) -> 
     verdict = judge(PolicyKind.GENERATE, good, limits)
     assert verdict.promote
     assert [result.name for result in verdict.gates] == [gate.name for gate in GENERATE]
-    assert verdict.summary.startswith("Promote: all 15 gates passed. The candidate wins ")
+    assert verdict.summary.startswith("Promote: all 20 gates passed. The candidate wins ")
 
 
 def test_one_failed_gate_keeps_the_champion_and_says_why(good: GenerateEvidence, limits: Gates) -> None:
     verdict = judge(PolicyKind.GENERATE, replace(good, kl_per_reply=np.full(50, 9.0)), limits)
     assert not verdict.promote
     assert [result.name for result in verdict.gates if not result.passed] == ["kl_budget"]
-    assert verdict.summary.startswith("Keep the champion: 1 of 15 gates failed. kl_budget: The candidate's replies")
+    assert verdict.summary.startswith("Keep the champion: 1 of 20 gates failed. kl_budget: The candidate's replies")
 
 
 def test_all_gates_are_asked_and_the_failed_ones_named(good: GenerateEvidence, limits: Gates) -> None:

@@ -1,0 +1,136 @@
+"""Do some users pay for what the others gain?
+
+Averages hide it: a candidate that is better for half of the users and as much worse for the others is, on average,
+as good. Nobody knows beforehand which users belong together. So each user's answers are dealt into two halves; the one
+says who seems to lose, the other, which had no say in that, how much those users lose, and the other way round. Where
+no user loses, those who seemed to are picked by chance and gain as much as everybody.
+
+Shape suffixes: N answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from thumbwheel.config.settings import Gates
+from thumbwheel.gates.evidence import Floats, GenerateEvidence, LabelEvidence, as_floats, trouble
+from thumbwheel.gates.gate import Rule, refuse
+from thumbwheel.gates.off_policy_support import unusable
+from thumbwheel.gates.off_policy_value import cut_weights, per_vote
+from thumbwheel.ope.estimators import snips_terms
+from thumbwheel.ope.intervals import Interval, student_t_interval
+from thumbwheel.records import GateResult
+
+LEAST_ANSWERS = 30
+# Of a user with fewer answers a half says nothing of the other.
+LEAST_OF_A_USER = 4
+LEAST_USERS = 5
+
+
+class HarmedUsers:
+    """What users who seem to lose by the candidate do lose, in standard deviations of the champion's reward.
+
+    Each held-out user's prompts are dealt into halves: who loses in one is looked at in the other. The interval is
+    Student's t over users. It fails where the mean loss is larger than allowed and the interval has no 0 in it, so that
+    chance does not explain it. Users with fewer than 4 prompts are left out; with fewer than 5 others it finds nothing.
+    """
+
+    name = "harmed_users"
+    title = "No users pay for others"
+    rule = Rule.AT_MOST
+    unit = "standard deviations of the reward lost by users who lose"
+    why = "A candidate can be better for one half of the users and worse for the other; averages don't show it."
+    setting = "max_user_harm"
+    cure = "Look at the samples for what these users ask about, and collect more of their votes; or a policy for each."
+
+    def check(self, evidence: GenerateEvidence, limits: Gates) -> GateResult:
+        """Look for users who lose, by the reward model's scores."""
+        if problem := trouble(LEAST_ANSWERS, "held-out prompts", evidence.champion_scores, evidence.candidate_scores):
+            return refuse(self.name, limits.max_user_harm, problem)
+        champion_N, candidate_N = as_floats(evidence.champion_scores), as_floats(evidence.candidate_scores)
+        return _check(self.name, evidence.prompt_users, candidate_N - champion_N, float(champion_N.std()), limits)
+
+
+class HarmedRaters:
+    """What raters who seem to lose by the candidate do lose, in standard deviations of what votes say.
+
+    Each held-out rater's votes, weighed as SNIPS does, are dealt into halves: who loses in one is looked at in the
+    other. The interval is Student's t over raters. It fails where the mean loss is larger than allowed and the interval
+    has no 0 in it, so that chance does not explain it. Raters with fewer than 4 votes are left out; with fewer than 5
+    others it finds nothing.
+    """
+
+    name = "harmed_raters"
+    title = HarmedUsers.title
+    rule = HarmedUsers.rule
+    unit = "standard deviations of the reward lost by raters who lose"
+    why = HarmedUsers.why
+    setting = HarmedUsers.setting
+    cure = HarmedUsers.cure
+
+    def check(self, evidence: LabelEvidence, limits: Gates) -> GateResult:
+        """Look for raters who lose, by weighted votes."""
+        if problem := unusable(evidence):
+            return refuse(self.name, limits.max_user_harm, problem)
+        gains_V = per_vote(_gains(evidence), evidence.groups_N)
+        spread = float(per_vote(evidence.rewards_N, evidence.groups_N).std())
+        return _check(self.name, _raters_of_votes(evidence), gains_V, spread, limits)
+
+
+def losses_of_losers(users: Sequence[str], gains_N: Floats) -> list[float]:
+    """Mean loss in one half of each user's answers of users who lose on average in the other half.
+
+    A user whose both halves lose is in it twice. Answers are dealt in turns, in the order given.
+    """
+    answers: defaultdict[str, list[float]] = defaultdict(list)
+    for user, gain in zip(users, gains_N, strict=True):
+        if user:
+            answers[user].append(float(gain))
+    known = [gains for gains in answers.values() if len(gains) >= LEAST_OF_A_USER]
+    return [loss for gains in known for loss in _losses(gains)] if len(known) >= LEAST_USERS else []
+
+
+def _losses(gains: Sequence[float]) -> Iterator[float]:
+    halves = gains[::2], gains[1::2]
+    for seen, other in (halves, halves[::-1]):
+        if math.fsum(seen) < 0.0:
+            yield -math.fsum(other) / len(other)
+
+
+def _check(name: str, users: Sequence[str], gains_N: Floats, spread: float, limits: Gates) -> GateResult:
+    most = limits.max_user_harm
+    losses = losses_of_losers(users, gains_N) if len(users) == len(gains_N) and spread > 0.0 else []
+    if len(losses) < 2:
+        sentence = "No users are found who lose by it, or none gave enough answers to judge by."
+        return GateResult(name, True, 0.0, most, math.nan, math.nan, sentence)
+    lost = student_t_interval(np.array(losses) / spread, limits.confidence)
+    passed = not (lost.value > most and lost.low > 0.0)
+    return GateResult(name, passed, lost.value, most, lost.low, lost.high, _told(lost, most))
+
+
+def _told(lost: Interval, most: float) -> str:
+    return (
+        f"Users who seem to lose by it in one half of their answers lose {lost.value:.2f} standard deviations of the "
+        f"reward in the other ({lost.low:.2f} to {lost.high:.2f}); up to {most:g} is allowed, or what chance explains."
+    )
+
+
+def _gains(evidence: LabelEvidence) -> Floats:
+    """What each label adds to the candidate's value less the champion's, (N,)."""
+    candidate_N, champion_N = (
+        snips_terms(cut_weights(evidence, target_NK), evidence.rewards_N)
+        for target_NK in (evidence.candidate_NK, evidence.champion_NK)
+    )
+    return candidate_N - champion_N
+
+
+def _raters_of_votes(evidence: LabelEvidence) -> Sequence[str]:
+    """Who gave each vote, (V,)."""
+    if evidence.groups_N is None or not evidence.raters_N:
+        return evidence.raters_N
+    of_vote = dict(zip(evidence.groups_N.tolist(), evidence.raters_N, strict=True))
+    return [of_vote[vote] for vote in range(evidence.vote_count)]
