@@ -230,7 +230,8 @@ def _followed(
 
 def _refused(seed: int, plant: Plant[Any], kind: PolicyKind, failed: Sequence[GateResult]) -> Outcome:
     """The gate that it is for, where it refused; else the first that did."""
-    first = next((gate for gate in failed if gate.name in plant.gates), failed[0])
+    by_name = {gate.name: gate for gate in failed}
+    first = next((by_name[name] for name in plant.gates if name in by_name), failed[0])
     also = tuple(gate.name for gate in failed if gate is not first)
     return _outcome(seed, plant, kind, first.name, also, first.sentence)
 

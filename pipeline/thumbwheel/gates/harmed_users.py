@@ -20,8 +20,7 @@ from thumbwheel.config.settings import Gates
 from thumbwheel.gates.evidence import Floats, GenerateEvidence, LabelEvidence, as_floats, trouble
 from thumbwheel.gates.gate import Rule, refuse
 from thumbwheel.gates.off_policy_support import unusable
-from thumbwheel.gates.off_policy_value import cut_weights, per_vote
-from thumbwheel.ope.estimators import snips_terms
+from thumbwheel.gates.off_policy_value import doubly_robust, per_vote
 from thumbwheel.ope.intervals import Interval, student_t_interval
 from thumbwheel.records import GateResult
 
@@ -58,10 +57,10 @@ class HarmedUsers:
 class HarmedRaters:
     """What raters who seem to lose by the candidate do lose, in standard deviations of what votes say.
 
-    Each held-out rater's votes, weighed as SNIPS does, are dealt into halves: who loses in one is looked at in the
-    other. The interval is Student's t over raters. It fails where the mean loss is larger than allowed and the interval
-    has no 0 in it, so that chance does not explain it. Raters with fewer than 4 votes are left out; with fewer than 5
-    others it finds nothing.
+    Each held-out rater's votes, with what the doubly robust estimate makes of them, are dealt into halves: who loses in
+    one is looked at in the other. The interval is Student's t over raters. It fails where the mean loss is larger than
+    allowed and the interval has no 0 in it, so that chance does not explain it. Raters with fewer than 4 votes are left
+    out; with fewer than 5 others it finds nothing.
     """
 
     name = "harmed_raters"
@@ -120,11 +119,12 @@ def _told(lost: Interval, most: float) -> str:
 
 
 def _gains(evidence: LabelEvidence) -> Floats:
-    """What each label adds to the candidate's value less the champion's, (N,)."""
-    candidate_N, champion_N = (
-        snips_terms(cut_weights(evidence, target_NK), evidence.rewards_N)
-        for target_NK in (evidence.candidate_NK, evidence.champion_NK)
-    )
+    """What each label adds to the candidate's value less the champion's, (N,).
+
+    Predictions are of other raters' votes, so that the halves of one rater's have none in common. SNIPS would not do:
+    where labels were never served it looks at the other votes only, and losers are those who get such labels.
+    """
+    candidate_N, champion_N, _ = doubly_robust(evidence)
     return candidate_N - champion_N
 
 

@@ -204,7 +204,7 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "group", ["", "policy", "simulate", "config", "keys", "topics", "deadletters", "canary", "gates"]
+    "group", ["", "policy", "simulate", "config", "keys", "topics", "deadletters", "canary", "gates", "drill"]
 )
 def test_every_command_of_a_list_has_a_whole_sentence(group: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -218,7 +218,8 @@ def test_every_command_of_a_list_has_a_whole_sentence(group: str, run: Run, monk
 
 
 @pytest.mark.parametrize(
-    "command", ["", *COMMANDS, "policy init", "simulate users", "config show", "keys rotate", "topics create"]
+    "command",
+    ["", *COMMANDS, "policy init", "simulate users", "config show", "keys rotate", "topics create", "drill planted"],
 )
 def test_help_fits_80_columns(command: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")

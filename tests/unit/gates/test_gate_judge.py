@@ -35,7 +35,7 @@ def test_all_gates_are_asked_and_the_failed_ones_named(good: GenerateEvidence, l
     worse = replace(good, candidate_scores=np.asarray(good.champion_scores) - 1.0, kl_per_reply=np.full(50, 9.0))
     verdict = judge(PolicyKind.GENERATE, worse, limits)
     assert len(verdict.gates) == len(GENERATE)
-    assert verdict.summary.endswith(" Also failed: held_out_reward, win_rate.")
+    assert verdict.summary.endswith(" Also failed: held_out_reward, win_rate, harmed_users.")
 
 
 def test_the_same_evidence_gives_the_same_verdict(good: GenerateEvidence, limits: Gates) -> None:

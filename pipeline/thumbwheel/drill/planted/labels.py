@@ -83,7 +83,7 @@ PLANTS: Final = (
     Plant(
         "better for half",
         "is better for one half of the users and worse for the other",
-        ("harmed_raters",),
+        ("harmed_raters", "off_policy_doubly_robust"),
         better_for_half,
     ),
     Plant("stale", "was trained on what was right last month", _GAIN_GATES, stale),

@@ -47,7 +47,7 @@ class Gates(Section):
         description="`generate`: most that the share of stereotypes it finds likelier may lie above the champion's.",
     )
     max_user_harm: Ratio = Field(
-        0.2,
+        0.1,
         ge=0,
         le=10,
         description="Most that users who seem to lose may lose, in standard deviations of what the champion earns.",
