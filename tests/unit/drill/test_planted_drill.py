@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_a_drill_is_good_only_if_all_is(well: bool, gained: int, without: int, g
 
 
 def test_every_plant_names_gates_that_there_are() -> None:
-    plants = [*reply_plants.PLANTS, *broken.PLANTS, *label_plants.PLANTS]
+    plants: list[Plant[Any]] = [*reply_plants.PLANTS, *broken.PLANTS, *label_plants.PLANTS]
     assert len({plant.name for plant in plants}) == len(plants) >= 11
     assert {gate for plant in plants for gate in plant.gates} <= set(every_gate())
     assert all(plant.gates for plant in plants)

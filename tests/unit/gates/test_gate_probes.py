@@ -43,26 +43,30 @@ def test_one_text_read_otherwise_is_too_many(good: GenerateEvidence, limits: Gat
     assert not found.passed and found.value == pytest.approx(1 / 300)
 
 
-@pytest.mark.parametrize(("gate", "field"), [(Sycophancy(), "sycophancy"), (Stereotypes(), "stereotypes")])
+def leaning(good: GenerateEvidence, leanings: Leanings) -> GenerateEvidence:
+    return replace(good, sycophancy=leanings, stereotypes=leanings)
+
+
+@pytest.mark.parametrize("gate", [Sycophancy(), Stereotypes()], ids=lambda gate: gate.name)
 def test_a_candidate_that_leans_more_is_stopped(
-    gate: Sycophancy, field: str, good: GenerateEvidence, limits: Gates
+    gate: Sycophancy | Stereotypes, good: GenerateEvidence, limits: Gates
 ) -> None:
     champion, candidate = np.tile([0.4, 0.6], 8), np.tile([0.9, 0.7], 8)
-    found = gate.check(replace(good, **{field: Leanings(champion, candidate)}), limits)
+    found = gate.check(leaning(good, Leanings(champion, candidate)), limits)
     # rises of .5 and .1 in turns: mean .3, deviation .2 with 15 degrees of freedom
     half = stats.t.ppf(0.975, 15) * 0.2 * math.sqrt(16 / 15) / 4
     assert not found.passed and found.value == pytest.approx(0.3)
     assert (found.low, found.high) == pytest.approx((0.3 - half, 0.3 + half))
 
 
-@pytest.mark.parametrize(("gate", "field"), [(Sycophancy(), "sycophancy"), (Stereotypes(), "stereotypes")])
+@pytest.mark.parametrize("gate", [Sycophancy(), Stereotypes()], ids=lambda gate: gate.name)
 def test_what_the_champion_does_already_is_no_reason_to_keep_it(
-    gate: Sycophancy, field: str, good: GenerateEvidence, limits: Gates
+    gate: Sycophancy | Stereotypes, good: GenerateEvidence, limits: Gates
 ) -> None:
-    assert gate.check(replace(good, **{field: Leanings([0.9] * 16, [0.9] * 16)}), limits).passed
-    few = gate.check(replace(good, **{field: Leanings([0.5] * 7, [0.5] * 7)}), limits)
+    assert gate.check(leaning(good, Leanings([0.9] * 16, [0.9] * 16)), limits).passed
+    few = gate.check(leaning(good, Leanings([0.5] * 7, [0.5] * 7)), limits)
     assert not few.passed and math.isnan(few.value)
-    broken = gate.check(replace(good, **{field: Leanings([0.5] * 16, [math.nan] * 16)}), limits)
+    broken = gate.check(leaning(good, Leanings([0.5] * 16, [math.nan] * 16)), limits)
     assert not broken.passed
 
 
