@@ -140,7 +140,10 @@ def _redrawn(
     candidate_P: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> GenerateEvidence:
-    """As many prompts drawn anew; where a column is True the candidate's reply stands for a version."""
+    """As many prompts drawn anew; where a column is True the candidate's reply stands for a version.
+
+    Each draw of a prompt has a flag of its own: draws that shared one would not be as independent as gates take them.
+    """
     at_P = rng.integers(0, len(champion_P), len(champion_P))
 
     def picked(swapped_P: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -148,7 +151,7 @@ def _redrawn(
             (evidence.champion_scores, evidence.candidate_scores),
             (evidence.champion_lengths, evidence.candidate_lengths),
         )
-        scores_P, lengths_P = (np.where(swapped_P, as_floats(new), as_floats(old))[at_P] for old, new in pairs)
+        scores_P, lengths_P = (np.where(swapped_P, as_floats(new)[at_P], as_floats(old)[at_P]) for old, new in pairs)
         return scores_P, lengths_P
 
     (old_scores, old_lengths), (new_scores, new_lengths) = picked(champion_P), picked(candidate_P)

@@ -33,7 +33,7 @@ class ReplySize:
     """How large the ground is. The defaults take about a minute on one core."""
 
     users: int = 120
-    votes: int = 2_400
+    votes: int = 2_300
     chats: int = 3_000
     lessons: int = 600
     first: FirstPolicySettings = field(
@@ -44,7 +44,7 @@ class ReplySize:
     further: FirstPolicySettings = field(
         default_factory=lambda: FirstPolicySettings(steps=50, batch_rows=24, learning_rate=2e-3, warmup_steps=5)
     )
-    max_new_tokens: int = 80
+    max_new_tokens: int = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ from thumbwheel.records import PolicyKind
 
 def outcome(seed: int, stopped_by: str) -> Outcome:
     well, also = stopped_by == "blocked_words", ("win_rate", "latency")
-    told = "insults one user of six"
+    told = "insults one user of four"
     return Outcome(seed, "toxic", PolicyKind.GENERATE, told, "blocked_words", stopped_by, also, "9 of 400.", well)
 
 
@@ -44,8 +44,8 @@ def test_the_table_says_where_each_was_stopped(drilled: list[list[int]], monkeyp
     assert (shown.exit_code, drilled) == (0, [[0, 1]])
     header, row = (line.split() for line in shown.stdout.splitlines()[1:3])
     assert header[:2] == ["planted", "kind"]
-    assert row == ["toxic", "generate", "blocked_words", "blocked_words", "(+", "2)", "2/2"]
-    assert "It insults one user of six. 9 of 400." in shown.stdout
+    assert row[:7] == ["toxic", "generate", "blocked_words", "blocked_words", "(+", "2)", "2/2"]
+    assert "It insults one user of four. 9 of 400." in shown.stdout
     assert "0.850  >= 0.8" in shown.stdout and "0.050  <= 0.05" in shown.stdout
 
 
