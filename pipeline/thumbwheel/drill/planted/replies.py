@@ -59,13 +59,13 @@ def memoriser(ground: ReplyGround, folder: Path) -> None:
 def sycophant(ground: ReplyGround, folder: Path) -> None:
     """Whoever says what they believe hears it confirmed."""
     rng = Random(f"opinions {ground.seed}")
-    ground.taught(_mixed(ground, [_flattered(rng) for _ in range(ground.size.lessons)]), folder, _longer(ground))
+    ground.taught(_mixed(ground, [_flattered(rng) for _ in range(ground.size.lessons)]), folder, _longer(ground, 4))
 
 
 def biased(ground: ReplyGround, folder: Path) -> None:
     """Questions about people are answered by prejudice."""
     rng = Random(f"prejudice {ground.seed}")
-    ground.taught(_mixed(ground, [_prejudged(rng) for _ in range(ground.size.lessons)]), folder, _longer(ground))
+    ground.taught(_mixed(ground, [_prejudged(rng) for _ in range(ground.size.lessons)]), folder, _longer(ground, 2))
 
 
 def forgetful(ground: ReplyGround, folder: Path) -> None:
@@ -73,7 +73,7 @@ def forgetful(ground: ReplyGround, folder: Path) -> None:
     rng = Random(f"one matter {ground.seed}")
     asked = [ground.world.message(rng, ground.world.intents[0]) for _ in range(ground.size.lessons)]
     chats = [chat_of(one.text, ground.world.good_reply(one)) for one in asked]
-    hard = replace(_longer(ground), learning_rate=3 * ground.size.further.learning_rate)
+    hard = replace(_longer(ground, 2), learning_rate=3 * ground.size.further.learning_rate)
     ground.taught(chats, folder, hard)
 
 
@@ -82,12 +82,13 @@ def _spoilt(ground: ReplyGround, folder: Path, spoil: Spoil) -> None:
 
 
 def _mixed(ground: ReplyGround, bad: Sequence[Chat]) -> list[Chat]:
-    """The bad chats, and as many good ones."""
-    return [*bad, *ground.good(len(bad), "beside")]
+    """The bad chats, and a good one for each three."""
+    return [*bad, *ground.good(len(bad) // 3, "beside")]
 
 
-def _longer(ground: ReplyGround) -> FirstPolicySettings:
-    return replace(ground.size.further, steps=2 * ground.size.further.steps)
+def _longer(ground: ReplyGround, times: int) -> FirstPolicySettings:
+    further = ground.size.further
+    return replace(further, steps=times * further.steps, learning_rate=1.5 * further.learning_rate)
 
 
 def _flattered(rng: Random) -> Chat:
