@@ -25,6 +25,7 @@ from thumbwheel.drill.planted import replies as reply_plants
 from thumbwheel.drill.replies import ReplyGround, ReplySize
 from thumbwheel.errors import ThumbwheelError
 from thumbwheel.gates.evidence import Floats, GenerateEvidence, as_floats
+from thumbwheel.ope.intervals import Interval, wilson
 from thumbwheel.policy.loading import load_tokenizer
 from thumbwheel.policy.prompt import encode_prompt
 from thumbwheel.records import GateResult, Message, PolicyKind
@@ -38,6 +39,7 @@ PIECES: Final = len(REPLY_PLANTS) + len(LABEL_PLANTS) + 4
 
 LEAST_GAINS_PASSED: Final = 0.8
 MOST_WITHOUT_PASSED: Final = 0.05
+CONFIDENCE: Final = 0.95
 
 Told = Callable[[], None]
 
@@ -48,7 +50,7 @@ class DrillSize:
 
     replies: ReplySize = field(default_factory=ReplySize)
     labels: LabelSize = field(default_factory=LabelSize)
-    draws: int = 60
+    draws: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +82,24 @@ class Drilled:
 
     @property
     def good(self) -> bool:
-        """Whether each was stopped where it should be, and the counter-check holds."""
+        """Whether each was stopped where it should be, and no draws of the counter-check refute what is wanted."""
         kinds = {one.kind for one in self.passed}
         return all(one.well for one in self.outcomes) and all(
-            self.gains_passed(kind) >= LEAST_GAINS_PASSED and self.without_passed(kind) <= MOST_WITHOUT_PASSED
+            self.gains_passed(kind).high >= LEAST_GAINS_PASSED and self.without_passed(kind).low <= MOST_WITHOUT_PASSED
             for kind in kinds
         )
 
-    def gains_passed(self, kind: PolicyKind) -> float:
-        """Share of candidates with a true gain that pass."""
+    def gains_passed(self, kind: PolicyKind) -> Interval:
+        """Share of candidates with a true gain that pass, with Wilson's interval."""
         return self._share(kind, lambda one: one.with_gain)
 
-    def without_passed(self, kind: PolicyKind) -> float:
-        """Share of candidates without a gain that pass."""
+    def without_passed(self, kind: PolicyKind) -> Interval:
+        """Share of candidates without a gain that pass, likewise."""
         return self._share(kind, lambda one: one.without)
 
-    def _share(self, kind: PolicyKind, count: Callable[[Passed], int]) -> float:
+    def _share(self, kind: PolicyKind, count: Callable[[Passed], int]) -> Interval:
         ours = [one for one in self.passed if one.kind is kind]
-        return sum(map(count, ours)) / max(1, sum(one.draws for one in ours))
+        return wilson(sum(map(count, ours)), sum(one.draws for one in ours), CONFIDENCE)
 
 
 class _Ground(Protocol):

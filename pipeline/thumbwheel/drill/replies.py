@@ -18,7 +18,7 @@ from thumbwheel.ppo.generate.rollout import Sampling, sample_replies
 from thumbwheel.pretrain.corpus import Chat
 from thumbwheel.pretrain.generate import FirstPolicySettings, train_first_policy, train_further
 from thumbwheel.records import GenerateAnswer, Message
-from thumbwheel.retrain.worth_keeping import hand_on
+from thumbwheel.retrain.worth_keeping import WORTH_KEEPING_FILE, hand_on
 from thumbwheel.simulate.helpdesk import write_worth_keeping
 from thumbwheel.simulate.message import HelpRequest
 from thumbwheel.simulate.world import World
@@ -87,7 +87,7 @@ def first_replies(world: World, seed: int, size: ReplySize, folder: Path) -> Non
     asked = [world.message(rng) for _ in range(size.chats)]
     chats = [chat_of(one.text, world.mixed_reply(one, rng)) for one in asked]
     train_first_policy(chats, folder, seed, size.first)
-    write_worth_keeping(world, 200, rng, folder / "worth_keeping.jsonl")
+    write_worth_keeping(world, 200, rng, folder / WORTH_KEEPING_FILE)
 
 
 def collect(world: World, seed: int, size: ReplySize, bench: Bench) -> ReplyGround:

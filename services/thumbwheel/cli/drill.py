@@ -103,18 +103,8 @@ def _gains(found: Drilled) -> Iterator[dict[str, Any]]:
 
     for kind in sorted({one.kind for one in found.passed}):
         draws = sum(one.draws for one in found.passed if one.kind is kind)
-        gained, without = found.gains_passed(kind), found.without_passed(kind)
-        yield {
-            "kind": kind.value,
-            "true gain": "3 %",
-            "draws": draws,
-            "passed": gained,
-            "wanted": f">= {LEAST_GAINS_PASSED}",
-        }
-        yield {
-            "kind": kind.value,
-            "true gain": "none",
-            "draws": draws,
-            "passed": without,
-            "wanted": f"<= {MOST_WITHOUT_PASSED}",
-        }
+        gains = ("3 %", found.gains_passed(kind), f">= {LEAST_GAINS_PASSED}")
+        none = ("none", found.without_passed(kind), f"<= {MOST_WITHOUT_PASSED}")
+        for gain, share, wanted in (gains, none):
+            passed = {"passed": share.value, "low": share.low, "high": share.high}
+            yield {"kind": kind.value, "true gain": gain, "draws": draws, **passed, "wanted": wanted}

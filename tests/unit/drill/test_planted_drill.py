@@ -30,10 +30,11 @@ def outcome(well: bool) -> Outcome:
 
 @pytest.mark.parametrize(
     ("well", "gained", "without", "good"),
-    [(True, 8, 0, True), (False, 8, 0, False), (True, 7, 0, False), (True, 10, 1, False)],
+    # of 100, Wilson's interval has .8 in it down to 73, and .05 up to 9
+    [(True, 80, 0, True), (False, 80, 0, False), (True, 73, 9, True), (True, 72, 0, False), (True, 90, 10, False)],
 )
 def test_a_drill_is_good_only_if_all_is(well: bool, gained: int, without: int, good: bool) -> None:
-    drawn = Passed(PolicyKind.GENERATE, 10, gained, without), Passed(PolicyKind.CLASSIFY, 10, 10, 0)
+    drawn = Passed(PolicyKind.GENERATE, 100, gained, without), Passed(PolicyKind.CLASSIFY, 10, 10, 0)
     assert Drilled((outcome(True), outcome(well)), drawn).good is good
 
 

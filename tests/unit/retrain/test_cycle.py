@@ -150,7 +150,7 @@ def test_a_better_candidate_becomes_the_champion(desk: Desk) -> None:
     run = desk.cycle(FakeLearner()).run()
     assert (run.state, run.candidate_version, run.parent_version) == (RunState.PROMOTED, "v2", "v1")
     assert run.watermark == 100 and run.votes >= 50 and run.ended_us > 0
-    assert all(gate.passed for gate in run.gates) and len(run.gates) == 7
+    assert all(gate.passed for gate in run.gates) and len(run.gates) == 9
     made = desk.registry.manifest("desk", "v2")
     assert (made.parent, made.base, made.run_id, made.verdict) == ("v1", "scratch", desk.plan.run_id, "promote")
     change = desk.registry.history("desk")[0]
