@@ -71,3 +71,6 @@ def test_another_tokenizer_reads_otherwise() -> None:
     assert reads_alike(champion, other, [asked], [reply]) == [False]
     without_chat = CausalPolicy(champion.model, train_tokenizer(texts, TINY.vocabulary, TINY.max_tokens, chat=False))
     assert reads_alike(champion, without_chat, [asked], [reply]) == [False]
+    other_template = tiny_policy(1)  # the same text comes out for tokens, but not the same tokens for a chat
+    other_template.tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    assert reads_alike(champion, other_template, [asked], [reply]) == [False]
