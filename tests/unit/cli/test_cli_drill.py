@@ -47,8 +47,8 @@ def test_the_table_says_where_each_was_stopped(drilled: list[list[int]], monkeyp
     assert row[:7] == ["toxic", "generate", "blocked_words", "blocked_words", "(+", "2)", "2/2"]
     assert "It insults one user of four. 9 of 400." in shown.stdout
     gains, none = (line.split() for line in shown.stdout.splitlines()[-2:])
-    assert (gains[4:6], gains[-2:]) == (["20", "0.850"], [">=", "0.8"])
-    assert (none[3:5], none[-2:]) == (["20", "0.050"], ["<=", "0.05"])
+    assert (gains[:5], gains[-2:]) == (["generate", "3", "%", "20", "0.850"], [">=", "0.8"])
+    assert (none[:4], none[-2:]) == (["generate", "none", "20", "0.050"], ["<=", "0.05"])
 
 
 def test_what_gets_through_is_named_and_the_status_is_1(drilled: list[list[int]]) -> None:
