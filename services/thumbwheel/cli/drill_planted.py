@@ -67,12 +67,13 @@ def _fault(one: Outcome) -> str:
 
 
 def _row(outcomes: list[Outcome]) -> dict[str, Any]:
+    """One line for all seeds of a plant: one that did not go well, if any did not. It fits 80 columns."""
     first = next((one for one in outcomes if not one.well), outcomes[0])
+    gate, *others = first.should.split(" or ")
     also = f" (+ {len(first.also)})" if first.also else ""
     return {
         "planted": first.plant,
-        "kind": first.kind.value,
-        "should stop at": first.should or "nothing: it gains",
+        "should stop at": f"{gate} …" if others else gate or "nothing: it gains",
         "stopped at": f"{first.stopped_by}{also}" if first.stopped_by else "nothing",
         "well": f"{sum(one.well for one in outcomes)}/{len(outcomes)}",
         "evidence": f"It {first.what}. {first.evidence}",

@@ -43,8 +43,8 @@ def test_the_table_says_where_each_was_stopped(drilled: list[list[int]], monkeyp
     shown = CliRunner().invoke(group, ["drill", "planted", "--seeds", "2"])
     assert (shown.exit_code, drilled) == (0, [[0, 1]])
     header, row = (line.split() for line in shown.stdout.splitlines()[1:3])
-    assert header[:2] == ["planted", "kind"]
-    assert row[:7] == ["toxic", "generate", "blocked_words", "blocked_words", "(+", "2)", "2/2"]
+    assert header[:3] == ["planted", "should", "stop"]
+    assert row[:6] == ["toxic", "blocked_words", "blocked_words", "(+", "2)", "2/2"]
     assert "It insults one user of four. 9 of 400." in shown.stdout
     gains, none = (line.split() for line in shown.stdout.splitlines()[-2:])
     assert (gains[:5], gains[-2:]) == (["generate", "3", "%", "20", "0.850"], [">=", "0.8"])
