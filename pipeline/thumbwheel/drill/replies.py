@@ -34,6 +34,7 @@ class ReplySize:
 
     users: int = 120
     votes: int = 2_300
+    wrong_thumbs: float = 0.05
     chats: int = 3_000
     lessons: int = 600
     first: FirstPolicySettings = field(
@@ -107,5 +108,5 @@ def collect(world: World, seed: int, size: ReplySize, bench: Bench) -> ReplyGrou
         drawn = (1.0, 1.0, 0, size.max_new_tokens, ended, 0, 1)
         answer = GenerateAnswer(said, text, prompt, tuple(reply), tuple(row), *drawn)
         served.append(Served(user, answer, world.reply_quality(request, text)))
-    vote_on(bench.store, bench.ref, served, days_ago_us(1.0), rng)
+    vote_on(bench.store, bench.ref, served, days_ago_us(1.0), rng, size.wrong_thumbs)
     return ReplyGround(world, seed, size, bench, asked)
