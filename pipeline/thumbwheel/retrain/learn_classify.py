@@ -22,6 +22,7 @@ from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
+from thumbwheel.ppo.classify.raters import newest_of_each, weigh_votes
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, votes_of
 from thumbwheel.ppo.stopping import LEAST_VOTES
@@ -73,7 +74,7 @@ class ClassifyLearner:
     def measure(self, job: Job) -> Measured:
         """Both versions' probabilities on the held-out users' votes."""
         champion, candidate = load_classifier(job.champion), load_classifier(job.folder.candidate)
-        judging = list(_votes(job, Split.HELD_OUT, champion))
+        judging = newest_of_each(list(_votes(job, Split.HELD_OUT, champion)))
         raters, held_out = [rater for rater, _ in judging], [vote for _, vote in judging]
         evidence = replace(_evidence(job, champion, candidate, held_out), raters_N=raters)
         samples = pick_samples(changed_answers(champion.labels, held_out, evidence), job.plan.seed)
@@ -91,15 +92,14 @@ def improve_work(
 
 
 def lay_aside(job: Job) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
-    """The training users' votes: those to learn from, and those of the users who choose the epoch.
+    """The training users' votes, weighed: those to learn from, and those of the users who choose the epoch.
 
     Nobody who judges is among them: a choice made by the judges would be judged too well. Where the votes laid aside
     are too few to choose by, all are learned from.
     """
-    learn, data = job.plan.settings.learn, job.plan.settings.data
+    learn = job.plan.settings.learn
     parts: dict[Split, list[ClassifyVote]] = {Split.TRAIN: [], Split.HELD_OUT: []}
-    for rater, vote in _votes(job, Split.TRAIN, load_classifier(job.champion)):
-        voice = voice_of(rater, data.anonymous_as_one)
+    for voice, vote in weighed_votes(job):
         parts[split_of(f"{job.plan.policy} epochs", voice, learn.classify_validation)].append(vote)
     votes, aside = parts[Split.TRAIN], parts[Split.HELD_OUT]
     return (votes, aside) if len(aside) >= LEAST_VOTES else (votes + aside, [])
@@ -107,7 +107,15 @@ def lay_aside(job: Job) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
 
 def training_votes(job: Job) -> list[ClassifyVote]:
     """What a run learns from: the training users' votes."""
-    return [vote for _, vote in _votes(job, Split.TRAIN, load_classifier(job.champion))]
+    return [vote for _, vote in weighed_votes(job)]
+
+
+def weighed_votes(job: Job) -> list[tuple[str, ClassifyVote]]:
+    """(voice, vote) of the training users, each vote weighed by whose it is (`learn.rater_trust`)."""
+    voted = list(_votes(job, Split.TRAIN, load_classifier(job.champion)))
+    voices = [voice_of(rater, job.plan.settings.data.anonymous_as_one) for rater, _ in voted]
+    weighed = weigh_votes(voices, [vote for _, vote in voted], job.plan.settings.learn.rater_trust)
+    return list(zip(voices, weighed.votes, strict=True))
 
 
 def ppo_settings(job: Job) -> ClassifyPpoSettings:

@@ -1,0 +1,79 @@
+"""The poison drill: is what is learned from falsified votes as good as from honest ones, or is the run stopped?
+
+A policy that few labels taught answers users; an honest first round of votes makes it the champion, and a second round
+is learned from: once honest, then falsified in every way and by every share. The steps are a run's own: freeze, weigh
+by rater, PPO on logged votes, measure, judge. Only the service and the database are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from thumbwheel.drill.poison_stage import Learned, Scale, set_up
+from thumbwheel.pretrain.corpus import LabelledText
+
+MOST_LOST: Final = 0.01
+"""The share of true quality that learning from falsified votes may cost."""
+BRIGADE: Final = 0.05
+"""Up to this share of the raters, the reward of a target moves by no more than its bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One falsified log beside the honest one of its seed."""
+
+    seed: int
+    poison: str
+    share: float
+    clean: float
+    learned: Learned
+
+    @property
+    def lost(self) -> float:
+        """The share of the honest log's true quality that was lost; below 0: gained."""
+        return 1 - self.learned.quality / self.clean
+
+    @property
+    def as_good(self) -> bool:
+        """Whether no more than `MOST_LOST` was lost."""
+        return self.lost <= MOST_LOST
+
+    @property
+    def holds(self) -> bool:
+        """As good, or stopped; and a brigade's target moved no further than its bound."""
+        bounded = self.learned.say is None or self.share > BRIGADE or self.learned.say.holds
+        return bounded and (self.as_good or bool(self.learned.stopped_by))
+
+
+Tell = Callable[[int, int], None]
+"""Called with (logs learned from, all of them)."""
+
+
+def rehearse(
+    seeds: Sequence[int],
+    work: Path,
+    labelled: Sequence[LabelledText] = (),
+    scale: Scale | None = None,
+    tell: Tell = lambda done, total: None,
+) -> list[Outcome]:
+    """Run the drill for each seed in folders below `work`, on `labelled` texts, or on the help desk's.
+
+    The same seeds, texts and scale give the same outcomes on the same machine.
+    """
+    scale = scale or Scale()
+    each = 1 + len(scale.kinds) * len(scale.shares)
+    outcomes, done = [], 0
+    for seed in seeds:
+        stage = set_up(seed, work / f"seed-{seed}", labelled, scale)
+        clean = stage.honest()
+        done += 1
+        tell(done, each * len(seeds))
+        for poison in scale.kinds:
+            for share in scale.shares:
+                outcomes.append(Outcome(seed, poison.name, share, clean.quality, stage.falsified(poison, share)))
+                done += 1
+                tell(done, each * len(seeds))
+    return outcomes
