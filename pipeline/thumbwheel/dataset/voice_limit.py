@@ -62,7 +62,7 @@ def one_voice(raters_N: Sequence[str], said_of_N: Sequence[Hashable]) -> Floats:
 
 
 def most_votes(raters_N: Sequence[str]) -> int:
-    """The limit in whole votes, at least 1: for where votes are not weighed and each rater's newest so many are kept."""
+    """The limit in whole votes, at least 1: for where votes can't be weighed and each rater's newest so many stay."""
     counts_R = np.array(list(Counter(raters_N).values()), dtype=np.float64)
     return max(1, int(_level(counts_R, brigade_of(len(counts_R))))) if len(counts_R) else 1
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "canary": ("canary", "Try a version on some of the users, or see how it stands."),
     "gates": ("gates", "What a candidate must show, and what to do when it does not."),
     "judge": ("judge", "Hold any version against the champion, changing nothing."),
+    "drill": ("drill", "Rehearse what must not reach users, and see it stopped."),
     "simulate": ("simulate", "Let simulated users ask and vote."),
     "erase": ("erase", "Remove a user's texts and votes."),
     "retention": ("retention", "Forget what is older than it is kept."),
@@ -72,8 +73,8 @@ _OUTPUT_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _EXIT_STATUS = """\b
 Exit status:
   0    done
-  1    a negative answer (doctor, demo, simulate, retrain --once,
-       database show), or a defect
+  1    a negative answer (doctor, demo, drill, simulate,
+       retrain --once, database show), or a defect
   2    wrong use, or a wrong value or data file
   3    no such policy, version, run or vote
   4    the state does not allow it
