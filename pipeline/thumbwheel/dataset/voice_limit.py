@@ -1,11 +1,12 @@
 """No small group of raters has much of the say on anything, however often its members vote.
 
 How many votes a rater may give (`rater_cap.py`) is one number for every log: below it, ten who vote two hundred times
-outvote a thousand who vote once. Here the limit follows from the log. On each target (all votes; then a label's, or a
-version's) a rater's weight is at most C, the largest C at which the `BRIGADE` share of all raters with most weight on
-it has at most `MOST` of it; but no less than the median rater's weight, so where all vote alike nobody is cut. Bounding
-what each user contributes, and finding the bound in the data: Amin, Kulesza, Munoz and Vassilvitskii (2019), "Bounding
-user contributions".
+outvote a thousand who vote once. Here the limit follows from the log. On each target, a label say, a rater's weight is
+at most C, the largest C at which the `BRIGADE` share of all raters with most weight on it has at most `MOST` of it; but
+no less than the median rater's weight, so where all vote alike nobody is cut. On all votes together the `FIFTH` with
+most weight has at most `MOST_OF_FIFTH` besides, so that who goes along with others can be told even where many are in
+league. Bounding what each user contributes, and finding the bound in the data: Amin, Kulesza, Munoz and Vassilvitskii
+(2019), "Bounding user contributions".
 
 What follows: let k be that many raters, n those who voted on a target, w their weights on it after this, R the weighted
 mean vote in [0, 1], and B any k of them. With s = w(B) / w(all), R = s R_B + (1 - s) R_others, so B moves R by
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -32,6 +33,10 @@ BRIGADE: Final = 0.05
 """The share of all raters who may be in league."""
 MOST: Final = 0.15
 """The share of the weight on a target that so many have at most."""
+FIFTH: Final = 0.2
+"""A larger share of all raters."""
+MOST_OF_FIFTH: Final = 1 / 3
+"""The share of all weight that so many have at most."""
 
 _HALVINGS = 50
 
@@ -43,11 +48,12 @@ def limit_voices(weights_N: Floats, raters_N: Sequence[str], targets_N: Sequence
     """
     rater_N, raters = _numbered(raters_N)
     brigade = brigade_of(raters)
-    limited_N = _limit(weights_N, rater_N, raters, brigade)
+    fifth = math.ceil(FIFTH * raters)
+    limited_N = _limit(weights_N, rater_N, raters, {brigade: MOST, fifth: MOST_OF_FIFTH})
     target_N, targets = _numbered(targets_N)
     for target in range(targets):
         here_N = target_N == target
-        limited_N[here_N] = _limit(limited_N[here_N], rater_N[here_N], raters, brigade)
+        limited_N[here_N] = _limit(limited_N[here_N], rater_N[here_N], raters, {brigade: MOST})
     return limited_N
 
 
@@ -64,7 +70,8 @@ def one_voice(raters_N: Sequence[str], said_of_N: Sequence[Hashable]) -> Floats:
 def most_votes(raters_N: Sequence[str]) -> int:
     """The limit in whole votes, at least 1: for where votes can't be weighed and each rater's newest so many stay."""
     counts_R = np.array(list(Counter(raters_N).values()), dtype=np.float64)
-    return max(1, int(_level(counts_R, brigade_of(len(counts_R))))) if len(counts_R) else 1
+    allowed = {brigade_of(len(counts_R)): MOST, math.ceil(FIFTH * len(counts_R)): MOST_OF_FIFTH}
+    return max(1, int(_level(counts_R, allowed))) if len(counts_R) else 1
 
 
 def brigade_of(raters: int) -> int:
@@ -90,28 +97,32 @@ def bound_on_say(members: int, voters: int, raters: int) -> float:
     return min(1.0, max(MOST * max(1.0, members / brigade_of(raters)), 2 * members / voters))
 
 
-def _limit(weights_N: Floats, rater_N: Indices, raters: int, brigade: int) -> Floats:
-    """The weights on one target, each rater's scaled so that they sum to at most the limit."""
+def _limit(weights_N: Floats, rater_N: Indices, raters: int, allowed: Mapping[int, float]) -> Floats:
+    """The weights on one target, each rater's scaled so that they sum to at most the limit.
+
+    `allowed`: the share of the weight that so many raters have at most.
+    """
     totals_R = np.bincount(rater_N, weights=weights_N, minlength=raters)
     if not totals_R.any():
         return weights_N.copy()
-    scale_R = np.minimum(1.0, _level(totals_R[totals_R > 0], brigade) / np.maximum(totals_R, np.finfo(float).tiny))
+    level = _level(totals_R[totals_R > 0], allowed)
+    scale_R = np.divide(level, totals_R, out=np.ones(raters), where=totals_R > level)
     return np.asarray(weights_N * scale_R[rater_N])
 
 
-def _level(totals_R: Floats, brigade: int) -> float:
+def _level(totals_R: Floats, allowed: Mapping[int, float]) -> float:
     """The limit C. The top's share of what is left below C grows in C, so halving finds it."""
+
+    def fits(limit: float) -> bool:
+        left_R = np.minimum(totals_R, limit)
+        return all(_share_of_top(left_R, top) <= share for top, share in allowed.items())
+
     least, most = float(np.median(totals_R)), float(totals_R.max())
-    if _share_of_top(totals_R, brigade) <= MOST:
-        return most
-    if _share_of_top(np.minimum(totals_R, least), brigade) > MOST:
-        return least
+    if fits(most) or not fits(least):
+        return most if fits(most) else least
     for _ in range(_HALVINGS):
         middle = (least + most) / 2
-        if _share_of_top(np.minimum(totals_R, middle), brigade) <= MOST:
-            least = middle
-        else:
-            most = middle
+        least, most = (middle, most) if fits(middle) else (least, middle)
     return least
 
 

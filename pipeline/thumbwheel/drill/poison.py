@@ -23,17 +23,22 @@ BRIGADE: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One falsified log beside the honest one of its seed."""
+    """One falsified log beside the clean one: the same, but the attackers did not vote.
+
+    That is the most that can be asked: whose votes are worthless teaches nothing. `all_honest` is the true quality
+    where they vote as honestly as others, and so there is more to learn from.
+    """
 
     seed: int
     poison: str
     share: float
+    all_honest: float
     clean: float
     learned: Learned
 
     @property
     def lost(self) -> float:
-        """The share of the honest log's true quality that was lost; below 0: gained."""
+        """The share of the clean log's true quality that was lost; below 0: gained."""
         return 1 - self.learned.quality / self.clean
 
     @property
@@ -64,16 +69,17 @@ def rehearse(
     The same seeds, texts and scale give the same outcomes on the same machine.
     """
     scale = scale or Scale()
-    each = 1 + len(scale.kinds) * len(scale.shares)
-    outcomes, done = [], 0
+    each = 1 + (1 + len(scale.kinds)) * len(scale.shares)
+    outcomes, steps = [], iter(range(1, each * len(seeds) + 1))
     for seed in seeds:
         stage = set_up(seed, work / f"seed-{seed}", labelled, scale)
-        clean = stage.honest()
-        done += 1
-        tell(done, each * len(seeds))
-        for poison in scale.kinds:
-            for share in scale.shares:
-                outcomes.append(Outcome(seed, poison.name, share, clean.quality, stage.falsified(poison, share)))
-                done += 1
-                tell(done, each * len(seeds))
+        all_honest = stage.honest().quality
+        tell(next(steps), each * len(seeds))
+        for share in scale.shares:
+            clean = stage.honest(silent=share).quality
+            tell(next(steps), each * len(seeds))
+            for poison in scale.kinds:
+                learned = stage.falsified(poison, share)
+                outcomes.append(Outcome(seed, poison.name, share, all_honest, clean, learned))
+                tell(next(steps), each * len(seeds))
     return outcomes

@@ -39,13 +39,14 @@ class Scale:
     """How large the drill is."""
 
     users: int = 200
-    first_votes: int = 800
-    votes: int = 2_400
+    first_votes: int = 500
+    votes: int = 1_600
     held_out: int = 1_000
     texts: int = 2_000
     noise: float = 0.1
     labels_per_class: int = 4
-    epochs: int = 20
+    epochs: int = 12
+    width: int = 64
     shares: Sequence[float] = SHARES
     kinds: Sequence[Poison] = KINDS
 
@@ -90,14 +91,20 @@ class Stage:
         """What labels are served with."""
         return self.settings.classify.probability_floor
 
-    def honest(self) -> Learned:
-        """What is learned when all vote honestly."""
-        return self._learned("honest", voted(self.asked, self.user, {}, self.seed), frozenset(), None)
+    def honest(self, silent: float = 0.0) -> Learned:
+        """What is learned when all vote honestly but for those who would falsify at a share, who don't vote at all."""
+        without = frozenset(self.attackers(silent))
+        asked = [one for one in self.asked if one.user not in without]
+        return self._learned(f"honest-{silent}", voted(asked, self.user, {}, self.seed), frozenset(), None)
+
+    def attackers(self, share: float) -> list[str]:
+        """Who falsifies; those of a smaller share are among those of a larger."""
+        in_turn = Random(f"attackers {self.seed}").sample(self.users, len(self.users))
+        return in_turn[: max(1, round(share * len(self.users)))] if share else []
 
     def falsified(self, poison: Poison, share: float) -> Learned:
-        """What is learned when a share of the users falsify; those of a smaller share are among those of a larger."""
-        rng = Random(f"attackers {self.seed}")
-        names = rng.sample(self.users, len(self.users))[: max(1, round(share * len(self.users)))]
+        """What is learned when a share of the users falsify."""
+        names = self.attackers(share)
         labels = load_classifier(self.champion).labels
         target = Target(labels[(self.seed + 1) % len(labels)], labels[self.seed % len(labels)], CHAMPION)
         raters = {name: poison.make(replace(self.user, user_id=name), target) for name in names}
@@ -163,7 +170,7 @@ def set_up(seed: int, work: Path, labelled: Sequence[LabelledText], scale: Scale
     train, held_out = _rows(labelled, scale, seed, rng)
     shutil.rmtree(work, ignore_errors=True)
     first = work / FIRST
-    pretrain_classify(train, first, ClassifyRecipe(labels_per_class=scale.labels_per_class, seed=seed))
+    pretrain_classify(train, first, _recipe(scale, seed))
     users = users_of(scale.users)
     stage = Stage(seed, work, scale, _settings(scale, seed), train, held_out, users, first, (FIRST,), ())
     before = _asks(train, users, scale.first_votes, -scale.first_votes, rng)
@@ -186,6 +193,13 @@ def _rows(
         rows = [LabelledText(message.text, message.intent) for message in messages]
     held_out = min(scale.held_out, len(rows) // 3)
     return rows[held_out:], rows[:held_out]
+
+
+def _recipe(scale: Scale, seed: int) -> ClassifyRecipe:
+    """A first policy that learns fast, for a drill learns dozens of times."""
+    return ClassifyRecipe(
+        width=scale.width, feed_forward=scale.width, labels_per_class=scale.labels_per_class, max_tokens=64, seed=seed
+    )
 
 
 def _settings(scale: Scale, seed: int) -> Settings:

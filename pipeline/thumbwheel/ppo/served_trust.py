@@ -2,9 +2,12 @@
 
 The estimate of a vote is the logged probability of the label that was served. The version that gave it knew none of
 these votes, neither the rater's own nor those of others who may be in league with him: who agrees with his friends
-gains nothing by it. As in `reward/trust.py`, votes and estimates are taken from their means on, so who votes up always,
-or by chance, has a slope of 0, and who votes the opposite a negative one. A version may have learned from earlier votes
-of the same raters; what it learned wrongly from them it vouches for.
+gains nothing by it. A version may have learned from earlier votes of the same raters; what it learned wrongly from them
+it vouches for.
+
+Two slopes are asked for. From the means on, as in `reward/trust.py`: who votes up always, or by chance, has a slope of
+0, and who votes the opposite a negative one. And from 1/2 on: most of what is served is right, so who votes it all down
+goes against what is likely, which his few votes on doubtful labels hardly show. The smaller of both trusts counts.
 
 How much a rater's own votes count against what is known of all is not fixed here, for a log has a few votes a rater:
 where raters differ by no more than chance all are trusted alike, and where some vote the opposite a few votes show it
@@ -25,31 +28,40 @@ from thumbwheel.reward.trust import LEAST, MOST, RaterTrust
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+_EVEN = 0.5
+
 
 def served_trust(raters_N: Sequence[str], estimates_N: Floats, rewards_N: Floats, weights_N: Floats) -> RaterTrust:
-    """Weigh raters by the slope of their votes on estimates; `weights_N` keeps the busy from deciding who goes along.
+    """Weigh raters by the slopes of their votes on estimates, all in [0, 1]; `weights_N` say how much each vote counts.
 
-    With y = reward - mean and x = estimate - mean, weighted by w, each rater's slope is b_r = S_xy / S_xx with variance
-    v / S_xx, where v is the mean square of what the raters' own slopes leave. The slopes' mean is b = sum S_xy / sum
-    S_xx and their variance t between raters by moments (DerSimonian and Laird 1986, "Meta-analysis in clinical trials",
-    eq. 9). The posterior mean of a slope is (S_xy + m b) / (S_xx + m), m = v / t; the trust is that over b, clipped.
+    With y = reward - origin and x = estimate - origin, each rater's slope is b_r = S_xy / S_xx with variance v / S_xx,
+    where v is the mean square of what the raters' own slopes leave. The slopes' mean is b = sum S_xy / sum S_xx and
+    their variance t between raters by moments (DerSimonian and Laird 1986, "Meta-analysis in clinical trials", eq. 9).
+    The posterior mean of a slope is (S_xy + m b) / (S_xx + m), m = v / t; the trust is that over b, clipped.
     """
     names = sorted(set(raters_N))
     rater_N = _indices(raters_N, names)
     if not np.isfinite(estimates_N).all() or not weights_N.any():
         return RaterTrust()  # a gate counts what is no number
-    x_N = estimates_N - np.average(estimates_N, weights=weights_N)
-    y_N = rewards_N - np.average(rewards_N, weights=weights_N)
+    x_N, y_N = (column_N - np.average(column_N, weights=weights_N) for column_N in (estimates_N, rewards_N))
+    trust_R = np.minimum(
+        _trust(x_N, y_N, weights_N, rater_N), _trust(estimates_N - _EVEN, rewards_N - _EVEN, weights_N, rater_N)
+    )
+    return RaterTrust(dict(zip(names, trust_R.tolist(), strict=True)))
+
+
+def _trust(x_N: Floats, y_N: Floats, weights_N: Floats, rater_N: Indices) -> Floats:
+    """Each rater's, (R,); 1 for all where estimates foretell no vote, and so tell nothing of raters."""
     xx_R, xy_R, yy_R = (
-        np.bincount(rater_N, weights=weights_N * product_N, minlength=len(names))
-        for product_N in (x_N * x_N, x_N * y_N, y_N * y_N)
+        np.bincount(rater_N, weights=weights_N * product_N) for product_N in (x_N * x_N, x_N * y_N, y_N * y_N)
     )
     if xy_R.sum() <= 0:
-        return RaterTrust()  # what served foretells no vote, and so tells nothing of raters
+        return np.ones(len(xx_R))
     slope = float(xy_R.sum() / xx_R.sum())
     prior = _prior(xx_R, xy_R, yy_R, float(weights_N.sum()))
-    trusted_R = np.ones(len(names)) if prior == np.inf else (xy_R + prior * slope) / (xx_R + prior) / slope
-    return RaterTrust(dict(zip(names, np.clip(trusted_R, LEAST, MOST).tolist(), strict=True)))
+    if prior == np.inf:
+        return np.ones(len(xx_R))
+    return np.clip((xy_R + prior * slope) / (xx_R + prior) / slope, LEAST, MOST)
 
 
 def _prior(xx_R: Floats, xy_R: Floats, yy_R: Floats, votes: float) -> float:

@@ -56,6 +56,18 @@ def test_the_limit_is_kept_on_each_target() -> None:
     assert limited_N[10:].tolist() == [1.0] * 219
 
 
+def test_of_all_votes_the_busiest_fifth_has_a_third() -> None:
+    # 2 of 10 vote 50 times, 8 once: one is the twentieth, and of 10 never below .1; 2 C / (2 C + 8) = 1/3: C = 2;
+    # but C / (2 C + 8) is .17 there, and 15 % need C = 8 x .15 / .7
+    raters = names(50, 50, *[1] * 8)
+    assert totals(limit_voices(np.ones(108), raters), raters)["u0"] == pytest.approx(8 * 0.15 / 0.7)
+    # 20 of 100 vote 10 times, 80 once: 20 C / (20 C + 80) = 1/3: C = 2; the twentieth has 5 C / 120 = .083 then
+    raters = names(*[10] * 20, *[1] * 80)
+    limited_N = limit_voices(np.ones(280), raters, ["x"] * 280)
+    assert totals(limited_N, raters)["u0"] == pytest.approx(2.0)
+    assert largest_say(limited_N, raters, 20) == pytest.approx(1 / 3)
+
+
 def test_limits_are_of_weights_not_of_counts() -> None:
     raters = names(81, *[1] * 19)
     light_N = np.array([0.01] * 81 + [1.0] * 19)

@@ -11,20 +11,28 @@ from thumbwheel.ppo.served_trust import served_trust
 from thumbwheel.reward.trust import LEAST, RaterTrust
 
 
-def crowd(rng: np.random.Generator, flipped: int = 0, always_up: int = 0) -> tuple[list[str], np.ndarray, np.ndarray]:
+def crowd(
+    rng: np.random.Generator, flipped: int = 0, always: int = 0, up: bool = True
+) -> tuple[list[str], np.ndarray, np.ndarray]:
     """60 raters of 12 votes each on labels of known probability, 10 % of the thumbs wrong."""
     raters = [f"r{rater:02}" for rater in range(60) for _ in range(12)]
     estimates_N = rng.choice([0.2, 0.5, 0.95], len(raters), p=[0.2, 0.3, 0.5])
     right_N = rng.random(len(raters)) < estimates_N
     rewards_N = (right_N ^ (rng.random(len(raters)) < 0.1)).astype(float)
     rewards_N[: 12 * flipped] = 1 - rewards_N[: 12 * flipped]
-    rewards_N[12 * flipped : 12 * (flipped + always_up)] = 1.0
+    rewards_N[12 * flipped : 12 * (flipped + always)] = float(up)
     return raters, estimates_N, rewards_N
 
 
 def naive(raters: list[str], x: list[float], y: list[float]) -> dict[str, float]:
-    """The same in loops: means, slopes, the variance between raters by moments, the posterior mean."""
-    mx, my = sum(x) / len(x), sum(y) / len(y)
+    """The same in loops, from both origins."""
+    by_means = naive_from(raters, x, y, sum(x) / len(x), sum(y) / len(y))
+    by_half = naive_from(raters, x, y, 0.5, 0.5)
+    return {rater: min(by_means[rater], by_half[rater]) for rater in by_half}
+
+
+def naive_from(raters: list[str], x: list[float], y: list[float], mx: float, my: float) -> dict[str, float]:
+    """Slopes, the variance between raters by moments, the posterior mean."""
     pairs: dict[str, list[tuple[float, float]]] = {}
     for rater, a, b in zip(raters, x, y, strict=True):
         pairs.setdefault(rater, []).append((a - mx, b - my))
@@ -58,10 +66,11 @@ def test_who_votes_the_opposite_counts_least_after_a_dozen_votes(seed: int) -> N
     assert np.mean([weights[f"r{rater:02}"] for rater in range(12, 60)]) > 1.1
 
 
-def test_who_votes_up_always_counts_less() -> None:
-    raters, *votes = crowd(np.random.default_rng(1), always_up=12)
+@pytest.mark.parametrize(("up", "most"), [(True, 0.85), (False, 0.25)])
+def test_who_votes_one_way_always_counts_less_and_least_where_that_is_unlikely(up: bool, most: float) -> None:
+    raters, *votes = crowd(np.random.default_rng(1), always=12, up=up)
     weights = served_trust(raters, *votes, np.ones(len(raters))).weights
-    assert np.mean([weights[f"r{rater:02}"] for rater in range(12)]) < 0.6
+    assert np.mean([weights[f"r{rater:02}"] for rater in range(12)]) < most
 
 
 @pytest.mark.parametrize("seed", range(5))
