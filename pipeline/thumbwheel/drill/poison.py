@@ -7,8 +7,10 @@ by rater, PPO on logged votes, measure, judge. Only the service and the database
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +25,10 @@ BRIGADE: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One falsified log beside the clean one: the same, but the attackers did not vote.
+    """One falsified log beside the clean one: the same, but the attackers' votes count nothing.
 
-    That is the most that can be asked: whose votes are worthless teaches nothing. `all_honest` is the true quality
-    where they vote as honestly as others, and so there is more to learn from.
+    That is the most that can be asked, as there is nothing to learn from them. `all_honest` is the true quality where
+    they vote as honestly as others, and so there is more to learn from.
     """
 
     seed: int
@@ -69,17 +71,15 @@ def rehearse(
     The same seeds, texts and scale give the same outcomes on the same machine.
     """
     scale = scale or Scale()
-    each = 1 + (1 + len(scale.kinds)) * len(scale.shares)
-    outcomes, steps = [], iter(range(1, each * len(seeds) + 1))
+    logs = len(seeds) * (1 + len(scale.kinds) * len(scale.shares))
+    outcomes, steps = [], iter(range(1, logs + 1))
     for seed in seeds:
         stage = set_up(seed, work / f"seed-{seed}", labelled, scale)
         all_honest = stage.honest().quality
-        tell(next(steps), each * len(seeds))
-        for share in scale.shares:
-            clean = stage.honest(silent=share).quality
-            tell(next(steps), each * len(seeds))
-            for poison in scale.kinds:
-                learned = stage.falsified(poison, share)
-                outcomes.append(Outcome(seed, poison.name, share, all_honest, clean, learned))
-                tell(next(steps), each * len(seeds))
+        tell(next(steps), logs)
+        for poison, share in product(scale.kinds, scale.shares):
+            clean, learned = stage.falsified(poison, share)
+            outcomes.append(Outcome(seed, poison.name, share, all_honest, clean, learned))
+            tell(next(steps), logs)
+        shutil.rmtree(stage.work)
     return outcomes

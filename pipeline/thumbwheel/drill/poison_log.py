@@ -52,6 +52,10 @@ class Log:
         """All rated answers, oldest first."""
         return iter(self.rows)
 
+    def answers_after(self, policy: str, response_id: str, limit: int) -> list[LoggedResponse]:
+        """Every answer is rated: there is nothing to tell of who rates."""
+        return []
+
     def response(self, response_id: str) -> LoggedResponse | None:
         """Nothing is ranked here."""
         return None

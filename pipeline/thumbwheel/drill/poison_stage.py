@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Final, cast
@@ -16,10 +16,12 @@ from thumbwheel.drill.poison_log import BATCH, POLICY, Asked, Log, serve, users_
 from thumbwheel.drill.poison_say import Say, say_on
 from thumbwheel.gates.judge import judge
 from thumbwheel.policy.classify import load_classifier
+from thumbwheel.ppo.classify.improve import improve_classify
+from thumbwheel.ppo.classify.raters import weigh_votes
 from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
 from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.records import PolicyKind
-from thumbwheel.retrain.learn_classify import ClassifyLearner, weighed_votes
+from thumbwheel.retrain.learn_classify import ClassifyLearner, lay_aside, ppo_settings, voiced_votes, weighed_votes
 from thumbwheel.retrain.learner import Job
 from thumbwheel.retrain.plan import Plan
 from thumbwheel.retrain.run_folder import RunFolder
@@ -80,6 +82,8 @@ class Stage:
     champion: Path
     lineage: Sequence[str]
     asked: Sequence[Asked]
+    known: dict[Hashable, float] = field(default_factory=dict)
+    """What clean logs came to, by who was served what: several ways to falsify leave the same honest votes."""
 
     @property
     def user(self) -> SimulatedUser:
@@ -91,55 +95,78 @@ class Stage:
         """What labels are served with."""
         return self.settings.classify.probability_floor
 
-    def honest(self, silent: float = 0.0) -> Learned:
-        """What is learned when all vote honestly but for those who would falsify at a share, who don't vote at all."""
-        without = frozenset(self.attackers(silent))
-        asked = [one for one in self.asked if one.user not in without]
-        return self._learned(f"honest-{silent}", voted(asked, self.user, {}, self.seed), frozenset(), None)
+    def honest(self) -> Learned:
+        """What is learned when all vote honestly."""
+        job = self.frozen("honest", voted(self.asked, self.user, {}, self.seed))
+        learned = self._as_a_run_does(job, frozenset(), None)
+        shutil.rmtree(job.folder.path)
+        return learned
 
     def attackers(self, share: float) -> list[str]:
         """Who falsifies; those of a smaller share are among those of a larger."""
         in_turn = Random(f"attackers {self.seed}").sample(self.users, len(self.users))
         return in_turn[: max(1, round(share * len(self.users)))] if share else []
 
-    def falsified(self, poison: Poison, share: float) -> Learned:
-        """What is learned when a share of the users falsify."""
+    def falsified(self, poison: Poison, share: float) -> tuple[float, Learned]:
+        """True quality when a share of the users falsify, but their votes count nothing; and what is learned with them.
+
+        Both learn from the same rows in the same order, so what differs is the weight that attackers have got.
+        """
         names = self.attackers(share)
         labels = load_classifier(self.champion).labels
         target = Target(labels[(self.seed + 1) % len(labels)], labels[self.seed % len(labels)], CHAMPION)
         raters = {name: poison.make(replace(self.user, user_id=name), target) for name in names}
         more = self._asked_more(poison, names, target) if poison.busy > 1 else []
-        log = voted([*self.asked, *more], self.user, raters, self.seed)
-        aimed_at = labels.index(target.label) if poison.aimed else None
-        return self._learned(f"{poison.name}-{share}", log, frozenset(names), aimed_at)
+        job = self.frozen(f"{poison.name}-{share}", voted([*self.asked, *more], self.user, raters, self.seed))
+        clean = self._without(job, frozenset(names))
+        learned = self._as_a_run_does(job, frozenset(names), labels.index(target.label) if poison.aimed else None)
+        shutil.rmtree(job.folder.path)
+        return clean, learned
 
-    def improved(self, name: str, log: Log) -> Job:
-        """Freeze a log and learn from it, as a run does."""
+    def frozen(self, name: str, log: Log) -> Job:
+        """A run on a log, its votes frozen."""
         folder = RunFolder(self.work / name)
         folder.path.mkdir(parents=True)
-        newest = len(log.rows)
         plan = Plan(
-            name, POLICY, PolicyKind.CLASSIFY, self.lineage[0], tuple(self.lineage), newest, self.seed, 0, self.settings
+            run_id=name,
+            policy=POLICY,
+            kind=PolicyKind.CLASSIFY,
+            parent=self.lineage[0],
+            lineage=tuple(self.lineage),
+            watermark=len(log.rows),
+            seed=self.seed,
+            started_us=0,
+            settings=self.settings,
         )
         snapshot = freeze(cast(FeedbackStore, log), plan.votes, folder.snapshot)
-        job = Job(plan, folder, snapshot, self.champion, lambda done, total, figures: None)
-        ClassifyLearner().improve(job)
-        return job
+        return Job(plan, folder, snapshot, self.champion, lambda done, total, figures: None)
 
-    def _learned(self, name: str, log: Log, attackers: frozenset[str], aimed_at: int | None) -> Learned:
-        job = self.improved(name, log)
+    def _as_a_run_does(self, job: Job, attackers: frozenset[str], aimed_at: int | None) -> Learned:
+        ClassifyLearner().improve(job)
         verdict = judge(PolicyKind.CLASSIFY, ClassifyLearner().measure(job).evidence, self.settings.gates)
         votes = weighed_votes(job)
         theirs = [vote.weight for rater, vote in votes if rater in attackers]
-        learned = Learned(
+        return Learned(
             quality=self.quality(job.folder.candidate),
             stopped_by=tuple(gate.name for gate in verdict.gates if not gate.passed),
-            weight_of_attackers=sum(theirs) / sum(vote.weight for _, vote in votes),
             votes_of_attackers=len(theirs) / len(votes),
+            weight_of_attackers=sum(theirs) / sum(vote.weight for _, vote in votes),
             say=None if aimed_at is None else say_on(aimed_at, votes, attackers),
         )
-        shutil.rmtree(job.folder.path)
-        return learned
+
+    def _without(self, job: Job, attackers: frozenset[str]) -> float:
+        """True quality of what is learned where somebody knows who the attackers are."""
+        voted = voiced_votes(job)
+        honest = [(voice, vote) for voice, vote in voted if voice not in attackers]
+        weighed = iter(weigh_votes([voice for voice, _ in honest], [vote for _, vote in honest]).votes)
+        asked = tuple((voice, vote.text, vote.label) for voice, vote in voted)
+        if asked in self.known:
+            return self.known[asked]
+        told = [(voice, replace(vote, weight=0.0) if voice in attackers else next(weighed)) for voice, vote in voted]
+        votes, aside = lay_aside(job, told)
+        settings, folder = ppo_settings(job), job.folder.path / "without"
+        improve_classify(self.champion, votes, folder, folder.with_suffix(".checkpoint"), settings, aside=aside)
+        return self.known.setdefault(asked, self.quality(folder))
 
     def quality(self, folder: Path) -> float:
         """Mean probability with which held-out texts get the right label, as served."""
@@ -175,7 +202,9 @@ def set_up(seed: int, work: Path, labelled: Sequence[LabelledText], scale: Scale
     stage = Stage(seed, work, scale, _settings(scale, seed), train, held_out, users, first, (FIRST,), ())
     before = _asks(train, users, scale.first_votes, -scale.first_votes, rng)
     earlier = serve(load_classifier(first), FIRST, before, stage.floor, seed)
-    champion = stage.improved("first-round", voted(earlier, stage.user, {}, seed)).folder.candidate
+    first_round = stage.frozen("first-round", voted(earlier, stage.user, {}, seed))
+    ClassifyLearner().improve(first_round)
+    champion = first_round.folder.candidate
     asks = _asks(train, users, scale.votes, 0, rng)
     asked = serve(load_classifier(champion), CHAMPION, asks, stage.floor, seed + 1)
     return replace(stage, champion=champion, lineage=(CHAMPION, FIRST), asked=[*earlier, *asked])

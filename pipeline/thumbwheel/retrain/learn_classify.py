@@ -8,7 +8,7 @@ served label is the reward.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.dataset.split import split_of
 from thumbwheel.dataset.voices import voice_of
 from thumbwheel.errors import NotEnoughData
@@ -34,6 +35,7 @@ from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import APPROX_KL, curves, report_head, save_history
 from thumbwheel.retrain.station import Station
+from thumbwheel.reward.propensity import fit_propensity, weighted
 
 SCORING_BATCH = 256
 
@@ -63,7 +65,7 @@ class ClassifyLearner:
 
     def improve(self, job: Job) -> Mapping[str, Any]:
         """PPO on the training users' votes."""
-        votes, aside = lay_aside(job)
+        votes, aside = lay_aside(job, weighed_votes(job))
         if not votes:
             raise NotEnoughData("there are no votes to learn from; collect some first")
         work = partial(improve_work, votes=votes, aside=aside, settings=ppo_settings(job))
@@ -91,15 +93,15 @@ def improve_work(
     return asdict(done)
 
 
-def lay_aside(job: Job) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
-    """The training users' votes, weighed: those to learn from, and those of the users who choose the epoch.
+def lay_aside(job: Job, voted: Sequence[tuple[str, ClassifyVote]]) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
+    """Training users' votes, as (voice, vote): those to learn from, and those of the users who choose the epoch.
 
     Nobody who judges is among them: a choice made by the judges would be judged too well. Where the votes laid aside
     are too few to choose by, all are learned from.
     """
     learn = job.plan.settings.learn
     parts: dict[Split, list[ClassifyVote]] = {Split.TRAIN: [], Split.HELD_OUT: []}
-    for voice, vote in weighed_votes(job):
+    for voice, vote in voted:
         parts[split_of(f"{job.plan.policy} epochs", voice, learn.classify_validation)].append(vote)
     votes, aside = parts[Split.TRAIN], parts[Split.HELD_OUT]
     return (votes, aside) if len(aside) >= LEAST_VOTES else (votes + aside, [])
@@ -111,11 +113,18 @@ def training_votes(job: Job) -> list[ClassifyVote]:
 
 
 def weighed_votes(job: Job) -> list[tuple[str, ClassifyVote]]:
-    """(voice, vote) of the training users, each vote weighed by whose it is (`learn.rater_trust`)."""
-    voted = list(_votes(job, Split.TRAIN, load_classifier(job.champion)))
-    voices = [voice_of(rater, job.plan.settings.data.anonymous_as_one) for rater, _ in voted]
+    """(voice, vote) of the training users, each vote weighed by whose it is (`learn.rater_trust`) and by who rates."""
+    voted = voiced_votes(job)
+    voices = [voice for voice, _ in voted]
     weighed = weigh_votes(voices, [vote for _, vote in voted], job.plan.settings.learn.rater_trust)
     return list(zip(voices, weighed.votes, strict=True))
+
+
+def voiced_votes(job: Job) -> list[tuple[str, ClassifyVote]]:
+    """(voice, vote) of the training users, before anything is known of who they are."""
+    as_one = job.plan.settings.data.anonymous_as_one
+    voted = _votes_of(_by_who_rates(job), load_classifier(job.champion))
+    return [(voice_of(rater, as_one), vote) for rater, vote in voted]
 
 
 def ppo_settings(job: Job) -> ClassifyPpoSettings:
@@ -131,8 +140,19 @@ def _floor(job: Job) -> float:
 
 def _votes(job: Job, split: Split, champion: Classifier) -> Iterator[tuple[str, ClassifyVote]]:
     """(rater, vote) for every usable vote of a part."""
-    for row in job.snapshot.rows(split):
+    yield from _votes_of(job.snapshot.rows(split), champion)
+
+
+def _votes_of(rows: Iterable[SnapshotRow], champion: Classifier) -> Iterator[tuple[str, ClassifyVote]]:
+    for row in rows:
         yield from votes_of([row], champion.labels)
+
+
+def _by_who_rates(job: Job) -> Iterator[SnapshotRow]:
+    """The training users' rows, weighed by how likely such an answer is rated; what judges is not weighed so."""
+    looked_at = job.snapshot.manifest.counts.looked_at
+    model = fit_propensity(job.snapshot.rows(Split.TRAIN), job.snapshot.rows(Split.UNRATED), looked_at)
+    return (weighted(row, model) for row in job.snapshot.rows(Split.TRAIN))
 
 
 def _learned_from(job: Job, champion: Classifier) -> Votes:
