@@ -49,6 +49,7 @@ class Scale:
     labels_per_class: int = 4
     epochs: int = 12
     width: int = 64
+    first_updates: int = 400
     shares: Sequence[float] = SHARES
     kinds: Sequence[Poison] = KINDS
 
@@ -227,7 +228,12 @@ def _rows(
 def _recipe(scale: Scale, seed: int) -> ClassifyRecipe:
     """A first policy that learns fast, for a drill learns dozens of times."""
     return ClassifyRecipe(
-        width=scale.width, feed_forward=scale.width, labels_per_class=scale.labels_per_class, max_tokens=64, seed=seed
+        width=scale.width,
+        feed_forward=scale.width,
+        labels_per_class=scale.labels_per_class,
+        max_tokens=64,
+        least_updates=scale.first_updates,
+        seed=seed,
     )
 
 

@@ -70,6 +70,7 @@ def _record(outcome: Outcome) -> dict[str, Any]:
         "seed": outcome.seed,
         "poison": outcome.poison,
         "share": outcome.share,
+        "all_honest": outcome.all_honest,
         "clean": outcome.clean,
         "poisoned": learned.quality,
         "lost": outcome.lost,
@@ -94,6 +95,7 @@ def _row(poison: str, share: float, group: Sequence[Outcome]) -> dict[str, Any]:
     return {
         "poison": poison,
         "raters": f"{share:.0%}",
+        "all honest": mean(one.all_honest for one in group),
         "clean": mean(one.clean for one in group),
         "poisoned": mean(one.learned.quality for one in group),
         "most lost": f"{max(one.lost for one in group):+.1%}",
