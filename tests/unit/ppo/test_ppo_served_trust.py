@@ -89,13 +89,14 @@ def test_the_weights_keep_the_busy_from_deciding_who_goes_along() -> None:
     blind = served_trust(raters, estimates_N, rewards_N, np.ones(len(raters)))
     weights_N = np.array([0.04 if rater.startswith("busy") else 1.0 for rater in raters])
     seen = served_trust(raters, estimates_N, rewards_N, weights_N)
-    assert blind == RaterTrust()  # by all votes alike, what served foretells the opposite: nobody is told apart
+    # by all votes alike, what served foretells the opposite: nobody is told apart
+    assert set(blind.weights.values()) == {1.0}
     assert seen.weights["busy0"] == LEAST and seen.weights["r00"] > 0.5
 
 
 def test_where_nothing_can_be_known_all_are_trusted_alike() -> None:
     ones_N = np.ones(4)
-    assert served_trust(list("aabb"), ones_N / 2, np.array([1.0, 0, 1, 0]), ones_N) == RaterTrust()
+    assert served_trust(list("aabb"), ones_N / 2, np.array([1.0, 0, 1, 0]), ones_N).weights == {"a": 1.0, "b": 1.0}
     assert served_trust(list("aabb"), np.array([0.1, 0.9, 0.1, np.nan]), ones_N, ones_N) == RaterTrust()
     assert served_trust([], np.ones(0), np.ones(0), np.ones(0)) == RaterTrust()
     one_rater = served_trust(list("aaaa"), np.array([0.1, 0.9, 0.2, 0.8]), np.array([0.0, 1, 0, 1]), ones_N)
