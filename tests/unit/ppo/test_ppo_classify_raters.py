@@ -50,7 +50,6 @@ def test_what_a_rater_says_again_counts_no_more() -> None:
 
 
 def test_weights_that_votes_came_with_stay_in_proportion() -> None:
-    assert weights(["a", "b"], [vote(weight=1.0), vote("ho", weight=3.0)], trust=False) == pytest.approx([1.0, 1.0])
     heavy = weights(
         ["a", "a", "b", "b"], [vote("1", weight=1.0), vote("2", weight=3.0), vote("3"), vote("4", weight=3)]
     )

@@ -21,10 +21,11 @@ def test_votes_of_one_rater_on_one_reply_share_a_voice() -> None:
         vote("a", 1, rating=5),
         vote("a", 1, up=False),
         vote("a", 2, weight=2.0),
-        vote("b", 1),
+        vote("b", 1, weight=2.0),
         RankedReplies((1,), ((1,), (2,)), 2, rater="b"),
     ]
-    assert voice_weights(lessons) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 2.0, 1.0, 1.0])
+    # both raters have 3 of the weight then, so neither is cut
+    assert voice_weights(lessons) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 2.0, 2.0, 1.0])
 
 
 def test_where_a_lesson_may_be_anybodys_only_its_weight_counts() -> None:
