@@ -82,7 +82,7 @@ def brigade_of(raters: int) -> int:
 def largest_say(weights_N: Floats, raters_N: Sequence[str], brigade: int) -> float:
     """The largest share of the weight that any `brigade` raters have, in [0, 1]; 0 where there is none."""
     rater_N, raters = _numbered(raters_N)
-    totals_R = np.bincount(rater_N, weights=weights_N, minlength=raters)
+    totals_R = np.bincount(rater_N, weights=weights_N, minlength=raters).astype(np.float64)
     return _share_of_top(totals_R, brigade) if totals_R.any() else 0.0
 
 
@@ -102,7 +102,7 @@ def _limit(weights_N: Floats, rater_N: Indices, raters: int, allowed: Mapping[in
 
     `allowed`: the share of the weight that so many raters have at most.
     """
-    totals_R = np.bincount(rater_N, weights=weights_N, minlength=raters)
+    totals_R = np.bincount(rater_N, weights=weights_N, minlength=raters).astype(np.float64)
     if not totals_R.any():
         return weights_N.copy()
     level = _level(totals_R[totals_R > 0], allowed)

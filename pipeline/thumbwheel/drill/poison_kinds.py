@@ -51,7 +51,7 @@ def _replace(like: SimulatedUser, target: Target) -> Rater:
 
 KINDS: Final = (
     Poison("flipped", "vote the opposite of what they think", lambda like, target: Flipper(like)),
-    Poison("busy", "the same, ten times as often as others", lambda like, target: Flipper(like), busy=10),
+    Poison("busy", "the same, five times as often as others", lambda like, target: Flipper(like), busy=5),
     Poison("sybils", "the same, and none votes more than five times", lambda like, target: Sybil(Flipper(like), 5)),
     Poison("label", "vote a label down, honestly on the rest", _down, aimed=True),
     Poison("version", "vote a version's answers down, honestly on the rest", _version),

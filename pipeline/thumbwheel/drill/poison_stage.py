@@ -47,7 +47,7 @@ class Scale:
     texts: int = 2_000
     noise: float = 0.1
     labels_per_class: int = 4
-    epochs: int = 12
+    epochs: int = 10
     width: int = 64
     first_updates: int = 400
     shares: Sequence[float] = SHARES

@@ -53,7 +53,8 @@ def served_trust(raters_N: Sequence[str], estimates_N: Floats, rewards_N: Floats
 def _trust(x_N: Floats, y_N: Floats, weights_N: Floats, rater_N: Indices) -> Floats:
     """Each rater's, (R,); 1 for all where estimates foretell no vote, and so tell nothing of raters."""
     xx_R, xy_R, yy_R = (
-        np.bincount(rater_N, weights=weights_N * product_N) for product_N in (x_N * x_N, x_N * y_N, y_N * y_N)
+        np.bincount(rater_N, weights=weights_N * product_N).astype(np.float64)
+        for product_N in (x_N * x_N, x_N * y_N, y_N * y_N)
     )
     if xy_R.sum() <= 0:
         return np.ones(len(xx_R))

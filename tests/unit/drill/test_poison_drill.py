@@ -94,8 +94,8 @@ def test_a_small_drill_gives_the_same_outcomes_again(tmp_path: Path) -> None:
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert [(one.poison, one.share) for one in first] == [("busy", 0.05), ("colluding", 0.05)]
     busy, colluding = first
-    # a twentieth that votes ten times as often has about a third of the votes, and hardly any weight
-    assert busy.learned.votes_of_attackers > 0.15 and busy.learned.weight_of_attackers < 0.1
+    # a twentieth that votes five times as often has about a fifth of the votes, and hardly any weight
+    assert busy.learned.votes_of_attackers > 0.1 and busy.learned.weight_of_attackers < 0.1
     assert colluding.learned.say is not None and colluding.learned.say.holds
     assert all(0.05 < one.clean < 1 and 0.05 < one.learned.quality < 1 for one in first)
     assert not list(tmp_path.iterdir())

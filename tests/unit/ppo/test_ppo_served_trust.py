@@ -60,23 +60,23 @@ def test_it_is_what_a_naive_loop_finds() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_who_votes_the_opposite_counts_least_after_a_dozen_votes(seed: int) -> None:
-    raters, *votes = crowd(np.random.default_rng(seed), flipped=12)
-    weights = served_trust(raters, *votes, np.ones(len(raters))).weights
+    raters, estimates_N, rewards_N = crowd(np.random.default_rng(seed), flipped=12)
+    weights = served_trust(raters, estimates_N, rewards_N, np.ones(len(raters))).weights
     assert np.mean([weights[f"r{rater:02}"] for rater in range(12)]) < 2 * LEAST
     assert np.mean([weights[f"r{rater:02}"] for rater in range(12, 60)]) > 1.1
 
 
 @pytest.mark.parametrize(("up", "most"), [(True, 0.85), (False, 0.25)])
 def test_who_votes_one_way_always_counts_less_and_least_where_that_is_unlikely(up: bool, most: float) -> None:
-    raters, *votes = crowd(np.random.default_rng(1), always=12, up=up)
-    weights = served_trust(raters, *votes, np.ones(len(raters))).weights
+    raters, estimates_N, rewards_N = crowd(np.random.default_rng(1), always=12, up=up)
+    weights = served_trust(raters, estimates_N, rewards_N, np.ones(len(raters))).weights
     assert np.mean([weights[f"r{rater:02}"] for rater in range(12)]) < most
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_honest_raters_hardly_differ(seed: int) -> None:
-    raters, *votes = crowd(np.random.default_rng(seed))
-    weights = list(served_trust(raters, *votes, np.ones(len(raters))).weights.values())
+    raters, estimates_N, rewards_N = crowd(np.random.default_rng(seed))
+    weights = list(served_trust(raters, estimates_N, rewards_N, np.ones(len(raters))).weights.values())
     assert np.std(weights) < 0.25 and np.mean(weights) == pytest.approx(1.0, abs=0.05)
 
 
