@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from statistics import mean
 from typing import Final
 
 from thumbwheel.drill.poison_stage import Learned, Scale, set_up
@@ -44,15 +45,43 @@ class Outcome:
         return 1 - self.learned.quality / self.clean
 
     @property
+    def stopped(self) -> bool:
+        """Whether a gate stopped the run."""
+        return bool(self.learned.stopped_by)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a brigade moved its target no further than the bound, where there is a target and it is so small."""
+        return self.learned.say is None or self.share > BRIGADE or self.learned.say.holds
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way to falsify by one share, over the seeds.
+
+    A single pair of trainings differs by about a hundredth for no reason but chance, up as often as down, so what is
+    lost is the mean over seeds.
+    """
+
+    poison: str
+    share: float
+    outcomes: Sequence[Outcome]
+
+    @property
+    def lost(self) -> float:
+        """Mean share of true quality that was lost where no gate stopped the run; 0 where all were stopped."""
+        passed = [one.lost for one in self.outcomes if not one.stopped]
+        return mean(passed) if passed else 0.0
+
+    @property
     def as_good(self) -> bool:
-        """Whether no more than `MOST_LOST` was lost."""
+        """Whether no more than `MOST_LOST` was lost by the runs that no gate stopped."""
         return self.lost <= MOST_LOST
 
     @property
     def holds(self) -> bool:
-        """As good, or stopped; and a brigade's target moved no further than its bound."""
-        bounded = self.learned.say is None or self.share > BRIGADE or self.learned.say.holds
-        return bounded and (self.as_good or bool(self.learned.stopped_by))
+        """As good, or stopped; and a brigade's target moved no further than its bound in any seed."""
+        return self.as_good and all(one.bounded for one in self.outcomes)
 
 
 Tell = Callable[[int, int], None]
@@ -83,3 +112,11 @@ def rehearse(
             tell(next(steps), logs)
         shutil.rmtree(stage.work)
     return outcomes
+
+
+def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
+    """The outcomes by way and share, in the order in which these come first."""
+    grouped: dict[tuple[str, float], list[Outcome]] = {}
+    for outcome in outcomes:
+        grouped.setdefault((outcome.poison, outcome.share), []).append(outcome)
+    return [Row(poison, share, group) for (poison, share), group in grouped.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from thumbwheel.cli.output import emit, emit_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thumbwheel.drill.poison import Outcome
+    from thumbwheel.drill.poison import Outcome, Row
 
 
 @click.group(name="drill")
@@ -37,9 +37,9 @@ def command() -> None:
 def poison(context: Context, seeds: int, first_seed: int, data: Path | None) -> None:
     """Learn from votes that 1, 5 and 20 % of the raters falsify, beside honest ones.
 
-    Each row must be as good as honest votes to within 1 % of true quality, or be stopped by the gates it names; and a
-    brigade of 5 % may move the reward of its target no further than the bound beside it. The exit status is 0 only if
-    every row holds. No service is needed, and none is touched.
+    Each row must be as good as the honest votes alone to within 1 % of true quality, in the mean over seeds, or be
+    stopped by the gates it names; and a brigade of up to 5 % may move the reward of its target no further than the
+    bound beside it. The exit status is 0 only if every row holds. No service is needed, and none is touched.
 
     \b
     thumbwheel drill poison --seeds 3
@@ -48,7 +48,7 @@ def poison(context: Context, seeds: int, first_seed: int, data: Path | None) -> 
     from transformers.utils import logging
 
     from thumbwheel.cli.show import Bars
-    from thumbwheel.drill.poison import rehearse
+    from thumbwheel.drill.poison import rehearse, rows_of
     from thumbwheel.pretrain.corpus import read_labelled
 
     labelled = read_labelled(data) if data else ()
@@ -56,20 +56,24 @@ def poison(context: Context, seeds: int, first_seed: int, data: Path | None) -> 
     with Bars(stderr=True) as bars, tempfile.TemporaryDirectory(prefix="thumbwheel-drill-") as work:
         told = bars.bar("logs learned from")
         outcomes = rehearse(range(first_seed, first_seed + seeds), Path(work), labelled, tell=told)
+    rows = rows_of(outcomes)
     if context.json:
-        emit_json([_record(outcome) for outcome in outcomes])
+        emit_json([_record(row) for row in rows])
     else:
-        emit(context, _rows(outcomes))
-    if not all(outcome.holds for outcome in outcomes):
+        emit(context, [_told(row) for row in rows])
+    if not all(row.holds for row in rows):
         raise SystemExit(1)
 
 
-def _record(outcome: Outcome) -> dict[str, Any]:
+def _record(row: Row) -> dict[str, Any]:
+    seeds = [_seed(outcome) for outcome in row.outcomes]
+    return {"poison": row.poison, "share": row.share, "lost": row.lost, "holds": row.holds, "seeds": seeds}
+
+
+def _seed(outcome: Outcome) -> dict[str, Any]:
     learned, say = outcome.learned, outcome.learned.say
     return {
         "seed": outcome.seed,
-        "poison": outcome.poison,
-        "share": outcome.share,
         "all_honest": outcome.all_honest,
         "clean": outcome.clean,
         "poisoned": learned.quality,
@@ -79,42 +83,33 @@ def _record(outcome: Outcome) -> dict[str, Any]:
         "weight_of_attackers": learned.weight_of_attackers,
         "target_moved": None if say is None else say.moved,
         "target_bound": None if say is None else say.bound,
-        "holds": outcome.holds,
     }
 
 
-def _rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """One row a way to falsify and share, over its seeds: means, and the worst of what was lost."""
-    grouped: defaultdict[tuple[str, float], list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        grouped[outcome.poison, outcome.share].append(outcome)
-    return [_row(poison, share, group) for (poison, share), group in grouped.items()]
-
-
-def _row(poison: str, share: float, group: Sequence[Outcome]) -> dict[str, Any]:
+def _told(row: Row) -> dict[str, Any]:
+    """A row of the table: means over its seeds."""
     return {
-        "poison": poison,
-        "raters": f"{share:.0%}",
-        "all honest": mean(one.all_honest for one in group),
-        "clean": mean(one.clean for one in group),
-        "poisoned": mean(one.learned.quality for one in group),
-        "most lost": f"{max(one.lost for one in group):+.1%}",
-        "ends": _ends(group),
-        "evidence": _evidence(group),
-        "holds": all(one.holds for one in group),
+        "poison": row.poison,
+        "raters": f"{row.share:.0%}",
+        "all honest": mean(one.all_honest for one in row.outcomes),
+        "clean": mean(one.clean for one in row.outcomes),
+        "poisoned": mean(one.learned.quality for one in row.outcomes),
+        "lost": f"{mean(one.lost for one in row.outcomes):+.1%}",
+        "ends": _ends(row),
+        "holds": row.holds,
+        "evidence": _evidence(row.outcomes),
     }
 
 
-def _ends(group: Sequence[Outcome]) -> str:
-    """How the logs ended: as good, or stopped by a gate, the first that failed; with counts where they differ."""
-    ends: defaultdict[str, int] = defaultdict(int)
-    for one in group:
-        stopped = f"stopped: {one.learned.stopped_by[0]}" if one.learned.stopped_by else "GOT THROUGH"
-        ends["as good" if one.as_good else stopped] += 1
-    return ", ".join(end if len(ends) == 1 else f"{count} {end}" for end, count in sorted(ends.items()))
+def _ends(row: Row) -> str:
+    """How the runs ended, by the first gate that failed; with counts where they differ."""
+    passed = "as good" if row.as_good else "GOT THROUGH"
+    gates = Counter(f"stopped: {one.learned.stopped_by[0]}" if one.stopped else passed for one in row.outcomes)
+    return ", ".join(end if len(gates) == 1 else f"{count} {end}" for end, count in sorted(gates.items()))
 
 
 def _evidence(group: Sequence[Outcome]) -> str:
+    """The attackers' part in votes and in weight, and of their target the seed that came nearest to the bound."""
     votes, weight = (
         mean(getattr(one.learned, name) for one in group) for name in ("votes_of_attackers", "weight_of_attackers")
     )

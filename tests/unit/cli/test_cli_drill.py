@@ -27,7 +27,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *outcomes: Outcome, arguments: tuple[st
 def test_a_row_has_the_means_over_seeds_and_how_each_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     status, out = run(monkeypatch, outcome(0, 0.8), outcome(1, 0.7, "off_policy_snips", "rater_concentration"))
     assert status == 0
-    for said in ("5%", "0.750", "+12.5%", "1 as good, 1 stopped: off_policy_snips", "target moved 0.100 of 0.150"):
+    for said in ("5%", "0.750", "+6.2%", "1 as good, 1 stopped: off_policy_snips", "target moved 0.100 of 0.150"):
         assert said in out
     assert "6.0% of votes, 2.0% of weight" in out
 
@@ -37,9 +37,10 @@ def test_what_got_through_is_said_and_is_the_exit_status(monkeypatch: pytest.Mon
     assert status == 1 and "GOT THROUGH" in out
 
 
-def test_json_has_one_record_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_has_each_seed_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     status, out = run(monkeypatch, outcome(0, 0.8), outcome(1, 0.7), arguments=("--json",))
-    records = json.loads(out)
+    [row] = json.loads(out)
     assert status == 1
-    assert [(one["seed"], one["holds"]) for one in records] == [(0, True), (1, False)]
-    assert records[0]["target_moved"] == pytest.approx(0.1) and records[0]["lost"] == pytest.approx(0.0)
+    assert (row["poison"], row["holds"], row["lost"]) == ("label", False, pytest.approx(0.0625))
+    assert [one["lost"] for one in row["seeds"]] == [pytest.approx(0.0), pytest.approx(0.125)]
+    assert row["seeds"][0]["target_moved"] == pytest.approx(0.1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from thumbwheel.drill.poison import Outcome, rehearse
+from thumbwheel.drill.poison import Outcome, rehearse, rows_of
 from thumbwheel.drill.poison_kinds import KINDS, Target
 from thumbwheel.drill.poison_log import Asked, voted
 from thumbwheel.drill.poison_say import Say
@@ -43,21 +43,31 @@ def asked(place: float, user: str, label: str, truth: str = "a") -> Asked:
 
 
 @pytest.mark.parametrize(
-    ("one", "holds"),
+    ("seeds", "holds"),
     [
-        (outcome(0.80), True),
-        (outcome(0.7921), True),  # 1 - .7921 / .8 = .0099
-        (outcome(0.7919), False),
-        (outcome(0.5), False),
-        (outcome(0.5, "off_policy_snips"), True),
-        (outcome(0.80, moved=0.149), True),
-        (outcome(0.80, moved=0.151), False),
-        (outcome(0.5, "off_policy_snips", moved=0.151), False),
-        (outcome(0.80, moved=0.151, share=0.2), True),  # the bound is for a twentieth
+        ([outcome(0.80)], True),
+        ([outcome(0.7921)], True),  # 1 - .7921 / .8 = .0099
+        ([outcome(0.7919)], False),
+        ([outcome(0.5, "off_policy_snips")], True),
+        ([outcome(0.79), outcome(0.796)], True),  # .0125 and .005: .00875 in the mean
+        ([outcome(0.79), outcome(0.796), outcome(0.5, "off_policy_snips")], True),
+        ([outcome(0.785), outcome(0.796), outcome(0.8, "off_policy_snips")], False),  # .01875 and .005: .0119
+        ([outcome(0.80, moved=0.149)], True),
+        ([outcome(0.80), outcome(0.80, moved=0.151)], False),
+        ([outcome(0.5, "off_policy_snips", moved=0.151)], False),
+        ([outcome(0.80, moved=0.151, share=0.2)], True),  # the bound is for a twentieth
     ],
 )
-def test_a_row_holds_where_no_more_than_one_percent_is_lost_or_a_gate_stops_it(one: Outcome, holds: bool) -> None:
-    assert one.holds is holds
+def test_a_row_holds_where_no_more_than_one_percent_is_lost_or_a_gate_stops_it(
+    seeds: list[Outcome], holds: bool
+) -> None:
+    [row] = rows_of(seeds)
+    assert row.holds is holds
+
+
+def test_rows_are_by_way_and_share() -> None:
+    rows = rows_of([outcome(0.8, share=share) for share in (0.05, 0.2, 0.05)])
+    assert [(row.poison, row.share, len(row.outcomes)) for row in rows] == [("label", 0.05, 2), ("label", 0.2, 1)]
 
 
 def test_users_vote_in_the_order_of_places_and_what_attackers_add_changes_no_honest_vote() -> None:
