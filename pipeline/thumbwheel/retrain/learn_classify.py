@@ -23,7 +23,7 @@ from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
-from thumbwheel.ppo.classify.raters import newest_of_each, weigh_votes
+from thumbwheel.ppo.classify.raters import WeighedVotes, newest_of_each, weigh_votes
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, votes_of
 from thumbwheel.ppo.stopping import LEAST_VOTES
@@ -32,6 +32,7 @@ from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.logged_votes import drift, latency_of, told, votes_learned_from
 from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
+from thumbwheel.retrain.report.reward_facts import raters_told
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import APPROX_KL, curves, report_head, save_history
 from thumbwheel.retrain.station import Station
@@ -115,9 +116,12 @@ def training_votes(job: Job) -> list[ClassifyVote]:
 def weighed_votes(job: Job) -> list[tuple[str, ClassifyVote]]:
     """(voice, vote) of the training users, each vote weighed by whose it is (`learn.rater_trust`) and by who rates."""
     voted = voiced_votes(job)
-    voices = [voice for voice, _ in voted]
-    weighed = weigh_votes(voices, [vote for _, vote in voted], job.plan.settings.learn.rater_trust)
-    return list(zip(voices, weighed.votes, strict=True))
+    return list(zip([voice for voice, _ in voted], _weighed(job, voted).votes, strict=True))
+
+
+def _weighed(job: Job, voted: Sequence[tuple[str, ClassifyVote]]) -> WeighedVotes:
+    trusts = job.plan.settings.learn.rater_trust
+    return weigh_votes([voice for voice, _ in voted], [vote for _, vote in voted], trusts)
 
 
 def voiced_votes(job: Job) -> list[tuple[str, ClassifyVote]]:
@@ -183,7 +187,12 @@ def _report(job: Job, evidence: ClassifyEvidence, samples: Sequence[Sample]) -> 
         curves=curves(job.folder, _CURVES, "epoch"),
         samples=samples,
         samples_text=_SAMPLES_TEXT,
-        config={**head.config, "classify.probability_floor": _floor(job), "epoch kept": _epoch_kept(job)},
+        config={
+            **head.config,
+            "classify.probability_floor": _floor(job),
+            "epoch kept": _epoch_kept(job),
+            "raters": raters_told(_weighed(job, voiced_votes(job)).trust.figures()) or "all weigh alike",
+        },
     )
 
 
