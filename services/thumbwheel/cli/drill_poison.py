@@ -1,4 +1,4 @@
-"""`thumbwheel drill poison`: some of the raters falsify their votes, and what is learned must not be the worse for it."""
+"""`thumbwheel drill poison`: some of the raters falsify their votes, and what is learned must be no worse for it."""
 
 from __future__ import annotations
 
