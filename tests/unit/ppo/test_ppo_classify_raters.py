@@ -76,6 +76,14 @@ def test_a_twentieth_that_votes_ten_times_as_often_hardly_counts() -> None:
         assert largest_say(on_it, [raters[place] for place in here], 3) <= MOST + 1e-9
 
 
+def test_the_busy_do_not_decide_who_goes_along() -> None:
+    """9 of 60 give two thirds of the votes: by those, what served would foretell the opposite."""
+    raters, votes = log(flipped=9, busy=10)
+    bad = {f"r{rater:02}" for rater in range(9)}
+    assert sum(rater in bad for rater in raters) / len(raters) > 0.6
+    assert sum(share for rater, share in shares(raters, votes).items() if rater in bad) < 0.1
+
+
 def test_the_mean_weight_is_one_and_nothing_else_changes() -> None:
     raters, votes = log(flipped=6)
     weighed = weigh_votes(raters, votes).votes
