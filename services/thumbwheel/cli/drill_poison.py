@@ -51,7 +51,7 @@ def poison(context: Context, seeds: int, first_seed: int, data: Path | None) -> 
     if context.json:
         emit_json([_record(row) for row in rows])
     else:
-        emit(context, [_told(row) for row in rows])
+        emit(context, [_told(row) for row in rows], prose="evidence")
     if not all(row.holds for row in rows):
         raise SystemExit(1)
 
@@ -82,11 +82,10 @@ def _told(row: Row) -> dict[str, Any]:
     return {
         "poison": row.poison,
         "raters": f"{row.share:.0%}",
-        "all honest": mean(one.all_honest for one in row.outcomes),
         "clean": mean(one.clean for one in row.outcomes),
         "poisoned": mean(one.learned.quality for one in row.outcomes),
         "lost": f"{mean(one.lost for one in row.outcomes):+.1%}",
-        "ends": _ends(row),
+        "good, or gate": _ends(row),
         "holds": row.holds,
         "evidence": _evidence(row.outcomes),
     }
@@ -95,7 +94,7 @@ def _told(row: Row) -> dict[str, Any]:
 def _ends(row: Row) -> str:
     """How the runs ended, by the first gate that failed; with counts where they differ."""
     passed = "as good" if row.as_good else "GOT THROUGH"
-    gates = Counter(f"stopped: {one.learned.stopped_by[0]}" if one.stopped else passed for one in row.outcomes)
+    gates = Counter(one.learned.stopped_by[0] if one.stopped else passed for one in row.outcomes)
     return ", ".join(end if len(gates) == 1 else f"{count} {end}" for end, count in sorted(gates.items()))
 
 
@@ -104,7 +103,8 @@ def _evidence(group: Sequence[Outcome]) -> str:
     votes, weight = (
         mean(getattr(one.learned, name) for one in group) for name in ("votes_of_attackers", "weight_of_attackers")
     )
-    said = f"{votes:.1%} of votes, {weight:.1%} of weight"
+    honest = mean(one.all_honest for one in group)
+    said = f"{votes:.1%} of votes, {weight:.1%} of weight; {honest:.3f} were all honest"
     says = [one.learned.say for one in group if one.learned.say]
     worst = max(says, key=lambda say: say.moved / say.bound, default=None)
     return f"{said}; target moved {worst.moved:.3f} of {worst.bound:.3f}" if worst else said

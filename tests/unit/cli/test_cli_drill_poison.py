@@ -27,9 +27,10 @@ def run(monkeypatch: pytest.MonkeyPatch, *outcomes: Outcome, arguments: tuple[st
 def test_a_row_has_the_means_over_seeds_and_how_each_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     status, out = run(monkeypatch, outcome(0, 0.8), outcome(1, 0.7, "off_policy_snips", "rater_concentration"))
     assert status == 0
-    for said in ("5%", "0.750", "+6.2%", "1 as good, 1 stopped: off_policy_snips", "target moved 0.100 of 0.150"):
-        assert said in out
-    assert "6.0% of votes, 2.0% of weight" in out
+    for said in ("5%", "0.750", "+6.3%", "1 as good, 1 off_policy_snips", "target moved 0.100 of 0.150"):
+        assert said in " ".join(out.split())
+    assert "6.0% of votes, 2.0% of weight; 0.850 were all honest; target" in " ".join(out.split())
+    assert out.startswith("poison  raters  clean")
 
 
 def test_what_got_through_is_said_and_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
