@@ -70,7 +70,8 @@ def users(
     \b
     thumbwheel simulate users helpdesk-intent --asks 2000 --noise 0.2
     thumbwheel simulate users support --data tickets.jsonl --asks 5000
-    thumbwheel simulate users support --data tickets.jsonl --part moody:0.3 --part brigade:0.05:answer=refund,up=yes
+    thumbwheel simulate users support --part moody:0.3 --part spammer:0.05
+    thumbwheel simulate users support --part brigade:0.05:answer=refund,up=yes
     """
     from thumbwheel.cli.show import Bars
     from thumbwheel.simulate.crowd import Ledger

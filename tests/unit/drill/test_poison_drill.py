@@ -28,7 +28,7 @@ SMALL = Scale(
     width=32,
     first_updates=40,
     shares=(0.05,),
-    kinds=[kind for kind in KINDS if kind.name in ("busy", "colluding")],
+    kinds=[kind for kind in KINDS if kind.name == "busy"],
 )
 
 
@@ -98,16 +98,12 @@ def test_attackers_do_as_their_sort_says() -> None:
     assert thumbs("colluding") == [True, False, False, True]
 
 
-def test_a_small_drill_gives_the_same_outcomes_again(tmp_path: Path) -> None:
+def test_a_small_drill_goes_through_all_steps_of_a_run(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    first = rehearse([1], tmp_path, scale=SMALL, tell=lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
-    assert [(one.poison, one.share) for one in first] == [("busy", 0.05), ("colluding", 0.05)]
-    busy, colluding = first
+    [busy] = rehearse([1], tmp_path, scale=SMALL, tell=lambda done, total: told.append((done, total)))
+    assert told == [(1, 2), (2, 2)]
+    assert (busy.seed, busy.poison, busy.share) == (1, "busy", 0.05)
     # a twentieth that votes five times as often has about a fifth of the votes, and hardly any weight
     assert busy.learned.votes_of_attackers > 0.1 and busy.learned.weight_of_attackers < 0.1
-    assert colluding.learned.say is not None and colluding.learned.say.holds
-    assert all(0.05 < one.clean < 1 and 0.05 < one.learned.quality < 1 for one in first)
+    assert 0.05 < busy.clean < 1 and 0.05 < busy.learned.quality < 1
     assert not list(tmp_path.iterdir())
-    again = rehearse([1], tmp_path, scale=replace(SMALL, kinds=SMALL.kinds[:1]))
-    assert again == first[:1]

@@ -42,11 +42,13 @@ def test_the_busiest_twentieth_has_no_more_than_its_limit() -> None:
 
 def test_the_busy_do_not_decide_who_goes_along() -> None:
     """5 honest raters of 8 votes, and one who votes the opposite 100 times."""
-    honest = [vote(f"r{rater}", reply, up=reply % 2 == 0) for rater in range(5) for reply in range(8)]
+    honest = [vote(f"r{rater}", 10 * rater + reply, up=reply % 2 == 0) for rater in range(5) for reply in range(8)]
     lessons = honest + [vote("busy", 100 + number, up=number % 2 == 1) for number in range(100)]
     sides = [one.reply_ids[0] % 2 == 0 for one in lessons]
     estimates = [np.array([2.0 if good else -2.0]) for good in sides]
     assert rater_trust(lessons, estimates).weights == {}  # by all votes alike estimates foretell the opposite
     weights_N = np.array([0.1 if one.rater == "busy" else 1.0 for one in lessons])
     weights = rater_trust(lessons, estimates, weights_N).weights
-    assert weights["busy"] < 0.6 < 1.0 < weights["r0"]
+    # all x are as far from 0: an honest slope s, and b = s (40 - 10) / 50 = .6 s; the prior is 20 votes
+    assert weights["busy"] == pytest.approx((-10 + 20 * 0.6) / 30 / 0.6)
+    assert weights["r0"] == pytest.approx((8 + 20 * 0.6) / 28 / 0.6)
