@@ -23,12 +23,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from thumbwheel.reward.trust import LEAST, MOST, RaterTrust
+from thumbwheel.reward.trust import MOST, RaterTrust
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _EVEN = 0.5
+_NOTHING = 0.0
 
 
 def served_trust(raters_N: Sequence[str], estimates_N: Floats, rewards_N: Floats, weights_N: Floats) -> RaterTrust:
@@ -37,7 +38,8 @@ def served_trust(raters_N: Sequence[str], estimates_N: Floats, rewards_N: Floats
     With y = reward - origin and x = estimate - origin, each rater's slope is b_r = S_xy / S_xx with variance v / S_xx,
     where v is the mean square of what the raters' own slopes leave. The slopes' mean is b = sum S_xy / sum S_xx and
     their variance t between raters by moments (DerSimonian and Laird 1986, "Meta-analysis in clinical trials", eq. 9).
-    The posterior mean of a slope is (S_xy + m b) / (S_xx + m), m = v / t; the trust is that over b, clipped.
+    The posterior mean of a slope is (S_xy + m b) / (S_xx + m), m = v / t; the trust is that over b, in [0, 1.5]: who is
+    found to go against what is likely teaches nothing.
     """
     names = sorted(set(raters_N))
     rater_N = _indices(raters_N, names)
@@ -62,7 +64,7 @@ def _trust(x_N: Floats, y_N: Floats, weights_N: Floats, rater_N: Indices) -> Flo
     prior = _prior(xx_R, xy_R, yy_R, float(weights_N.sum()))
     if prior == np.inf:
         return np.ones(len(xx_R))
-    return np.clip((xy_R + prior * slope) / (xx_R + prior) / slope, LEAST, MOST)
+    return np.clip((xy_R + prior * slope) / (xx_R + prior) / slope, _NOTHING, MOST)
 
 
 def _prior(xx_R: Floats, xy_R: Floats, yy_R: Floats, votes: float) -> float:

@@ -34,7 +34,7 @@ class Learn(Section):
     rater_trust: bool = Field(
         True,
         description="`generate`, `classify`: weigh raters by how far they go along with what others say (`generate`) "
-        "or with what the versions that served held likely (`classify`), from .1 to 1.5.",
+        "or with what the versions that served held likely (`classify`), up to 1.5 times, down to .1 and to 0.",
     )
     reward_members: Count = Field(
         3,
