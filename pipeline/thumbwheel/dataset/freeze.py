@@ -2,7 +2,8 @@
 
 The votes are read as they were current at the watermark, so the store may go on growing meanwhile. Three passes at
 most over the store, each a stream: count, rank the votes of raters above the cap, write. A ranking takes the other
-candidates that it names along. For `generate`, a sample of answers nobody rated follows the rows (`unrated.py`).
+candidates that it names along. For `generate` and `classify`, a sample of answers nobody rated follows the rows
+(`unrated.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from thumbwheel.records import Feedback, LoggedResponse, PolicyKind, RatedRespon
 from thumbwheel.store.port import FeedbackStore
 
 COUNTED = 10_000
+
+_WEIGHED_BY_WHO_RATES = (PolicyKind.GENERATE, PolicyKind.CLASSIFY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def freeze(store: FeedbackStore, request: Request, folder: Path) -> Snapshot:
         return _as_asked(Snapshot(folder), request)
     rules = _survey(lambda: _asked_for(store, request), request)
     counts = Counts()
-    if request.kind is PolicyKind.GENERATE:
+    if request.kind in _WEIGHED_BY_WHO_RATES:
         rules.around.look(store, request.policy)
     digest = write_rows(folder, _taken(store, rules, counts))
     if counts.teaching < request.min_votes:

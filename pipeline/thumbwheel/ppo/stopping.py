@@ -31,16 +31,22 @@ _CONFIDENCE = 0.9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LaidAside:
-    """What votes laid aside say of a policy: `logged_M` and what `now` returns are ln p(label served), with floor."""
+    """What votes laid aside say of a policy: `logged_M` and what `now` returns are ln p(label served), with floor.
+
+    `weights_M`: how much each vote counts; None: all alike.
+    """
 
     logged_M: Tensor
     rewards_M: Tensor
     now: Callable[[], Tensor]
+    weights_M: Tensor | None = None
 
     def terms(self) -> Floats:
         """What the policy as it is would have earned, by SNIPS, a term a vote; weights are cut at sqrt(M)."""
         ratios_M = (self.now() - self.logged_M).double().exp().numpy()
         weights_M = clipped(ratios_M, math.sqrt(len(ratios_M)))
+        if self.weights_M is not None:
+            weights_M = weights_M * self.weights_M.double().numpy()
         return snips_terms(weights_M, self.rewards_M.double().numpy())
 
 

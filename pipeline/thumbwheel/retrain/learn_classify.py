@@ -8,7 +8,7 @@ served label is the reward.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.dataset.split import split_of
 from thumbwheel.dataset.voices import voice_of
 from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
+from thumbwheel.ppo.classify.raters import WeighedVotes, newest_of_each, weigh_votes
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, votes_of
 from thumbwheel.ppo.stopping import LEAST_VOTES
@@ -31,9 +33,11 @@ from thumbwheel.retrain.learner import Job, Measured
 from thumbwheel.retrain.logged_votes import drift, latency_of, told, votes_learned_from
 from thumbwheel.retrain.probing import not_finite_weights
 from thumbwheel.retrain.report.data import Comparison, ReportData, Sample
+from thumbwheel.retrain.report.reward_facts import raters_told
 from thumbwheel.retrain.report.samples import pick_samples
 from thumbwheel.retrain.report_head import APPROX_KL, curves, report_head, save_history
 from thumbwheel.retrain.station import Station
+from thumbwheel.reward.propensity import fit_propensity, weighted
 
 SCORING_BATCH = 256
 
@@ -63,7 +67,7 @@ class ClassifyLearner:
 
     def improve(self, job: Job) -> Mapping[str, Any]:
         """PPO on the training users' votes."""
-        votes, aside = lay_aside(job)
+        votes, aside = lay_aside(job, weighed_votes(job))
         if not votes:
             raise NotEnoughData("there are no votes to learn from; collect some first")
         work = partial(improve_work, votes=votes, aside=aside, settings=ppo_settings(job))
@@ -74,7 +78,7 @@ class ClassifyLearner:
     def measure(self, job: Job) -> Measured:
         """Both versions' probabilities on the held-out users' votes."""
         champion, candidate = load_classifier(job.champion), load_classifier(job.folder.candidate)
-        judging = list(_votes(job, Split.HELD_OUT, champion))
+        judging = newest_of_each(list(_votes(job, Split.HELD_OUT, champion)))
         raters, held_out = [rater for rater, _ in judging], [vote for _, vote in judging]
         evidence = replace(_evidence(job, champion, candidate, held_out), raters_N=raters)
         samples = pick_samples(changed_answers(champion.labels, held_out, evidence), job.plan.seed)
@@ -91,16 +95,15 @@ def improve_work(
     return asdict(done)
 
 
-def lay_aside(job: Job) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
-    """The training users' votes: those to learn from, and those of the users who choose the epoch.
+def lay_aside(job: Job, voted: Sequence[tuple[str, ClassifyVote]]) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
+    """Training users' votes, as (voice, vote): those to learn from, and those of the users who choose the epoch.
 
     Nobody who judges is among them: a choice made by the judges would be judged too well. Where the votes laid aside
     are too few to choose by, all are learned from.
     """
-    learn, data = job.plan.settings.learn, job.plan.settings.data
+    learn = job.plan.settings.learn
     parts: dict[Split, list[ClassifyVote]] = {Split.TRAIN: [], Split.HELD_OUT: []}
-    for rater, vote in _votes(job, Split.TRAIN, load_classifier(job.champion)):
-        voice = voice_of(rater, data.anonymous_as_one)
+    for voice, vote in voted:
         parts[split_of(f"{job.plan.policy} epochs", voice, learn.classify_validation)].append(vote)
     votes, aside = parts[Split.TRAIN], parts[Split.HELD_OUT]
     return (votes, aside) if len(aside) >= LEAST_VOTES else (votes + aside, [])
@@ -108,7 +111,25 @@ def lay_aside(job: Job) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
 
 def training_votes(job: Job) -> list[ClassifyVote]:
     """What a run learns from: the training users' votes."""
-    return [vote for _, vote in _votes(job, Split.TRAIN, load_classifier(job.champion))]
+    return [vote for _, vote in weighed_votes(job)]
+
+
+def weighed_votes(job: Job) -> list[tuple[str, ClassifyVote]]:
+    """(voice, vote) of the training users, each vote weighed by whose it is (`learn.rater_trust`) and by who rates."""
+    voted = voiced_votes(job)
+    return list(zip([voice for voice, _ in voted], _weighed(job, voted).votes, strict=True))
+
+
+def _weighed(job: Job, voted: Sequence[tuple[str, ClassifyVote]]) -> WeighedVotes:
+    trusts = job.plan.settings.learn.rater_trust
+    return weigh_votes([voice for voice, _ in voted], [vote for _, vote in voted], trusts)
+
+
+def voiced_votes(job: Job) -> list[tuple[str, ClassifyVote]]:
+    """(voice, vote) of the training users, before anything is known of who they are."""
+    as_one = job.plan.settings.data.anonymous_as_one
+    voted = _votes_of(_by_who_rates(job), load_classifier(job.champion))
+    return [(voice_of(rater, as_one), vote) for rater, vote in voted]
 
 
 def ppo_settings(job: Job) -> ClassifyPpoSettings:
@@ -124,8 +145,19 @@ def _floor(job: Job) -> float:
 
 def _votes(job: Job, split: Split, champion: Classifier) -> Iterator[tuple[str, ClassifyVote]]:
     """(rater, vote) for every usable vote of a part."""
-    for row in job.snapshot.rows(split):
+    yield from _votes_of(job.snapshot.rows(split), champion)
+
+
+def _votes_of(rows: Iterable[SnapshotRow], champion: Classifier) -> Iterator[tuple[str, ClassifyVote]]:
+    for row in rows:
         yield from votes_of([row], champion.labels)
+
+
+def _by_who_rates(job: Job) -> Iterator[SnapshotRow]:
+    """The training users' rows, weighed by how likely such an answer is rated; what judges is not weighed so."""
+    looked_at = job.snapshot.manifest.counts.looked_at
+    model = fit_propensity(job.snapshot.rows(Split.TRAIN), job.snapshot.rows(Split.UNRATED), looked_at)
+    return (weighted(row, model) for row in job.snapshot.rows(Split.TRAIN))
 
 
 def _learned_from(job: Job, champion: Classifier) -> Votes:
@@ -157,7 +189,12 @@ def _report(job: Job, evidence: ClassifyEvidence, samples: Sequence[Sample]) -> 
         curves=curves(job.folder, _CURVES, "epoch"),
         samples=samples,
         samples_text=_SAMPLES_TEXT,
-        config={**head.config, "classify.probability_floor": _floor(job), "epoch kept": _epoch_kept(job)},
+        config={
+            **head.config,
+            "classify.probability_floor": _floor(job),
+            "epoch kept": _epoch_kept(job),
+            "raters": raters_told(_weighed(job, voiced_votes(job)).trust.figures()) or "all weigh alike",
+        },
     )
 
 

@@ -23,7 +23,15 @@ from thumbwheel.errors import NotEnoughData
 from thumbwheel.reward.calibration import Calibration, calibrate, expected_calibration_error, of_the_mean, roc_auc
 from thumbwheel.reward.features import Readout, feature_width, featurise, read
 from thumbwheel.reward.head import RewardHead
-from thumbwheel.reward.lessons import Columns, columns, folds_by_rater, losses, raters_known
+from thumbwheel.reward.lessons import (
+    Columns,
+    columns,
+    folds_by_rater,
+    limited,
+    losses,
+    raters_known,
+    voice_weights,
+)
 from thumbwheel.reward.model import RewardModel
 from thumbwheel.reward.rated_reply import UNDECIDED, Lesson, RankedReplies, RatedReply, decided
 from thumbwheel.reward.trust import RaterTrust, rater_trust
@@ -121,7 +129,7 @@ def fit(
     mine = share(range(len(rows)), workers)
     work = _Fit(rows, facts, raters > 0, frozenset(mine), settings, workers, seed)
     features = _features(backbone, rows, facts, mine)
-    weights_N = torch.tensor([row.weight for row in rows])
+    weights_N = torch.tensor(voice_weights(rows), dtype=torch.float32)
     trust, best, aucs = RaterTrust(), None, dict[str, float]()
     for readout in settings.readouts:
         seen = {slot: read(features_RC, readout) for slot, features_RC in features.items()}
@@ -232,8 +240,9 @@ def _train_and_trust(head: RewardHead, features: Features, weights_N: Tensor, wo
     half = work.settings.updates // 2
     optimizer = _train(head, features, weights_N, work, range(half))
     estimates = _left_out(_logits(head, features, work), work)
-    trust = rater_trust(work.lessons, estimates)
-    weights_N = weights_N * torch.tensor([trust.of(lesson) for lesson in work.lessons])
+    trust = rater_trust(work.lessons, estimates, weights_N.double().numpy())
+    trusted_N = weights_N.double().numpy() * np.array([trust.of(lesson) for lesson in work.lessons])
+    weights_N = torch.tensor(limited(trusted_N, work.lessons), dtype=torch.float32)
     _train(head, features, weights_N, work, range(half, work.settings.updates), optimizer)
     return trust, weights_N
 

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from thumbwheel.dataset.voice_limit import limit_voices, one_voice
 from thumbwheel.reward.losses import ranking_loss, rating_loss, thumb_loss
 from thumbwheel.reward.rated_reply import Lesson, RankedReplies, RatedReply
 
@@ -59,6 +62,21 @@ def raters_known(lessons: Sequence[Lesson]) -> int:
     """How many raters there are; 0 where one of the lessons may be anybody's."""
     raters = {one.rater for one in lessons}
     return 0 if "" in raters else len(raters)
+
+
+def voice_weights(lessons: Sequence[Lesson]) -> NDArray[np.float64]:
+    """How much each lesson counts, (N,): its weight, less where its rater says it again or has much of the say.
+
+    A thumb and stars on one reply are one judgement. Limits as in `dataset/voice_limit.py`, where raters are known.
+    """
+    raters = [one.rater for one in lessons]
+    said = one_voice(raters, [(one.prompt_ids, one.replies) for one in lessons])
+    return limited(np.array([one.weight for one in lessons]) * said, lessons)
+
+
+def limited(weights_N: NDArray[np.float64], lessons: Sequence[Lesson]) -> NDArray[np.float64]:
+    """The weights, none of the few with much of the say; as they are where a lesson may be anybody's."""
+    return limit_voices(weights_N, [one.rater for one in lessons]) if raters_known(lessons) else weights_N
 
 
 def folds_by_rater(lessons: Sequence[Lesson], folds: int) -> list[int]:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from thumbwheel.dataset.rows import SnapshotRow
-from thumbwheel.records import GenerateAnswer, LoggedResponse
+from thumbwheel.errors import InvalidInput
+from thumbwheel.records import ClassifyAnswer, GenerateAnswer, LoggedResponse
 
 LEAST_UNRATED: Final = 50
 MOST_WEIGHT: Final = 5.0
@@ -83,9 +84,31 @@ def propensity_figures(model: Propensity | None, rows: Sequence[SnapshotRow]) ->
 
 
 def _facts(response: LoggedResponse) -> NDArray[np.float64]:
+    """What an answer looks like from outside, by its kind, (F,)."""
+    match response.answer:
+        case GenerateAnswer() as reply:
+            return _reply_facts(reply)
+        case ClassifyAnswer() as label:
+            return _label_facts(label)
+        case answer:
+            raise InvalidInput("answer", f"who rates is not told from a {type(answer).__name__}")
+
+
+def _label_facts(answer: ClassifyAnswer) -> NDArray[np.float64]:
+    """Length of the text, log-probability of the label served and of the likeliest one, entropy in nats."""
+    probs_K = np.clip(np.nan_to_num(np.array(answer.probabilities), nan=1.0), np.finfo(np.float64).tiny, 1.0)
+    return np.array(
+        [
+            np.log1p(len(answer.text)),
+            np.log(probs_K[answer.label_index]),
+            np.log(probs_K.max()),
+            -(probs_K * np.log(probs_K)).sum(),
+        ]
+    )
+
+
+def _reply_facts(answer: GenerateAnswer) -> NDArray[np.float64]:
     """Length of reply and prompt, mean log-probability of a token, whether the reply ended, which candidate."""
-    answer = response.answer
-    assert isinstance(answer, GenerateAnswer)
     surprise = float(np.mean(answer.logprobs)) if answer.logprobs else 0.0
     return np.array(
         [

@@ -54,8 +54,14 @@ class RaterTrust:
         }
 
 
-def rater_trust(lessons: Sequence[Lesson], estimates: Sequence[NDArray[np.float64]]) -> RaterTrust:
+def rater_trust(
+    lessons: Sequence[Lesson],
+    estimates: Sequence[NDArray[np.float64]],
+    weights_N: NDArray[np.float64] | None = None,
+) -> RaterTrust:
     """Weigh raters by the slope of their votes on estimates, shrunk to the slope of all votes.
+
+    `weights_N`: how much each lesson counts, so that the busy don't decide who goes along; None: all alike.
 
     `estimates` has for each lesson the logits of its replies, by members that know nothing of the rater. With
     y = vote - mean vote and x = estimate - mean vote, a rater's slope is (sum x y + m b) / (sum x^2 + m): the posterior
@@ -64,14 +70,15 @@ def rater_trust(lessons: Sequence[Lesson], estimates: Sequence[NDArray[np.float6
     """
     votes = _votes(lessons, estimates)
     x_N, y_N = (np.array([vote[column] for vote in votes], dtype=np.float64) for column in (1, 2))
-    slope = float(x_N @ y_N) / float(x_N @ x_N) if len(votes) and x_N.any() else 0.0
+    w_N = np.ones(len(votes)) if weights_N is None else weights_N
+    slope = float(w_N * x_N @ y_N) / float(w_N * x_N @ x_N) if len(votes) and (w_N * x_N).any() else 0.0
     if slope <= 0:
         return RaterTrust()  # estimates that foretell no vote tell nothing of raters
-    prior = PRIOR_VOTES * float(x_N @ x_N) / len(votes)
+    prior = PRIOR_VOTES * float(w_N * x_N @ x_N) / float(w_N.sum())
     sums: defaultdict[str, list[float]] = defaultdict(lambda: [prior * slope, prior])
-    for rater, x, y in votes:
-        sums[rater][0] += x * y
-        sums[rater][1] += x * x
+    for (rater, x, y), w in zip(votes, w_N.tolist(), strict=True):
+        sums[rater][0] += w * x * y
+        sums[rater][1] += w * x * x
     weights = {rater: above / below / slope for rater, (above, below) in sums.items() if rater}
     return RaterTrust({rater: min(max(weight, LEAST), MOST) for rater, weight in weights.items()})
 

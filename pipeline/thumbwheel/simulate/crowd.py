@@ -6,17 +6,18 @@ Nothing is tried again by itself, so that a dropped request is seen as one.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from thumbwheel.client import AsyncClient
 from thumbwheel.client.answers import Candidate, Classification, Tagging
 from thumbwheel.client.retry import RetryPolicy
 from thumbwheel.errors import ThumbwheelError
 from thumbwheel.records import PolicyKind
+from thumbwheel.simulate.shown import Rater, Shown
 
 ONE_TRY = RetryPolicy(attempts=1)
 
@@ -29,17 +30,6 @@ class Question:
 
     text: str
     quality: Callable[[str], float]
-
-
-class Rater(Protocol):
-    """A simulated user."""
-
-    @property
-    def user_id(self) -> str:
-        """Who it is."""
-
-    def thumb(self, quality: float, rng: Random) -> bool | None:
-        """Return up or down for an answer of true quality in [0, 1], or None: does not rate this one."""
 
 
 @dataclass(slots=True)
@@ -101,10 +91,14 @@ class Crowd:
         self._questions = questions
         self._raters = raters
         self._rng = rng
+        self._asks = 0
+        self._asked = 0
+        self._turns: Counter[str] = Counter()
 
     async def ask(self, asks: int, at_once: int, ledger: Ledger, told: Callable[[], None] = lambda: None) -> None:
         """Ask `asks` questions, `at_once` at the same time, and write down in `ledger` what came of them."""
         left = iter(range(asks))
+        self._asks += asks
 
         async def one_after_the_other() -> None:
             for _ in left:
@@ -136,7 +130,7 @@ class Crowd:
         quality = question.quality(_said(answer))
         tally.answers += 1
         tally.quality += quality
-        thumb = rater.thumb(quality, self._rng)
+        thumb = rater.vote(self._shown(question, answer, quality, rater), self._rng)
         if not answer.receipt.logged:
             ledger.dropped.append("an answer was not logged: nobody can vote on it")
             return
@@ -149,6 +143,14 @@ class Crowd:
             return
         tally.ups += thumb
         tally.downs += not thumb
+
+    def _shown(self, question: Question, answer: Answer, quality: float, rater: Rater) -> Shown:
+        """What the user sees; while nobody said how many questions there will be, none of them have passed."""
+        passed = min(self._asked / self._asks, 1.0) if self._asks else 0.0
+        shown = Shown(quality, _said(answer), question.text, answer.version, passed, self._turns[rater.user_id])
+        self._asked += 1
+        self._turns[rater.user_id] += 1
+        return shown
 
     async def _answer(self, text: str, user: str) -> Answer:
         match self._kind:

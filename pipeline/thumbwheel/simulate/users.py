@@ -13,6 +13,7 @@ from random import Random
 
 from thumbwheel.errors import InvalidInput
 from thumbwheel.gates.entities import score_entities
+from thumbwheel.simulate.shown import Shown
 from thumbwheel.simulate.world import PLEASING_QUALITY
 
 
@@ -46,6 +47,10 @@ class SimulatedUser:
         rates = rng.random() < (self.rates_pleased if pleased else self.rates_displeased)
         wrong = rng.random() < self.noise
         return pleased != wrong if rates else None
+
+    def vote(self, shown: Shown, rng: Random) -> bool | None:
+        """Return the thumb for what is shown; only its quality counts."""
+        return self.thumb(shown.quality, rng)
 
 
 def label_quality(label: str, truth: str) -> float:

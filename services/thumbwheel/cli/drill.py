@@ -8,12 +8,13 @@ from __future__ import annotations
 import click
 
 from thumbwheel.cli.drill_planted import planted
+from thumbwheel.cli.drill_poison import poison
 
 
 @click.group(name="drill", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Let policies that are bad on purpose loose on gates and canary, and see where each is stopped.
+    """Make what must not reach users on purpose, and see where it is stopped: bad policies, falsified votes.
 
     Without a name every drill runs, one after the other. Nothing of it touches this home. The exit status is 0 only if
     all was stopped before full traffic by what it is for, and what truly gains passed.
@@ -30,3 +31,4 @@ def command(ctx: click.Context) -> None:
 
 
 command.add_command(planted)
+command.add_command(poison)

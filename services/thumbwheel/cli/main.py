@@ -36,7 +36,7 @@ COMMANDS = {
     "canary": ("canary", "Try a version on some of the users, or see how it stands."),
     "gates": ("gates", "What a candidate must show, and what to do when it does not."),
     "judge": ("judge", "Hold any version against the champion, changing nothing."),
-    "drill": ("drill", "See where policies that are bad on purpose are stopped."),
+    "drill": ("drill", "See where bad policies and falsified votes are stopped."),
     "simulate": ("simulate", "Let simulated users ask and vote."),
     "erase": ("erase", "Remove a user's texts and votes."),
     "retention": ("retention", "Forget what is older than it is kept."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from thumbwheel.records import PolicyKind
 if TYPE_CHECKING:
     from thumbwheel.client.answers import PolicyDescription
     from thumbwheel.simulate.crowd import Ledger, Question
-    from thumbwheel.simulate.users import SimulatedUser
+    from thumbwheel.simulate.shown import Rater
 
 
 @click.group(name="simulate")
@@ -43,6 +43,13 @@ def command() -> None:
 @click.option(
     "--data", type=click.Path(path_type=Path), help="classify: your labelled texts, whose labels are the truth."
 )
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    metavar="SORT:SHARE[:OPTION=VALUE,...]",
+    help="Make a share of the users of another sort; may be said several times. `simulate sorts` lists them.",
+)
 @click.option("--seed", type=SEED, default=0, show_default=True, help="The same seed asks and votes the same.")
 @json_option
 @pass_context
@@ -55,6 +62,7 @@ def users(
     rates: float,
     at_once: int,
     data: Path | None,
+    parts: tuple[str, ...],
     seed: int,
 ) -> None:
     """Let simulated users of the help desk, or of your own labelled texts, ask a running service and vote.
@@ -62,15 +70,19 @@ def users(
     \b
     thumbwheel simulate users helpdesk-intent --asks 2000 --noise 0.2
     thumbwheel simulate users support --data tickets.jsonl --asks 5000
+    thumbwheel simulate users support --part moody:0.3 --part spammer:0.05
+    thumbwheel simulate users support --part brigade:0.05:answer=refund,up=yes
     """
     from thumbwheel.cli.show import Bars
     from thumbwheel.simulate.crowd import Ledger
-    from thumbwheel.simulate.users import SimulatedUser, crowd_of
+    from thumbwheel.simulate.mixed_crowd import mixed_crowd, read_part
+    from thumbwheel.simulate.users import SimulatedUser
 
+    like = SimulatedUser(noise=noise, rates_pleased=rates, rates_displeased=rates)
+    crowd = mixed_crowd(users, like, [read_part(part) for part in parts])
     with context.client() as client:
         [served] = client.describe(policy)
     questions = _questions(served.kind, data, seed)
-    crowd = crowd_of(users, SimulatedUser(noise=noise, rates_pleased=rates, rates_displeased=rates))
     ledger = Ledger()
     with Bars(stderr=context.json) as bars:
         told = bars.counter(f"{policy}: asking and voting", asks)
@@ -81,6 +93,16 @@ def users(
         click.echo(problem, err=True)
     if ledger.dropped or ledger.lost_votes:
         raise SystemExit(1)
+
+
+@command.command(short_help="List the sorts of users that --part can name.")
+@json_option
+@pass_context
+def sorts(context: Context) -> None:
+    """List the sorts of users that `simulate users --part` can name, and their options as they are by default."""
+    from thumbwheel.simulate.mixed_crowd import SORTS
+
+    emit(context, [_sort(name, sort.options, sort.about) for name, sort in SORTS.items()], prose="users who")
 
 
 @command.command(short_help="Write texts of the help desk, to train a first policy from.")
@@ -115,7 +137,7 @@ def data(file: Path, kind: str, rows: int, good: bool, seed: int) -> None:
 class Votes:
     """What the users do."""
 
-    raters: Sequence[SimulatedUser]
+    raters: Sequence[Rater]
     questions: Iterator[Question]
     asks: int
     at_once: int
@@ -152,6 +174,15 @@ def _questions(kind: PolicyKind, data: Path | None, seed: int) -> Iterator[Quest
             return slot_questions(World(seed), rng)
         case _:
             assert_never(kind)
+
+
+def _sort(name: str, options: Mapping[str, object], about: str) -> dict[str, object]:
+    told = {True: "yes", False: "no", "": "(none)"}
+    written = [
+        f"{option}={told.get(value, value) if isinstance(value, bool | str) else value}"
+        for option, value in options.items()
+    ]
+    return {"sort": name, "options": ",".join(written), "users who": about}
 
 
 def _rows(policy: str, ledger: Ledger) -> list[dict[str, object]]:

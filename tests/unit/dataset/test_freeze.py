@@ -75,6 +75,9 @@ class Votes:
         """Of answers that nobody rated it has none."""
         return None
 
+    def answers_after(self, policy: str, response_id: str, limit: int) -> list[LoggedResponse]:
+        return []
+
     def rated(self, policy: str, watermark: int) -> Iterator[RatedResponse]:
         assert (policy, watermark) == ("intent", 7)
         self.passes += 1

@@ -113,7 +113,11 @@ def test_a_report_lists_the_settings_of_its_kind_by_their_names() -> None:
     shown = {kind: set(learn_settings(Learn(), kind)) for kind in PolicyKind}
     shared = {f"learn.{name}" for name in ("seed", "threads", "workers", "niceness")}
     assert shown[PolicyKind.TAG] == shared | {"learn.tag_epochs"}
-    assert shown[PolicyKind.CLASSIFY] == shared | {"learn.classify_epochs", "learn.classify_validation"}
+    assert shown[PolicyKind.CLASSIFY] == shared | {
+        "learn.rater_trust",
+        "learn.classify_epochs",
+        "learn.classify_validation",
+    }
     assert shown[PolicyKind.GENERATE] == {f"learn.{name}" for name in Learn.model_fields} - {
         "learn.tag_epochs",
         "learn.classify_epochs",

@@ -116,7 +116,7 @@ def _laid_aside(
         return None
     columns, texts = vote_columns(votes, len(classifier.labels)), [vote.text for vote in votes]
     now = partial(_log_probabilities, classifier, texts, columns.labels_N, floor, workers)
-    return LaidAside(columns.logged_N, (columns.advantages_N > 0).float(), now)
+    return LaidAside(columns.logged_N, (columns.advantages_N > 0).float(), now, columns.weights_N)
 
 
 def _log_probabilities(

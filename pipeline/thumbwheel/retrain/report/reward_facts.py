@@ -18,7 +18,7 @@ def reward_facts(told: Mapping[str, Any], quality: RewardQuality, agreement: Syc
     facts = {
         "Learned from": _learned_from(told),
         "Reads": _readouts(told),
-        "Raters": _raters(told.get("trust", {})) if told.get("apart", True) else _UNKNOWN,
+        "Raters": raters_told(told.get("trust", {})) if told.get("apart", True) else _UNKNOWN,
         "Who rates": _who_rates(told.get("propensity", {})),
         "Foretells": _foretells(quality),
         "Temperature": _temperature(told),
@@ -46,7 +46,8 @@ def _readouts(told: Mapping[str, Any]) -> str:
     return f"{chosen}: AUC on training {whom}: {each}" if each else ""
 
 
-def _raters(trust: Mapping[str, float]) -> str:
+def raters_told(trust: Mapping[str, float]) -> str:
+    """What `RaterTrust.figures` come to, in words; empty where nobody is weighed."""
     if not trust.get("raters"):
         return ""
     low = int(trust["below_half"])

@@ -33,7 +33,8 @@ class Learn(Section):
     )
     rater_trust: bool = Field(
         True,
-        description="`generate`: weigh raters by how far they go along with what others say, from .1 to 1.5.",
+        description="`generate`, `classify`: weigh raters by how far they go along with what others say (`generate`) "
+        "or with what the versions that served held likely (`classify`), up to 1.5 times, down to .1 and to 0.",
     )
     reward_members: Count = Field(
         3,
