@@ -1,8 +1,8 @@
 """`classify` in a run: votes on labels that were served by chance, and PPO on them.
 
-The snapshot holds votes on answers of the champion and its nearest ancestors only (the plan's lineage): the further
-back, the less is what was answered then like what would be answered now. There is no reward model to fit: the vote on a
-served label is the reward.
+PPO reads votes on answers of the champion and its nearest ancestors only (the plan's lineage): the further back, the
+less is what was answered then like what would be answered now. What older votes say of labels stands, so they are
+explained beside it. There is no reward model to fit: the vote on a served label is the reward.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
+from thumbwheel.ppo.classify.past_votes import PastVote, past_votes_of
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, votes_of
 from thumbwheel.ppo.stopping import LEAST_VOTES
@@ -47,6 +48,7 @@ _AGREEMENT_NOTE = (
 )
 _CURVES = {
     "policy_loss": ("Policy loss", ""),
+    "past_loss": ("Cross-entropy of votes of any age", "nats"),
     "approx_kl": (APPROX_KL, "nats"),
     "entropy": ("Entropy", "nats"),
     "validation_value": ("Earned on votes laid aside, SNIPS", "reward"),
@@ -65,7 +67,8 @@ class ClassifyLearner:
         votes, aside = lay_aside(job)
         if not votes:
             raise NotEnoughData("there are no votes to learn from; collect some first")
-        work = partial(improve_work, votes=votes, aside=aside, settings=ppo_settings(job))
+        past = past_votes(job, with_aside=not aside)
+        work = partial(improve_work, votes=votes, aside=aside, past=past, settings=ppo_settings(job))
         done = dict(run_work(job, work, job.folder.candidate))
         save_history(job.folder, done.pop("history"))
         return done
@@ -81,11 +84,15 @@ class ClassifyLearner:
 
 
 def improve_work(
-    station: Station, votes: Sequence[ClassifyVote], aside: Sequence[ClassifyVote], settings: ClassifyPpoSettings
+    station: Station,
+    votes: Sequence[ClassifyVote],
+    aside: Sequence[ClassifyVote],
+    past: Sequence[PastVote],
+    settings: ClassifyPpoSettings,
 ) -> Mapping[str, Any]:
     """What each worker does in `improve`."""
     done = improve_classify(
-        station.champion, votes, station.out, station.checkpoint, settings, station.tell, station.workers, aside
+        station.champion, votes, station.out, station.checkpoint, settings, station.tell, station.workers, aside, past
     )
     return asdict(done)
 
@@ -96,13 +103,27 @@ def lay_aside(job: Job) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
     Nobody who judges is among them: a choice made by the judges would be judged too well. Where the votes laid aside
     are too few to choose by, all are learned from.
     """
-    learn, data = job.plan.settings.learn, job.plan.settings.data
     parts: dict[Split, list[ClassifyVote]] = {Split.TRAIN: [], Split.HELD_OUT: []}
     for rater, vote in _votes(job, Split.TRAIN, load_classifier(job.champion)):
-        voice = voice_of(rater, data.anonymous_as_one)
-        parts[split_of(f"{job.plan.policy} epochs", voice, learn.classify_validation)].append(vote)
+        parts[_part_of(job, rater)].append(vote)
     votes, aside = parts[Split.TRAIN], parts[Split.HELD_OUT]
     return (votes, aside) if len(aside) >= LEAST_VOTES else (votes + aside, [])
+
+
+def past_votes(job: Job, with_aside: bool) -> list[PastVote]:
+    """The training users' votes of any age; with those of the users who choose the epoch only where nobody does."""
+    if not job.plan.settings.learn.classify_past_weight:
+        return []
+    labels = load_classifier(job.champion).labels
+    rows = (row for part in (Split.OLDER, Split.TRAIN) for row in job.snapshot.rows(part))
+    return [vote for rater, vote in past_votes_of(rows, labels) if with_aside or _part_of(job, rater) is Split.TRAIN]
+
+
+def _part_of(job: Job, rater: str) -> Split:
+    """Whether a training user's votes teach, or choose the epoch."""
+    learn, data = job.plan.settings.learn, job.plan.settings.data
+    voice = voice_of(rater, data.anonymous_as_one)
+    return split_of(f"{job.plan.policy} epochs", voice, learn.classify_validation)
 
 
 def training_votes(job: Job) -> list[ClassifyVote]:
@@ -111,10 +132,17 @@ def training_votes(job: Job) -> list[ClassifyVote]:
 
 
 def ppo_settings(job: Job) -> ClassifyPpoSettings:
-    """How a run learns: the floor it is served with, passes and seed from the plan, the rest as it is by default."""
+    """How a run learns: what the plan's settings say, the rest as it is by default."""
     learn = job.plan.settings.learn
-    training = VoteTrainingSettings(epochs=learn.classify_epochs, seed=job.plan.seed)
-    return ClassifyPpoSettings(probability_floor=_floor(job), training=training)
+    training = VoteTrainingSettings(
+        epochs=learn.classify_epochs, learning_rate=learn.classify_learning_rate, seed=job.plan.seed
+    )
+    return ClassifyPpoSettings(
+        probability_floor=_floor(job),
+        training=training,
+        past_weight=learn.classify_past_weight,
+        wrong_votes=learn.classify_wrong_votes,
+    )
 
 
 def _floor(job: Job) -> float:
