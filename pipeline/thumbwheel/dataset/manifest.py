@@ -51,7 +51,7 @@ class Request:
     older: tuple[str, ...] = ()
 
     @classmethod
-    def of(  # noqa: PLR0913 - what identifies a run's votes, each from its own source
+    def of(
         cls,
         policy: str,
         kind: PolicyKind,

@@ -65,7 +65,7 @@ class ClassifyImprovement:
     seed_labels: int
     largest_initial_logratio: float
     history: list[dict[str, float]]
-    """Each epoch's means: policy_loss, seed_loss, past_loss where there are any, approx_kl, clip_fraction, ratio, entropy, learning_rate, ...
+    """Each epoch's means: policy_loss, seed_loss, past_loss, approx_kl, clip_fraction, ratio, entropy, learning_rate...
 
     With votes laid aside also validation_value, what they say the epoch's policy would earn, and kept: 1 where the
     epoch's weights were the ones to keep so far.
@@ -85,7 +85,8 @@ def improve_classify(  # noqa: PLR0913 - the inputs of a run, each with its own 
 ) -> ClassifyImprovement:
     """Update the classifier in `champion` on `votes` and save it in `candidate`, seed labels handed on.
 
-    It is held to explain the `past` votes, which may be of any age. Votes laid `aside`, at least `stopping.LEAST_VOTES`, choose the epoch; without any the last one's weights are saved.
+    It is held to explain the `past` votes, which may be of any age. Votes laid `aside`, at least
+    `stopping.LEAST_VOTES`, choose the epoch; without any the last one's weights are saved.
 
     All `workers` call this with the same inputs; the first of them writes.
 
