@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import assert_never
 
 from thumbwheel.dataset.manifest import Counts, Request, SnapshotManifest, learned_from
 from thumbwheel.dataset.rater_cap import RaterCap
@@ -22,7 +23,16 @@ from thumbwheel.dataset.split import TimeCut, split_of, user_of
 from thumbwheel.dataset.unrated import Surroundings
 from thumbwheel.dataset.voices import voice_of
 from thumbwheel.errors import AlreadyExists, NotEnoughData
-from thumbwheel.records import ClassifyAnswer, Feedback, LoggedResponse, PolicyKind, RatedResponse, Split
+from thumbwheel.records import (
+    ClassifyAnswer,
+    Feedback,
+    GenerateAnswer,
+    LoggedResponse,
+    PolicyKind,
+    RatedResponse,
+    Split,
+    TagAnswer,
+)
 from thumbwheel.store.port import FeedbackStore
 
 COUNTED = 10_000
@@ -154,9 +164,15 @@ def _rated(store: FeedbackStore, rules: _Rules, counts: Counts) -> Iterator[Snap
 
 def _without_probabilities(response: LoggedResponse) -> LoggedResponse:
     """The response as an older row has it: there may be many, and what they were drawn from is not looked at."""
-    if not isinstance(response.answer, ClassifyAnswer):
-        return response
-    return replace(response, answer=replace(response.answer, probabilities=(), labels=()))
+    match response.answer:
+        case ClassifyAnswer() as answer:
+            return replace(response, answer=replace(answer, probabilities=(), labels=()))
+        case TagAnswer() as answer:
+            return replace(response, answer=replace(answer, probabilities=()))
+        case GenerateAnswer():
+            return response
+        case answer:
+            assert_never(answer)
 
 
 def _ranked_beside(

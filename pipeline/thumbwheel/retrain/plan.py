@@ -57,13 +57,11 @@ class Plan:
     def votes(self) -> Request:
         """The votes the run learns from: of `classify` and `tag` those on answers of the lineage, else all.
 
-        For `classify` votes on older ancestors come along: what they say of a label stands.
+        Of those, votes on older ancestors come along: what they say of a label, or correct, stands.
         """
         match self.kind:
-            case PolicyKind.CLASSIFY:
+            case PolicyKind.CLASSIFY | PolicyKind.TAG:
                 versions, older = self.lineage, self.older
-            case PolicyKind.TAG:
-                versions, older = self.lineage, ()
             case PolicyKind.GENERATE:
                 versions, older = (), ()
             case _:
@@ -81,7 +79,7 @@ def make_plan(store: FeedbackStore, registry: Registry, settings: Settings, poli
     """
     parent = champion_of(registry, policy)
     started_us = time.time_ns() // 1000
-    line = _lineage(registry, policy, parent, LINEAGE + settings.learn.classify_past_versions)
+    line = _lineage(registry, policy, parent, LINEAGE + settings.learn.past_versions)
     return Plan(
         run_id=run_id or new_run_id(policy, started_us),
         policy=policy,

@@ -88,6 +88,9 @@ class Learn(Section):
         "0: none do.",
     )
     tag_epochs: Count = Field(20, ge=1, le=1_000, description="`tag`: passes over the votes.")
+    tag_correction_weight: Ratio = Field(
+        1.0, ge=0, le=10, description="`tag`: weight of imitating corrected texts, beside PPO's loss; 0: none."
+    )
     classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes, at most.")
     classify_validation: Fraction = Field(
         0.1,
@@ -109,12 +112,13 @@ class Learn(Section):
         description="`classify`: weight of explaining votes of any age by the policy's own probabilities, beside PPO's "
         "loss; 0: none. It supposes one right label a text.",
     )
-    classify_past_versions: Count = Field(
+    past_versions: Count = Field(
         64,
         ge=0,
         le=10_000,
-        description="`classify`: ancestors, before the champion's three nearest, whose votes are explained, too.",
+        description="`classify`, `tag`: ancestors, before the champion's three nearest, whose votes are explained, or "
+        "whose corrections are imitated, too.",
     )
-    classify_wrong_votes: Fraction = Field(
-        0.1, gt=0, lt=0.5, description="`classify`: share of votes taken to be wrong when they are explained."
+    classify_wrong_votes: Ratio = Field(
+        0.1, ge=0.01, le=0.45, description="`classify`: share of votes taken to be wrong when they are explained."
     )
