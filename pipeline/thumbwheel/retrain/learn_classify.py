@@ -120,10 +120,10 @@ def past_votes(job: Job, with_aside: bool) -> list[PastVote]:
 
 
 def _part_of(job: Job, rater: str) -> Split:
-    """Whether a training user's votes teach, or choose the epoch."""
-    learn, data = job.plan.settings.learn, job.plan.settings.data
-    voice = voice_of(rater, data.anonymous_as_one)
-    return split_of(f"{job.plan.policy} epochs", voice, learn.classify_validation)
+    """Whether a training user's votes teach in this run, or choose its epoch: with each champion it is others' turn."""
+    plan = job.plan
+    voice = voice_of(rater, plan.settings.data.anonymous_as_one)
+    return split_of(f"{plan.policy} {plan.parent} epochs", voice, plan.settings.learn.classify_validation)
 
 
 def training_votes(job: Job) -> list[ClassifyVote]:

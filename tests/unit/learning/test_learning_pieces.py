@@ -108,9 +108,8 @@ def test_a_linear_layer_on_known_vectors_is_a_classifier_like_any_other(tmp_path
     right = [classifier.labels[best] == row.label for best, row in zip(probs_BK.argmax(1).tolist(), rows, strict=True)]
     assert sum(right) / len(right) > 0.95
     assert [name for name, one in classifier.model.named_parameters()] == ["head.weight", "head.bias"]
-    assert torch.equal(
-        classifier.model.vectors_VD[classifier.encode([rows[5].text])["input_ids"][0, 0]], table[rows[5].text]
-    )
+    place = int(classifier.encode([rows[5].text])["input_ids"][0, 0])
+    assert torch.equal(classifier.model.vectors_VD[place], table[rows[5].text])
 
     pretrain_on(table)(rows, tmp_path / "v0", ClassifyRecipe(labels_per_class=0))
     assert torch.allclose(load_classifier(tmp_path / "v0").probabilities([rows[0].text], 0.0), torch.tensor(0.25))
