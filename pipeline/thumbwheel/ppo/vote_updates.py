@@ -37,7 +37,7 @@ An action is a text's label (`classify`) or a word's tag (`tag`), and so is what
 """
 
 # Texts run together, of like length; what several workers deal among themselves.
-_SLICE_ROWS = 32
+_SLICE_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
