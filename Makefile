@@ -60,6 +60,7 @@ lock: env ## Pin the dependencies anew.
 	$(UV) pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o requirements/dev.txt --quiet
 	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -c requirements/dev.txt -o requirements/runtime.txt --quiet
 	$(UV) pip compile requirements/trl.in --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -c requirements/dev.txt -o requirements/trl.txt --quiet
+	$(UV) pip compile requirements/benchmarks.in --no-deps --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o requirements/benchmarks.txt --quiet
 
 benchmarks: env ## Measure every figure and write benchmarks/RESULTS.md.
 	$(BIN)/python benchmarks/all.py $(ARGS)
