@@ -218,8 +218,9 @@ def test_corrected_texts_are_imitated_whichever_version_answered_them(
 ) -> None:
     silent = [replace(vote, reward=0.0, corrected=()) for vote in votes]  # of the run itself: they say nothing
     texts = tagged_texts(300, seed=8)
-    off = replace(QUICK, correction_weight=0.0)
-    improve_tag(champion, silent, tmp_path / "v2", tmp_path / "c", QUICK, corrected=texts)
+    alone = replace(QUICK, training=replace(QUICK.training, seed_label_weight=0.0))
+    off = replace(alone, correction_weight=0.0)
+    improve_tag(champion, silent, tmp_path / "v2", tmp_path / "c", alone, corrected=texts)
     improve_tag(champion, silent, tmp_path / "v3", tmp_path / "c", off, corrected=texts)
     assert _f1(tmp_path / "v2") >= _f1(tmp_path / "v3") + 0.1
 
