@@ -45,7 +45,7 @@ RECIPES: Mapping[str, ClassifyRecipe] = {
 """How first policies, and the network that is told all labels, are trained."""
 
 LEARN: Mapping[str, Mapping[str, float]] = {
-    "encoder": {"classify_learning_rate": 3e-3, "classify_epochs": 20},
+    "encoder": {"classify_learning_rate": 1e-3, "classify_epochs": 20},
     "scratch": {"classify_learning_rate": 1e-3, "classify_epochs": 20},
 }
 """What runs are set to, chosen by `tuning`."""

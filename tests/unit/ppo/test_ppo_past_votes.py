@@ -32,7 +32,7 @@ from thumbwheel.records import (
 
 WORDS = {"parcel": ["parcel", "courier"], "login": ["password", "screen", "reset"], "refund": ["money", "bank"]}
 QUICK = ClassifyPpoSettings(
-    probability_floor=0.1, training=VoteTrainingSettings(epochs=8, batch_size=32, learning_rate=3e-3)
+    probability_floor=0.1, past_weight=1.0, training=VoteTrainingSettings(epochs=8, batch_size=32, learning_rate=3e-3)
 )
 
 

@@ -47,9 +47,9 @@ _SCORING_BATCH = 256
 class ClassifyPpoSettings(VotePpoSettings):
     """The objective of PPO on votes on labels."""
 
-    past_weight: float = 1.0
+    past_weight: float = 0.3
     """Factor on the cross-entropy of past votes."""
-    wrong_votes: float = 0.1
+    wrong_votes: float = 0.05
     """Share of votes taken to be wrong when they are explained, in (0, 1/2)."""
 
 

@@ -106,7 +106,7 @@ class Learn(Section):
         "Thumbwheel's own; a large pretrained encoder whose weights all learn wants about 2e-5.",
     )
     classify_past_weight: Ratio = Field(
-        1.0,
+        0.3,
         ge=0,
         le=10,
         description="`classify`: weight of explaining votes of any age by the policy's own probabilities, beside PPO's "
@@ -120,5 +120,5 @@ class Learn(Section):
         "whose corrections are imitated, too.",
     )
     classify_wrong_votes: Ratio = Field(
-        0.1, ge=0.01, le=0.45, description="`classify`: share of votes taken to be wrong when they are explained."
+        0.05, ge=0.01, le=0.45, description="`classify`: share of votes taken to be wrong when they are explained."
     )
