@@ -51,10 +51,10 @@ LEARN: Mapping[str, Mapping[str, float]] = {
 """What runs are set to, chosen by `tuning`."""
 
 EXPLORERS: Mapping[tuple[str, str], Explorer] = {
-    (SQUARECB, "encoder"): Explorer("--squarecb --gamma_scale 100", 0.5),
-    (SQUARECB, "scratch"): Explorer("--squarecb --gamma_scale 100", 0.5),
-    (SOFTMAX, "encoder"): Explorer("--softmax --lambda 20 --epsilon 0.02", 0.5),
-    (SOFTMAX, "scratch"): Explorer("--softmax --lambda 20 --epsilon 0.02", 0.5),
+    (SQUARECB, "encoder"): Explorer("--squarecb --gamma_scale 100", 2.0),
+    (SQUARECB, "scratch"): Explorer("--squarecb --gamma_scale 100", 2.0),
+    (SOFTMAX, "encoder"): Explorer("--softmax --lambda 20 --epsilon 0.02", 2.0),
+    (SOFTMAX, "scratch"): Explorer("--softmax --lambda 20 --epsilon 0.02", 2.0),
 }
 """What Vowpal Wabbit is set to, chosen by `tuning` as well."""
 

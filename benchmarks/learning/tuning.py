@@ -18,7 +18,7 @@ VOTES = 10_000
 
 RATES = {"encoder": (1e-3, 3e-3, 1e-2), "scratch": (5e-4, 1e-3, 2e-3)}
 PAST_WEIGHTS = (0.0, 0.3, 1.0)
-GAMMAS, LAMBDAS, VOWPAL_RATES = (10, 100, 1000), (5, 20, 80), (0.1, 0.5, 2.0)
+GAMMAS, LAMBDAS, VOWPAL_RATES = (10, 100, 1000), (5, 20, 80), (0.5, 2.0, 8.0)
 
 
 def tuning_units(small: bool) -> list[Thumbs]:

@@ -23,7 +23,9 @@ from thumbwheel.pretrain.corpus import LabelledText
 
 PACKAGE = "vowpalwabbit"
 _GROUP = 4
-_BITS = 22
+_BITS = 24
+# An action's weights are those of a text's features with its name.
+_CROSSED = "-q ta"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def features(texts: Collection[str], table: Table | None) -> dict[str, str]:
     if table is None:
         return {text: _words(text) for text in texts}
     return {
-        text: "|e " + " ".join(f"{place}:{value:.5g}" for place, value in enumerate(_unit(table[text])))
+        text: "shared |t " + " ".join(f"{place}:{value:.5g}" for place, value in enumerate(_unit(table[text])))
         for text in texts
     }
 
@@ -62,7 +64,7 @@ def _words(text: str) -> str:
     pairs = [f"{a}_{b}" for a, b in itertools.pairwise(words)]
     joined = "_".join(words)
     groups = [joined[at : at + n] for n in (2, _GROUP) for at in range(len(joined) - n + 1)]
-    return f"|w {' '.join(words)} |p {' '.join(pairs)} |c {' '.join(groups)}"
+    return "shared |t " + " ".join([*words, *pairs, *(f"^{group}" for group in groups)])
 
 
 class Bandit:
@@ -72,12 +74,13 @@ class Bandit:
         from vowpalwabbit import Workspace
 
         self._labels, self._known, self._rng = labels, known, Random(f"vowpal {seed}")
-        self._places = {label: place for place, label in enumerate(labels, start=1)}
+        self._places = {label: place for place, label in enumerate(labels)}
         self._workspace = Workspace(
-            f"--cb_explore {len(labels)} {explorer.flags} --cb_type mtr -l {explorer.learning_rate} -b {_BITS} "
-            f"--random_seed {seed + 1} --quiet"
+            f"--cb_explore_adf {explorer.flags} --cb_type mtr -l {explorer.learning_rate} -b {_BITS} "
+            f"{_CROSSED} --ignore_linear t --random_seed {seed + 1} --quiet"
         )
         self._explorer = explorer
+        self._actions = [f"|a {place}" for place in range(len(labels))]
 
     def told(self, seeds: Sequence[LabelledText]) -> None:
         """Learn labelled texts: the right label costs nothing, some others 1."""
@@ -114,10 +117,12 @@ class Bandit:
         return self._labels[max(range(len(probs_K)), key=probs_K.__getitem__)]
 
     def _probabilities(self, text: str) -> list[float]:
-        return list(self._workspace.predict(self._known[text]))
+        return list(self._workspace.predict([self._known[text], *self._actions]))
 
     def _learn(self, text: str, label: str, cost: float, probability: float) -> None:
-        self._workspace.learn(f"{self._places[label]}:{cost}:{max(probability, 1e-6):.6g} {self._known[text]}")
+        lines, place = [self._known[text], *self._actions], self._places[label]
+        lines[1 + place] = f"0:{cost}:{max(probability, 1e-6):.6g} {self._actions[place]}"
+        self._workspace.learn(lines)
 
 
 @dataclass(frozen=True)

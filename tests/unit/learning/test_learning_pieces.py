@@ -116,8 +116,11 @@ def test_a_linear_layer_on_known_vectors_is_a_classifier_like_any_other(tmp_path
 
 
 def test_a_peers_features_are_words_pairs_and_groups_or_the_vector() -> None:
-    assert features(["My card!"], None)["My card!"] == "|w my card |p my_card |c my y_ _c ca ar rd my_c y_ca _car card"
-    assert features(["a"], {"a": torch.tensor([3.0, 4.0])})["a"] == "|e 0:0.6 1:0.8"
+    assert (
+        features(["My card!"], None)["My card!"]
+        == "shared |t my card my_card ^my ^y_ ^_c ^ca ^ar ^rd ^my_c ^y_ca ^_car ^card"
+    )
+    assert features(["a"], {"a": torch.tensor([3.0, 4.0])})["a"] == "shared |t 0:0.6 1:0.8"
 
 
 @pytest.mark.skipif(not installed(), reason="Vowpal Wabbit is not installed: requirements/benchmarks.txt")
