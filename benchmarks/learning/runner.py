@@ -18,11 +18,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from learning.pieces import PIECES
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from learning.piece import Absent, Found, Piece, Place, Result, Shelf, Unit, timed
+from learning.pieces import PIECES
 from record import BUILD, code_state, commit
 
 HERE = Path(__file__).resolve().parent
