@@ -36,8 +36,7 @@ _HARDER = tuple(name for name in SETTINGS if name != "plain")
 def _thumbs_units(data: str, seeds: Mapping[str, Sequence[int]], harder: Sequence[int], small: bool) -> list[Thumbs]:
     """Lives with plain users on both networks, and, on the encoder, in the harder settings."""
     if small:
-        few = dict(votes=600, votes_a_round=300, most_rows=400)
-        return [Thumbs(data, "scratch", method, "plain", 0, **few) for method in (PPO, THUMBS_UP, ALL_LABELS)]
+        return [Thumbs(data, "scratch", method, "plain", 0, 600, 300, 400) for method in (PPO, THUMBS_UP, ALL_LABELS)]
     units = [
         unit
         for network, some in seeds.items()
@@ -95,8 +94,7 @@ def _verdict(
 
 def _tags_units(data: str, small: bool) -> list[Tags]:
     if small:
-        few = dict(votes=200, votes_a_round=100, most_rows=60, tagged_texts=20)
-        return [Tags(data, method, 0, **few) for method in ("corrections", ALL_TAGS)]
+        return [Tags(data, method, 0, 200, 100, 60, 20) for method in ("corrections", ALL_TAGS)]
     return [Tags(data, method, seed) for method in ("corrections", "both", "thumbs", ALL_TAGS) for seed in SEEDS[:3]]
 
 

@@ -47,7 +47,7 @@ _BATCH = 64
 _UNKNOWN = "[UNK]"
 
 
-class TextTableConfig(PretrainedConfig):
+class TextTableConfig(PretrainedConfig):  # type: ignore[misc]
     """`texts` there are, `dimensions` of their vectors, `dropout` of them in training."""
 
     model_type = "text_table"
@@ -57,7 +57,7 @@ class TextTableConfig(PretrainedConfig):
         super().__init__(**rest)
 
 
-class TextTableForSequenceClassification(PreTrainedModel):
+class TextTableForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
     """A linear layer on the vectors of known texts. Only the layer learns."""
 
     config_class = TextTableConfig
@@ -112,7 +112,8 @@ def _encode(texts: Sequence[str]) -> Tensor:
         encoded = tokenizer([texts[row] for row in rows], padding=True, truncation=True, return_tensors="pt")
         states_BTD, mask_BT1 = model(**encoded).last_hidden_state, encoded["attention_mask"][..., None]
         vectors_VD[rows] = functional.normalize((states_BTD * mask_BT1).sum(1), dim=-1)
-    return vectors_VD * vectors_VD.shape[1] ** 0.5
+    scale: float = vectors_VD.shape[1] ** 0.5
+    return vectors_VD * scale
 
 
 def pretrain_on(table: Table) -> Callable[[Sequence[LabelledText], Path, ClassifyRecipe], object]:

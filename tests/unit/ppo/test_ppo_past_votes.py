@@ -112,7 +112,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _accuracy(folder: Path) -> float:
     classifier, rows = load_classifier(folder), _texts(200, 9)
-    best = classifier.probabilities([row.text for row in rows], 0.0).argmax(-1).tolist()
+    best: list[int] = classifier.probabilities([row.text for row in rows], 0.0).argmax(-1).tolist()
     return sum(classifier.labels[place] == row.label for place, row in zip(best, rows, strict=True)) / len(rows)
 
 
