@@ -45,7 +45,7 @@ from thumbwheel.records import (
     TagAnswer,
     VersionRef,
 )
-from thumbwheel.retrain.learn_classify import ClassifyLearner, past_votes, ppo_settings, training_votes
+from thumbwheel.retrain.learn_classify import ClassifyLearner, ppo_settings, training_votes, votes_of_any_age
 from thumbwheel.retrain.learner import Job
 from thumbwheel.retrain.plan import LINEAGE, Plan
 from thumbwheel.retrain.run_folder import RunFolder
@@ -68,7 +68,9 @@ def _thumbs_up(job: Job) -> None:
 
 def _all_thumbs_up(job: Job) -> None:
     """On those of any age, with as many updates as on those of the lineage."""
-    votes = [ClassifyVote(one.text, one.label, (), one.reward, one.weight) for one in past_votes(job, with_aside=True)]
+    votes = [
+        ClassifyVote(one.text, one.label, (), one.reward, one.weight) for one in votes_of_any_age(job, with_aside=True)
+    ]
     training, liked = ppo_settings(job).training, sum(vote.reward > 0 for vote in votes)
     fewer = sum(vote.reward > 0 for vote in training_votes(job)) / max(1, liked)
     training = replace(training, epochs=max(1, round(training.epochs * fewer)))

@@ -111,9 +111,19 @@ def lay_aside(job: Job) -> tuple[list[ClassifyVote], list[ClassifyVote]]:
 
 
 def past_votes(job: Job, with_aside: bool) -> list[PastVote]:
-    """The training users' votes of any age; with those of the users who choose the epoch only where nobody does."""
+    """What is to be explained beside PPO: votes of any age, where some say more than PPO hears.
+
+    That is where some are on older versions, or name the right label. Else there are none, and nothing is paid.
+    """
     if not job.plan.settings.learn.classify_past_weight:
         return []
+    training = (vote for row in job.snapshot.rows(Split.TRAIN) for vote in row.lessons)
+    says_more = any(True for _ in job.snapshot.rows(Split.OLDER)) or any(vote.edit for vote in training)
+    return votes_of_any_age(job, with_aside) if says_more else []
+
+
+def votes_of_any_age(job: Job, with_aside: bool) -> list[PastVote]:
+    """The training users' votes; with those of the users who choose the epoch only where nobody does."""
     labels = load_classifier(job.champion).labels
     rows = (row for part in (Split.OLDER, Split.TRAIN) for row in job.snapshot.rows(part))
     return [vote for rater, vote in past_votes_of(rows, labels) if with_aside or _part_of(job, rater) is Split.TRAIN]
