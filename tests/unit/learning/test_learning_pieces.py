@@ -53,6 +53,18 @@ def test_a_small_life_learns_and_its_page_tells(place: Place) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("setting", ["cold", "drift", "few", "stars"])
+def test_a_small_life_in_each_harder_setting(place: Place, setting: str) -> None:
+    unit = Thumbs("banking77", "scratch", PPO, setting, 0, votes=500, votes_a_round=250, most_rows=200)
+    reached = unit.run(place)["at"]
+    assert set(reached) == {"0", "500"}
+    if setting == "few":  # 25 votes teach nothing: the first policy stays
+        assert reached["500"] == reached["0"]
+    if setting == "cold":
+        assert reached["500"] > reached["0"]
+
+
+@pytest.mark.slow
 def test_a_small_tagger_learns_from_corrections(tmp_path: Path) -> None:
     folder, rng = tmp_path / "wnut17", Random(0)
     folder.mkdir()
