@@ -39,7 +39,7 @@ PPO, THUMBS_UP, ALL_THUMBS_UP, ALL_LABELS = "ppo", "thumbs-up", "thumbs-up of an
 SQUARECB, SOFTMAX = "Vowpal Wabbit, squarecb", "Vowpal Wabbit, softmax"
 
 RECIPES: Mapping[str, ClassifyRecipe] = {
-    "encoder": ClassifyRecipe(learning_rate=5e-3, pooled_dropout=0.3),
+    "encoder": ClassifyRecipe(learning_rate=1e-3, pooled_dropout=0.3),
     "scratch": ClassifyRecipe(),
 }
 """How first policies, and the network that is told all labels, are trained."""
