@@ -35,7 +35,7 @@ def _row(user: int, part: Split, edit: str = "") -> SnapshotRow:
     response = LoggedResponse("r", "q", VersionRef("p", "v1", ""), Channel.CHAMPION, "", f"u{user}", "", 1, "", answer)
     kind = FeedbackKind.EDIT if edit else FeedbackKind.THUMB
     said = {"edit": Edit(label=edit)} if edit else {"thumb_up": True}
-    return SnapshotRow(response, (Feedback("f", "r", f"u{user}", "", "p", "v1", kind, 2, **said),), part)  # type: ignore[arg-type]
+    return SnapshotRow(response, (Feedback("f", "r", f"u{user}", "", "p", "v1", kind, 2, **said),), part)
 
 
 class Rows:
