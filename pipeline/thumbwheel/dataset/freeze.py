@@ -4,13 +4,17 @@ The votes are read as they were current at the watermark, so the store may go on
 most over the store, each a stream: count, rank the votes of raters above the cap, write. A ranking takes the other
 candidates that it names along. For `generate` and `classify`, a sample of answers nobody rated follows the rows
 (`unrated.py`).
+
+Votes on versions from before those that are asked for may be taken along as older rows, without the probabilities of
+their answers: they say which label is right, and nothing is weighed by them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import assert_never
 
 from thumbwheel.dataset.manifest import Counts, Request, SnapshotManifest, learned_from
 from thumbwheel.dataset.rater_cap import RaterCap
@@ -20,7 +24,16 @@ from thumbwheel.dataset.split import TimeCut, split_of, user_of
 from thumbwheel.dataset.unrated import Surroundings
 from thumbwheel.dataset.voices import voice_of
 from thumbwheel.errors import AlreadyExists, NotEnoughData
-from thumbwheel.records import Feedback, LoggedResponse, PolicyKind, RatedResponse, Split
+from thumbwheel.records import (
+    ClassifyAnswer,
+    Feedback,
+    GenerateAnswer,
+    LoggedResponse,
+    PolicyKind,
+    RatedResponse,
+    Split,
+    TagAnswer,
+)
 from thumbwheel.store.port import FeedbackStore
 
 COUNTED = 10_000
@@ -42,6 +55,9 @@ class _Rules:
 
     def split_of_row(self, response: LoggedResponse) -> Split:
         return self.split(user_of(response, self.request.anonymous_as_one))
+
+    def is_older(self, response: LoggedResponse) -> bool:
+        return response.ref.version in self.request.older
 
 
 def freeze(store: FeedbackStore, request: Request, folder: Path) -> Snapshot:
@@ -101,9 +117,9 @@ def _as_asked(snapshot: Snapshot, request: Request) -> Snapshot:
 
 
 def _asked_for(store: FeedbackStore, request: Request) -> Iterator[RatedResponse]:
-    """The rated answers of the request's versions."""
-    rated = store.rated(request.policy, request.watermark)
-    return (answer for answer in rated if not request.versions or answer.response.ref.version in request.versions)
+    """The rated answers of the request's versions, and of the older ones."""
+    rated, versions = store.rated(request.policy, request.watermark), {*request.versions, *request.older}
+    return (answer for answer in rated if not request.versions or answer.response.ref.version in versions)
 
 
 def _survey(rated: Callable[[], Iterator[RatedResponse]], request: Request) -> _Rules:
@@ -112,8 +128,9 @@ def _survey(rated: Callable[[], Iterator[RatedResponse]], request: Request) -> _
     times, around = TimeCut(request.seed), Surroundings(request.seed)
     for answer in rated():
         cap.count(answer.votes)
-        times.add(answer.response.time_us)
-        around.add(answer.response.response_id)
+        if answer.response.ref.version not in request.older:
+            times.add(answer.response.time_us)
+            around.add(answer.response.response_id)
     rules = _Rules(request, cap, times.cut_us(), around)
     if cap.exceeded:
         for answer in rated():
@@ -141,9 +158,24 @@ def _rated(store: FeedbackStore, rules: _Rules, counts: Counts) -> Iterator[Snap
     for answer in _asked_for(store, rules.request):
         rules.around.is_rated(answer.response.response_id)
         votes = tuple(vote for vote in answer.votes if _keeps(vote, answer.response, rules, counts))
-        if votes:
+        if votes and rules.is_older(answer.response):
+            yield SnapshotRow(_without_probabilities(answer.response), votes, Split.OLDER)
+        elif votes:
             split = rules.split_of_row(answer.response)
             yield SnapshotRow(answer.response, votes, split, candidates=_ranked_beside(store, answer.response, votes))
+
+
+def _without_probabilities(response: LoggedResponse) -> LoggedResponse:
+    """The response as an older row has it: there may be many, and what they were drawn from is not looked at."""
+    match response.answer:
+        case ClassifyAnswer() as answer:
+            return replace(response, answer=replace(answer, probabilities=(), labels=()))
+        case TagAnswer() as answer:
+            return replace(response, answer=replace(answer, probabilities=()))
+        case GenerateAnswer():
+            return response
+        case answer:
+            assert_never(answer)
 
 
 def _ranked_beside(
@@ -170,9 +202,14 @@ def _keeps(vote: Feedback, response: LoggedResponse, rules: _Rules, counts: Coun
 
 
 def _why_not(vote: Feedback, response: LoggedResponse, rules: _Rules) -> str:
-    """Why a vote is left out whoever gave how many: too new to teach, or its rater is of the other part; else empty."""
+    """Why a vote is left out whoever gave how many: too new to teach, or its rater is of the other part; else empty.
+
+    Held-out users' votes on older versions would judge by what is long past.
+    """
     if rules.split_of_row(response) is Split.TRAIN and response.time_us >= rules.time_cut_us:
         return "newest"
+    if rules.split_of_row(response) is Split.HELD_OUT and rules.is_older(response):
+        return "older_held_out"
     user = response.user_hash
     voice = voice_of(vote.rater, rules.request.anonymous_as_one)
     if user and voice != user and rules.split(voice) is not rules.split(user):

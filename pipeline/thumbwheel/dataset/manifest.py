@@ -34,8 +34,9 @@ def learned_from(kind: PolicyKind) -> frozenset[FeedbackKind]:
 class Request:
     """What a snapshot is made of; the same request on the same votes gives the same bytes.
 
-    `versions`: only votes on answers of these are taken; empty: of all. `anonymous_as_one`: votes without a user id
-    are one rater's (snapshots written before this was asked lack it).
+    `versions`: only votes on answers of these are taken; empty: of all. `older`: versions before them; training users'
+    votes on their answers are taken as older rows. `anonymous_as_one`: votes without a user id are one rater's
+    (snapshots written before these were asked lack them).
     """
 
     policy: str
@@ -47,14 +48,22 @@ class Request:
     min_votes: int
     versions: tuple[str, ...] = ()
     anonymous_as_one: bool = False
+    older: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, policy: str, kind: PolicyKind, watermark: int, data: Data, seed: int, versions: tuple[str, ...] = ()
+        cls,
+        policy: str,
+        kind: PolicyKind,
+        watermark: int,
+        data: Data,
+        seed: int,
+        versions: tuple[str, ...] = (),
+        older: tuple[str, ...] = (),
     ) -> Request:
         """The request that settings stand for."""
         least, most = _least(kind, data), data.max_votes_per_rater
-        return cls(policy, kind, watermark, seed, data.held_out, most, least, versions, data.anonymous_as_one)
+        return cls(policy, kind, watermark, seed, data.held_out, most, least, versions, data.anonymous_as_one, older)
 
 
 def _least(kind: PolicyKind, data: Data) -> int:
@@ -149,7 +158,8 @@ def read(folder: Path) -> SnapshotManifest:
         request = record["request"]
         nested = {
             "request": Request(
-                **{**request, "kind": PolicyKind(request["kind"]), "versions": tuple(request.get("versions", ()))}
+                **{**request, "kind": PolicyKind(request["kind"])}
+                | {name: tuple(request.get(name, ())) for name in ("versions", "older")}
             ),
             "counts": Counts(**{name: Counter(counted) for name, counted in record["counts"].items()}),
         }

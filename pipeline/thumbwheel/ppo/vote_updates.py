@@ -1,6 +1,7 @@
 """The update loop over logged votes, the same for `classify` and `tag` and for every loss on votes: resumable epochs.
 
-Beside the votes every update sees some of the labelled texts the first policy was trained on (seed labels).
+Beside the votes every update sees some of the labelled texts the first policy was trained on (seed labels), and as many
+votes of any age as there are of the run, where a kind of policy has a use for them (past votes).
 Dropout is on and some tokens are hidden in every update, which keeps few votes from being learned by heart; a loss that
 compares with the champion compares a noisy network with a clean one (see `classify/improve.py`).
 Each epoch seeds its own random numbers, so a job that goes on after epoch e does what it would have done.
@@ -36,7 +37,7 @@ An action is a text's label (`classify`) or a word's tag (`tag`), and so is what
 """
 
 # Texts run together, of like length; what several workers deal among themselves.
-_SLICE_ROWS = 32
+_SLICE_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,15 @@ class VoteUpdates(ABC):
     def add_seed_gradient(self, rows: Sequence[int], size: int) -> dict[str, float]:
         """Add the weighted gradient of some seed labels; return their share in the `seed_loss`, in nats."""
 
+    @property
+    def past_texts(self) -> Sequence[str]:
+        """The texts of past votes; none where a kind has no use for them."""
+        return ()
+
+    def add_past_gradient(self, rows: Sequence[int], size: int) -> dict[str, float]:
+        """Add the weighted gradient of some of `size` past votes; return their share in the `past_loss`, in nats."""
+        return {}
+
     @abstractmethod
     def no_figures(self) -> Metrics:
         """The loss's figures of no votes at all."""
@@ -135,18 +145,19 @@ class VoteUpdates(ABC):
             rng = Random(f"votes {self.settings.seed} {epoch}")
             self.model.train()
             batches = length_bucketed(self.vote_texts, self.settings.batch_size, rng)
-            seed_batches = self._seed_batches(rng)
+            seed_batches = _endless(self.seed_texts, max(1, self.settings.batch_size // 2), rng)
+            past_batches = _endless(self.past_texts, self.settings.batch_size, rng)
             figures = []
             for index, batch in enumerate(batches):
                 rate = self._learning_rate(epoch + index / len(batches))
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                slices = self._slices(batch, next(seed_batches), rng)
+                slices = self._slices(batch, next(seed_batches), next(past_batches), rng)
                 figures.append({**self._update(slices, optimizer), "learning_rate": rate})
         return {name: fmean(row[name] for row in figures) for name in figures[0]}
 
-    def _slices(self, batch: Sequence[int], seeds: Sequence[int], rng: Random) -> list[_Slice]:
-        """A minibatch of votes and one of seed labels, cut up, each slice with the seed of its dropout."""
+    def _slices(self, batch: Sequence[int], seeds: Sequence[int], past: Sequence[int], rng: Random) -> list[_Slice]:
+        """Minibatches of votes, seed labels and past votes, cut up, each slice with the seed of its dropout."""
         size = self.vote_size(batch)
         works: list[Callable[[], dict[str, float]]] = [
             partial(self.add_vote_gradient, batch[at : at + _SLICE_ROWS], size)
@@ -158,6 +169,10 @@ class VoteUpdates(ABC):
                 partial(self.add_seed_gradient, seeds[at : at + _SLICE_ROWS], size)
                 for at in range(0, len(seeds), _SLICE_ROWS)
             ]
+        works += [
+            partial(self.add_past_gradient, past[at : at + _SLICE_ROWS], len(past))
+            for at in range(0, len(past), _SLICE_ROWS)
+        ]
         return [(rng.getrandbits(63), work) for work in works]
 
     def _update(self, slices: Sequence[_Slice], optimizer: torch.optim.Optimizer) -> dict[str, float]:
@@ -165,6 +180,8 @@ class VoteUpdates(ABC):
         parameters = list(self.model.parameters())
         optimizer.zero_grad()
         figures = {**self.no_figures(), "policy_loss": 0.0, "seed_loss": 0.0}
+        if self.past_texts:
+            figures["past_loss"] = 0.0
         for seed, add_gradient in share(slices, self.workers):
             torch.manual_seed(seed)
             for name, value in add_gradient().items():
@@ -175,12 +192,13 @@ class VoteUpdates(ABC):
         optimizer.step()
         return {**figures, "gradient_norm": float(norm)}
 
-    def _seed_batches(self, rng: Random) -> Iterator[list[int]]:
-        """Endless batches of seed labels, half as large as those of votes; empty ones when there are none."""
-        while not self.seed_texts:
-            yield []
-        while True:
-            yield from length_bucketed(self.seed_texts, max(1, self.settings.batch_size // 2), rng)
-
     def _learning_rate(self, epochs_done: float) -> float:
         return self.settings.learning_rate * (1 - epochs_done / self.settings.epochs)
+
+
+def _endless(texts: Sequence[str], size: int, rng: Random) -> Iterator[list[int]]:
+    """Batches of indices without end, every text once before any twice; empty ones when there are none."""
+    while not texts:
+        yield []
+    while True:
+        yield from length_bucketed(texts, size, rng)

@@ -38,7 +38,7 @@ class ClassifyRecipe(EncoderRecipe):
     """How the first classifier is shaped and trained. Benchmarks ran with the defaults, but for labels a class."""
 
     labels_per_class: int | None = 5
-    """Labelled texts it sees of each class; None: all."""
+    """Labelled texts it sees of each class; None: all; 0: none, then its labels are by chance."""
     pooled_dropout: float = 0.3
     layers: int = 1
     batch_size: int = 32
@@ -64,7 +64,8 @@ def pretrain_classify(
         torch.manual_seed(recipe.seed)
         classifier = _new_classifier(labels, tokenizer, recipe)
         place_vectors(classifier.model, tokenizer, [row.text for row in rows], recipe)
-        _fit(classifier, seeds, recipe, step_done)
+        if seeds:
+            _fit(classifier, seeds, recipe, step_done)
     classifier.model.eval()
     save_classifier(classifier, seeds, folder)
     return seeds

@@ -1,8 +1,8 @@
 """`classify` in a run: votes on labels that were served by chance, and PPO on them.
 
-The snapshot holds votes on answers of the champion and its nearest ancestors only (the plan's lineage): the further
-back, the less is what was answered then like what would be answered now. There is no reward model to fit: the vote on a
-served label is the reward.
+PPO reads votes on answers of the champion and its nearest ancestors only (the plan's lineage): the further back, the
+less is what was answered then like what would be answered now. What older votes say of labels stands, so they are
+explained beside it. There is no reward model to fit: the vote on a served label is the reward.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
-from thumbwheel.ppo.classify.raters import WeighedVotes, newest_of_each, weigh_votes
+from thumbwheel.ppo.classify.raters import WeighedVotes, newest_of_each, weigh_past_votes, weigh_votes
+from thumbwheel.ppo.classify.past_votes import PastVote, past_votes_of
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, votes_of
 from thumbwheel.ppo.stopping import LEAST_VOTES
@@ -52,6 +53,7 @@ _AGREEMENT_NOTE = (
 )
 _CURVES = {
     "policy_loss": ("Policy loss", ""),
+    "past_loss": ("Cross-entropy of votes of any age", "nats"),
     "approx_kl": (APPROX_KL, "nats"),
     "entropy": ("Entropy", "nats"),
     "validation_value": ("Earned on votes laid aside, SNIPS", "reward"),
@@ -70,7 +72,8 @@ class ClassifyLearner:
         votes, aside = lay_aside(job, weighed_votes(job))
         if not votes:
             raise NotEnoughData("there are no votes to learn from; collect some first")
-        work = partial(improve_work, votes=votes, aside=aside, settings=ppo_settings(job))
+        past = past_votes(job, with_aside=not aside)
+        work = partial(improve_work, votes=votes, aside=aside, past=past, settings=ppo_settings(job))
         done = dict(run_work(job, work, job.folder.candidate))
         save_history(job.folder, done.pop("history"))
         return done
@@ -86,11 +89,15 @@ class ClassifyLearner:
 
 
 def improve_work(
-    station: Station, votes: Sequence[ClassifyVote], aside: Sequence[ClassifyVote], settings: ClassifyPpoSettings
+    station: Station,
+    votes: Sequence[ClassifyVote],
+    aside: Sequence[ClassifyVote],
+    past: Sequence[PastVote],
+    settings: ClassifyPpoSettings,
 ) -> Mapping[str, Any]:
     """What each worker does in `improve`."""
     done = improve_classify(
-        station.champion, votes, station.out, station.checkpoint, settings, station.tell, station.workers, aside
+        station.champion, votes, station.out, station.checkpoint, settings, station.tell, station.workers, aside, past
     )
     return asdict(done)
 
@@ -101,12 +108,40 @@ def lay_aside(job: Job, voted: Sequence[tuple[str, ClassifyVote]]) -> tuple[list
     Nobody who judges is among them: a choice made by the judges would be judged too well. Where the votes laid aside
     are too few to choose by, all are learned from.
     """
-    learn = job.plan.settings.learn
     parts: dict[Split, list[ClassifyVote]] = {Split.TRAIN: [], Split.HELD_OUT: []}
     for voice, vote in voted:
-        parts[split_of(f"{job.plan.policy} epochs", voice, learn.classify_validation)].append(vote)
+        parts[_part_of(job, voice)].append(vote)
     votes, aside = parts[Split.TRAIN], parts[Split.HELD_OUT]
     return (votes, aside) if len(aside) >= LEAST_VOTES else (votes + aside, [])
+
+
+def past_votes(job: Job, with_aside: bool) -> list[PastVote]:
+    """What is to be explained beside PPO: votes of any age, where some say more than PPO hears.
+
+    That is where some are on older versions, or name the right label. Else there are none, and nothing is paid.
+    """
+    if not job.plan.settings.learn.classify_past_weight:
+        return []
+    training = (vote for row in job.snapshot.rows(Split.TRAIN) for vote in row.lessons)
+    says_more = any(True for _ in job.snapshot.rows(Split.OLDER)) or any(vote.edit for vote in training)
+    return votes_of_any_age(job, with_aside) if says_more else []
+
+
+def votes_of_any_age(job: Job, with_aside: bool) -> list[PastVote]:
+    """The training users' votes; with those of the users who choose the epoch only where nobody does."""
+    labels = load_classifier(job.champion).labels
+    rows = (row for part in (Split.OLDER, Split.TRAIN) for row in job.snapshot.rows(part))
+    said = past_votes_of(rows, labels)
+    voices = [voice_of(rater, job.plan.settings.data.anonymous_as_one) for rater, _ in said]
+    weighed = weigh_past_votes(voices, [vote for _, vote in said], _weighed(job, voiced_votes(job)).trust)
+    told = zip(voices, weighed, strict=True)
+    return [vote for voice, vote in told if with_aside or _part_of(job, voice) is Split.TRAIN]
+
+
+def _part_of(job: Job, voice: str) -> Split:
+    """Whether a training user's votes teach in this run, or choose its epoch: with each champion it is others' turn."""
+    plan = job.plan
+    return split_of(f"{plan.policy} {plan.parent} epochs", voice, plan.settings.learn.classify_validation)
 
 
 def training_votes(job: Job) -> list[ClassifyVote]:
@@ -133,10 +168,17 @@ def voiced_votes(job: Job) -> list[tuple[str, ClassifyVote]]:
 
 
 def ppo_settings(job: Job) -> ClassifyPpoSettings:
-    """How a run learns: the floor it is served with, passes and seed from the plan, the rest as it is by default."""
+    """How a run learns: what the plan's settings say, the rest as it is by default."""
     learn = job.plan.settings.learn
-    training = VoteTrainingSettings(epochs=learn.classify_epochs, seed=job.plan.seed)
-    return ClassifyPpoSettings(probability_floor=_floor(job), training=training)
+    training = VoteTrainingSettings(
+        epochs=learn.classify_epochs, learning_rate=learn.classify_learning_rate, seed=job.plan.seed
+    )
+    return ClassifyPpoSettings(
+        probability_floor=_floor(job),
+        training=training,
+        past_weight=learn.classify_past_weight,
+        wrong_votes=learn.classify_wrong_votes,
+    )
 
 
 def _floor(job: Job) -> float:

@@ -1,7 +1,8 @@
 """`tag` in a run: votes on tags that were served by chance, one a word, and PPO on them.
 
 As for `classify` there is no reward model to fit: the vote on served tags is the reward. Of each rater's votes on an
-answer the most telling counts: an edit speaks of each word, a thumb or a rating of the text.
+answer the most telling counts: an edit speaks of each word, a thumb or a rating of the text. Corrected texts are
+imitated, too, also those that older versions answered.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from thumbwheel.gates.off_policy_value import cut_weights
 from thumbwheel.ope.estimators import snips
 from thumbwheel.policy.tag import Tagger, load_tagger
 from thumbwheel.ppo.tag.improve import TagPpoSettings, improve_tag
-from thumbwheel.ppo.tag.votes import TagVote, votes_of
+from thumbwheel.ppo.tag.votes import TagVote, corrected_texts, votes_of
+from thumbwheel.pretrain.corpus import TaggedWords
 from thumbwheel.records import Split
 from thumbwheel.retrain.crew import run_work
 from thumbwheel.retrain.learner import Job, Measured
@@ -46,6 +48,7 @@ _EDITS_NOTE = (
 _REWARD_NOTE = "Weighted votes of held-out users, each word by itself; 1 is a vote up, 0 a vote down."
 _CURVES = {
     "policy_loss": ("Policy loss", ""),
+    "past_loss": ("Cross-entropy of corrected texts", "nats a word"),
     "approx_kl": (APPROX_KL, "nats"),
     "entropy": ("Entropy", "nats a word"),
 }
@@ -60,10 +63,13 @@ class TagLearner:
 
     def improve(self, job: Job) -> Mapping[str, Any]:
         """PPO on the training users' votes."""
-        votes = [vote for _, vote in _votes(job, Split.TRAIN, load_tagger(job.champion))]
+        champion = load_tagger(job.champion)
+        votes = [vote for _, vote in _votes(job, Split.TRAIN, champion)]
         if not votes:
             raise NotEnoughData("there are no votes to learn from; collect some first")
-        work = partial(improve_work, votes=votes, settings=ppo_settings(job))
+        rows = (row for part in (Split.OLDER, Split.TRAIN) for row in job.snapshot.rows(part))
+        corrected = corrected_texts(rows, champion.labels)
+        work = partial(improve_work, votes=votes, corrected=corrected, settings=ppo_settings(job))
         done = dict(run_work(job, work, job.folder.candidate))
         save_history(job.folder, done.pop("history"))
         return done
@@ -78,17 +84,21 @@ class TagLearner:
         return Measured(evidence, _report(job, evidence, samples))
 
 
-def improve_work(station: Station, votes: Sequence[TagVote], settings: TagPpoSettings) -> Mapping[str, Any]:
+def improve_work(
+    station: Station, votes: Sequence[TagVote], corrected: Sequence[TaggedWords], settings: TagPpoSettings
+) -> Mapping[str, Any]:
     """What each worker does in `improve`."""
     done = improve_tag(
-        station.champion, votes, station.out, station.checkpoint, settings, station.tell, station.workers
+        station.champion, votes, station.out, station.checkpoint, settings, station.tell, station.workers, corrected
     )
     return asdict(done)
 
 
 def ppo_settings(job: Job) -> TagPpoSettings:
     """How a run learns: the floor it is served with, passes and seed from the plan, the rest as it is by default."""
-    settings = TagPpoSettings(probability_floor=_floor(job))
+    settings = TagPpoSettings(
+        probability_floor=_floor(job), correction_weight=job.plan.settings.learn.tag_correction_weight
+    )
     training = replace(settings.training, epochs=job.plan.settings.learn.tag_epochs, seed=job.plan.seed)
     return replace(settings, training=training)
 

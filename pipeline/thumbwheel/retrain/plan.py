@@ -13,7 +13,7 @@ from typing import assert_never
 from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.manifest import Request
 from thumbwheel.durable import write_whole
-from thumbwheel.errors import Conflict, DamagedArtifact, UnknownPolicy
+from thumbwheel.errors import Conflict, DamagedArtifact, UnknownPolicy, UnknownVersion
 from thumbwheel.gates.probes import check_probes
 from thumbwheel.gates.threshold_file import in_force
 from thumbwheel.records import Channel, PolicyKind
@@ -31,7 +31,8 @@ class Plan:
     """The inputs of a run, fixed at its start.
 
     `parent` is the champion that is to be improved, `lineage` it and its ancestors, nearest first. `watermark` fixes
-    the votes, `seed` the random numbers, `settings` everything else.
+    the votes, `seed` the random numbers, `settings` everything else. `older` are the ancestors before those, as far
+    as votes on them teach (plans of earlier releases lack them).
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class Plan:
     seed: int
     started_us: int
     settings: Settings
+    older: tuple[str, ...] = ()
 
     @property
     def draw_seed(self) -> str:
@@ -54,15 +56,18 @@ class Plan:
 
     @property
     def votes(self) -> Request:
-        """The votes the run learns from: of `classify` and `tag` those on answers of the lineage, else all."""
+        """The votes the run learns from: of `classify` and `tag` those on answers of the lineage, else all.
+
+        Of those, votes on older ancestors come along: what they say of a label, or correct, stands.
+        """
         match self.kind:
             case PolicyKind.CLASSIFY | PolicyKind.TAG:
-                versions = self.lineage
+                versions, older = self.lineage, self.older
             case PolicyKind.GENERATE:
-                versions = ()
+                versions, older = (), ()
             case _:
                 assert_never(self.kind)
-        return Request.of(self.policy, self.kind, self.watermark, self.settings.data, self.seed, versions)
+        return Request.of(self.policy, self.kind, self.watermark, self.settings.data, self.seed, versions, older)
 
 
 def make_plan(store: FeedbackStore, registry: Registry, settings: Settings, policy: str, run_id: str = "") -> Plan:
@@ -76,12 +81,14 @@ def make_plan(store: FeedbackStore, registry: Registry, settings: Settings, poli
     check_probes(settings.gates.probes_dir)
     parent = champion_of(registry, policy)
     started_us = time.time_ns() // 1000
+    line = _lineage(registry, policy, parent, LINEAGE + settings.learn.past_versions)
     return Plan(
         run_id=run_id or new_run_id(policy, started_us),
         policy=policy,
         kind=registry.manifest(policy, parent).kind,
         parent=parent,
-        lineage=_lineage(registry, policy, parent),
+        lineage=line[:LINEAGE],
+        older=line[LINEAGE:],
         watermark=store.watermark(),
         seed=settings.learn.seed,
         started_us=started_us,
@@ -104,6 +111,7 @@ def load_plan(folder: Path) -> Plan:
         nested = {
             "kind": PolicyKind(record["kind"]),
             "lineage": tuple(record["lineage"]),
+            "older": tuple(record.get("older", ())),
             "settings": Settings.model_validate(record["settings"]),
         }
         return Plan(**{**record, **nested})
@@ -122,11 +130,21 @@ def champion_of(registry: Registry, policy: str) -> str:
     return champion
 
 
-def _lineage(registry: Registry, policy: str, version: str) -> tuple[str, ...]:
+def _lineage(registry: Registry, policy: str, version: str, most: int) -> tuple[str, ...]:
+    """The version and its ancestors, nearest first, up to `most`; it ends where one is known no more.
+
+    Raises UnknownVersion when one of the nearest is not known: votes on it would be asked for.
+    """
     line: list[str] = []
-    while version and len(line) < LINEAGE:
+    while version and len(line) < most:
+        try:
+            parent = registry.manifest(policy, version).parent
+        except UnknownVersion:
+            if len(line) < LINEAGE:
+                raise
+            break
         line.append(version)
-        version = registry.manifest(policy, version).parent
+        version = parent
     return tuple(line)
 
 

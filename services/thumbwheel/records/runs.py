@@ -10,11 +10,14 @@ class Split(StrEnum):
     """Which part of a snapshot a row belongs to. Held-out users never occur in the training rows.
 
     Unrated rows are a sample of training users' answers that nobody voted on: they say who rates, not what is good.
+    Older rows are training users' votes on versions from before those that the other rows are of: their judgements
+    stand, but they are too far from the champion for a ratio.
     """
 
     TRAIN = "train"
     HELD_OUT = "held_out"
     UNRATED = "unrated"
+    OLDER = "older"
 
 
 class RunState(StrEnum):

@@ -344,3 +344,45 @@ def test_numbers_that_are_none_come_through_and_damage_is_named() -> None:
     assert math.isnan(back.probabilities[0]) and math.isinf(back.probabilities[1])
     with pytest.raises(DamagedArtifact, match=r"rows\.jsonl"):
         from_line('{"split": "train"}', PolicyKind.CLASSIFY)
+
+
+def test_votes_on_older_versions_come_along_without_probabilities_and_judge_nothing(tmp_path: Path) -> None:
+    def served(n: int) -> RatedResponse:
+        """300 answers of `gone`, 300 of `old`, then 400 of `new`."""
+        name = "gone" if n < 300 else "old" if n < 600 else "new"
+        ref = VersionRef("intent", name, "sha256:1")
+        return RatedResponse(answer(n, f"u{n % 50}", ref=ref), (thumb(n, f"u{n % 50}"),))
+
+    votes = Votes([served(n) for n in range(1000)])
+    alone = frozen(votes, tmp_path / "new", versions=("new",))
+    request = Request.of("intent", PolicyKind.CLASSIFY, 7, DATA, 3, ("new",), ("old",))
+    made = freeze(cast(FeedbackStore, votes), request, tmp_path / "both")
+    older = list(made.rows(Split.OLDER))
+    teachers = {f"u{n}" for n in range(50) if split_of("intent", f"u{n}", DATA.held_out) is Split.TRAIN}
+    assert len(older) == 6 * len(teachers) == 300 - made.manifest.counts.left_out["older_held_out"]
+    assert {row.response.ref.version for row in older} == {"old"}
+    assert {row.response.user_hash for row in older} == teachers
+    assert {row.response.answer.probabilities for row in older if isinstance(row.response.answer, ClassifyAnswer)} == {
+        ()
+    }
+    for part in (Split.TRAIN, Split.HELD_OUT):  # what PPO and the gates read is what it is without them
+        assert list(made.rows(part)) == list(alone.rows(part))
+    assert made.manifest.time_cut_us == alone.manifest.time_cut_us
+    assert made.manifest.counts.teaching == alone.manifest.counts.teaching
+    assert Snapshot(tmp_path / "both").manifest.request == request
+
+
+def test_the_cap_of_a_rater_counts_older_votes_too(tmp_path: Path) -> None:
+    def served(n: int) -> RatedResponse:
+        ref = VersionRef("intent", "new" if n >= 300 else "old", "sha256:1")
+        return RatedResponse(answer(n, f"u{n % 20}", ref=ref), (thumb(n, f"u{n % 20}"),))
+
+    data = Data(min_votes_classify=10, max_votes_per_rater=12)
+    votes = Votes([served(n) for n in range(500)])
+    request = Request.of("intent", PolicyKind.CLASSIFY, 7, data, 3, ("new",), ("old",))
+    made = freeze(cast(FeedbackStore, votes), request, tmp_path / "s")
+    by_rater: dict[str, int] = {}
+    for part in (Split.TRAIN, Split.OLDER):
+        for row in made.rows(part):
+            by_rater[row.response.user_hash] = by_rater.get(row.response.user_hash, 0) + len(row.votes)
+    assert set(by_rater.values()) == {12}  # 10 a rater on `new`, less those of the newest slice, then the newest `old`

@@ -17,9 +17,10 @@ from thumbwheel.gates.entities import score_entities
 from thumbwheel.policy.tag import load_tagger
 from thumbwheel.ppo.tag.improve import TagPpoSettings, improve_tag
 from thumbwheel.ppo.tag.trainer import TagVoteTrainer
-from thumbwheel.ppo.tag.votes import TagVote, vote_columns, votes_of
+from thumbwheel.ppo.tag.votes import TagVote, corrected_texts, vote_columns, votes_of
 from thumbwheel.ppo.vote_loss import ppo_vote_loss
 from thumbwheel.ppo.vote_updates import VoteTrainingSettings
+from thumbwheel.pretrain.corpus import TaggedWords
 from thumbwheel.pretrain.tag import SEED_TAGS_FILE
 from thumbwheel.records import (
     Channel,
@@ -210,3 +211,26 @@ def test_slices_of_a_minibatch_add_up_to_its_gradient(champion: Path, votes: lis
         gradients.append(torch.cat([p.grad.flatten() for p in tagger.model.parameters() if p.grad is not None]))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
     assert float(gradients[0].norm()) > 0
+
+
+def test_corrected_texts_are_imitated_whichever_version_answered_them(
+    champion: Path, votes: list[TagVote], tmp_path: Path
+) -> None:
+    silent = [replace(vote, reward=0.0, corrected=()) for vote in votes]  # of the run itself: they say nothing
+    texts = tagged_texts(300, seed=8)
+    alone = replace(QUICK, training=replace(QUICK.training, seed_label_weight=0.0))
+    off = replace(alone, correction_weight=0.0)
+    improve_tag(champion, silent, tmp_path / "v2", tmp_path / "c", alone, corrected=texts)
+    improve_tag(champion, silent, tmp_path / "v3", tmp_path / "c", off, corrected=texts)
+    assert _f1(tmp_path / "v2") >= _f1(tmp_path / "v3") + 0.1
+
+
+def test_edits_that_do_not_fit_are_not_imitated() -> None:
+    short = _vote("y", FeedbackKind.EDIT, edit=Edit(tags=("O",)))
+    named = _vote("z", FeedbackKind.EDIT, edit=Edit(tags=("O", "B-city")))
+    rows = [_row(EDIT), _row(THUMB_DOWN), _row(short), _row(named)]
+    assert corrected_texts(rows, LABELS) == [
+        TaggedWords(("to", "Rome"), ("O", "O")),
+        TaggedWords(("to", "Rome"), ("O", "B-city")),
+    ]
+    assert corrected_texts(rows, ("O", "B-name")) == [TaggedWords(("to", "Rome"), ("O", "O"))]

@@ -112,17 +112,12 @@ def test_texts_whose_tags_changed_are_shown_with_the_vote(tag: TagEvidence) -> N
 def test_a_report_lists_the_settings_of_its_kind_by_their_names() -> None:
     shown = {kind: set(learn_settings(Learn(), kind)) for kind in PolicyKind}
     shared = {f"learn.{name}" for name in ("seed", "threads", "workers", "niceness")}
-    assert shown[PolicyKind.TAG] == shared | {"learn.tag_epochs"}
-    assert shown[PolicyKind.CLASSIFY] == shared | {
-        "learn.rater_trust",
-        "learn.classify_epochs",
-        "learn.classify_validation",
-    }
-    assert shown[PolicyKind.GENERATE] == {f"learn.{name}" for name in Learn.model_fields} - {
-        "learn.tag_epochs",
-        "learn.classify_epochs",
-        "learn.classify_validation",
-    }
+    tag = {"learn.past_versions", *(f"learn.tag_{name}" for name in ("epochs", "correction_weight"))}
+    of_classify = ("epochs", "validation", "learning_rate", "past_weight", "wrong_votes")
+    classify = {"learn.past_versions", *(f"learn.classify_{name}" for name in of_classify)}
+    assert shown[PolicyKind.TAG] == shared | tag
+    assert shown[PolicyKind.CLASSIFY] == shared | classify | {"learn.rater_trust"}
+    assert shown[PolicyKind.GENERATE] == {f"learn.{name}" for name in Learn.model_fields} - tag - classify
 
 
 def test_the_drift_is_named_by_its_term_and_explained(tmp_path: Path) -> None:

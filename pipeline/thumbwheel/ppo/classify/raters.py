@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thumbwheel.dataset.voice_limit import limit_voices, most_votes, one_voice
+from thumbwheel.ppo.classify.past_votes import PastVote
 from thumbwheel.ppo.classify.votes import ClassifyVote
 from thumbwheel.ppo.served_trust import served_trust
 from thumbwheel.reward.trust import RaterTrust
@@ -42,6 +43,19 @@ def weigh_votes(raters_N: Sequence[str], votes: Sequence[ClassifyVote], trust: b
     weights_N *= len(votes) / max(weights_N.sum(), np.finfo(float).tiny)
     weighed = [replace(vote, weight=weight) for vote, weight in zip(votes, weights_N.tolist(), strict=True)]
     return WeighedVotes(weighed, found)
+
+
+def weigh_past_votes(raters_N: Sequence[str], votes: Sequence[PastVote], trust: RaterTrust) -> list[PastVote]:
+    """The same of votes of any age, whose raters are trusted as in the votes of the run; of others nothing is known."""
+    if not votes:
+        return []
+    said, labels = [(vote.text, vote.label) for vote in votes], [vote.label for vote in votes]
+    given_N = np.array(
+        [vote.weight * trust.weights.get(rater, 1.0) for rater, vote in zip(raters_N, votes, strict=True)]
+    )
+    weights_N = limit_voices(given_N * one_voice(raters_N, said), raters_N, labels)
+    weights_N *= len(votes) / max(weights_N.sum(), np.finfo(float).tiny)
+    return [replace(vote, weight=weight) for vote, weight in zip(votes, weights_N.tolist(), strict=True)]
 
 
 def newest_of_each(voted: Sequence[tuple[str, ClassifyVote]]) -> list[tuple[str, ClassifyVote]]:

@@ -1,4 +1,4 @@
-"""A classifier's updates on logged votes: any loss on the labels that were voted on, and the seed labels.
+"""A classifier's updates on logged votes: any loss on the labels that were voted on, seed labels and past votes.
 
 Shape suffixes: B votes of a slice, K labels.
 """
@@ -26,6 +26,15 @@ from thumbwheel.workers.port import Workers
 __all__ = ["VoteLoss", "VoteTrainer", "VoteTrainingSettings"]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PastVotes:
+    """Texts of votes of any age, what is to be minimised on them, and its factor."""
+
+    texts: Sequence[str]
+    loss: VoteLoss
+    weight: float
+
+
 @dataclass(frozen=True, slots=True)
 class VoteTrainer(VoteUpdates):
     """One job: a classifier, texts of votes, seed labels, a loss, how and by whom. Each text is tokenised once.
@@ -40,6 +49,7 @@ class VoteTrainer(VoteUpdates):
     settings: VoteTrainingSettings
     workers: Workers = field(default_factory=Alone)
     aside: LaidAside | None = None
+    past: PastVotes | None = None
     _tokens: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -56,6 +66,11 @@ class VoteTrainer(VoteUpdates):
     def seed_texts(self) -> Sequence[str]:
         """The labelled texts."""
         return [row.text for row in self.seeds]
+
+    @property
+    def past_texts(self) -> Sequence[str]:
+        """The texts of past votes."""
+        return self.past.texts if self.past else ()
 
     def vote_size(self, rows: Sequence[int]) -> int:
         """One label a vote."""
@@ -84,6 +99,15 @@ class VoteTrainer(VoteUpdates):
         loss = functional.cross_entropy(logits_BK, targets_B, reduction="sum") / size
         torch.autograd.backward(self.settings.seed_label_weight * loss)
         return {"seed_loss": float(loss.detach())}
+
+    def add_past_gradient(self, rows: Sequence[int], size: int) -> dict[str, float]:
+        """Add the weighted gradient of some of `size` past votes; return their share in the `past_loss`, in nats."""
+        if self.past is None:
+            return {}
+        logits_BK = self._logits([self.past.texts[index] for index in rows])
+        loss, _ = self.past.loss(logits_BK, torch.tensor(rows, device=logits_BK.device), size)
+        torch.autograd.backward(self.past.weight * loss)
+        return {"past_loss": float(loss.detach())}
 
     def _logits(self, texts: Sequence[str]) -> Tensor:
         ids_BT, mask_BT = self._encode(texts)

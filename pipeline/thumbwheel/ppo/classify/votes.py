@@ -45,12 +45,15 @@ def votes_of(rows: Iterable[SnapshotRow], labels: Sequence[str]) -> list[tuple[s
         if isinstance(answer := row.response.answer, ClassifyAnswer) and sorted(answer.labels) == sorted(labels)
         for label, probabilities in [_in_order(answer, labels)]
         for vote in row.lessons
-        if (reward := _reward(vote, answer.label)) is not None
+        if (reward := label_reward(vote, answer.label)) is not None
     ]
 
 
-def _reward(vote: Feedback, served: str) -> float | None:
-    """What a vote says of the served label; a correction says whether it was right, also by a label of its own."""
+def label_reward(vote: Feedback, served: str) -> float | None:
+    """What a vote says of the served label, in [-1, 1]; None for a ranking.
+
+    A correction says whether it was right, also by a label of its own.
+    """
     if vote.kind is FeedbackKind.EDIT and vote.edit:
         return 1.0 if vote.edit.label == served else -1.0
     return reward_of(vote)

@@ -1,4 +1,4 @@
-"""A tagger's updates on logged votes: any loss on the words that were voted on, and the seed tags.
+"""A tagger's updates on logged votes: any loss on the words that were voted on, the seed tags, and corrections.
 
 Shape suffixes: P words of a slice's texts one after the other, K tags.
 """
@@ -27,6 +27,8 @@ from thumbwheel.workers.port import Workers
 class TagVoteTrainer(VoteUpdates):
     """One job: a tagger, the words of each vote's text, seed tags, a loss on words, how and by whom.
 
+    Corrected texts are imitated beside it, with a factor.
+
     Texts are tokenised once, when it is made. The loss's indices count the words of all votes one after the other.
     Raises InvalidInput for a voted text of which the tagger does not see every word.
     """
@@ -38,14 +40,18 @@ class TagVoteTrainer(VoteUpdates):
     settings: VoteTrainingSettings
     workers: Workers = field(default_factory=Alone)
     aside: LaidAside | None = None
+    corrected: Sequence[TaggedWords] = ()
+    correction_weight: float = 0.0
     _encoded: list[EncodedWords] = field(default_factory=list, init=False, repr=False)
     _encoded_seeds: list[EncodedWords] = field(default_factory=list, init=False, repr=False)
+    _encoded_corrected: list[EncodedWords] = field(default_factory=list, init=False, repr=False)
     _starts: list[int] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Tokenise."""
         self._encoded.extend(self.tagger.encode(self.texts))
         self._encoded_seeds.extend(self.tagger.encode([row.tokens for row in self.seeds]))
+        self._encoded_corrected.extend(self.tagger.encode([row.tokens for row in self.corrected]))
         for one in self._encoded:
             demand_all_words(one)
         self._starts.extend(accumulate((len(words) for words in self.texts), initial=0))
@@ -64,6 +70,11 @@ class TagVoteTrainer(VoteUpdates):
     def seed_texts(self) -> Sequence[str]:
         """The tagged texts."""
         return [" ".join(row.tokens) for row in self.seeds]
+
+    @property
+    def past_texts(self) -> Sequence[str]:
+        """The corrected texts."""
+        return [" ".join(row.tokens) for row in self.corrected] if self.correction_weight else ()
 
     def vote_size(self, rows: Sequence[int]) -> int:
         """Words of these texts."""
@@ -89,8 +100,20 @@ class TagVoteTrainer(VoteUpdates):
     def add_seed_gradient(self, rows: Sequence[int], size: int) -> dict[str, float]:
         """Add that of the cross-entropy of some of `size` seed tags, weighted; return their share in it, in nats."""
         encoded, seeds = [self._encoded_seeds[row] for row in rows], [self.seeds[row] for row in rows]
+        return {"seed_loss": self._imitate(seeds, encoded, size, self.settings.seed_label_weight)}
+
+    def add_past_gradient(self, rows: Sequence[int], size: int) -> dict[str, float]:
+        """The same of corrected texts, a mean over texts' shares of their words; return it as `past_loss`."""
+        encoded, texts = [self._encoded_corrected[row] for row in rows], [self.corrected[row] for row in rows]
+        words = sum(len(text.tokens) for text in texts)
+        return {"past_loss": self._imitate(texts, encoded, words * size / len(rows), self.correction_weight)}
+
+    def _imitate(
+        self, texts: Sequence[TaggedWords], encoded: Sequence[EncodedWords], size: float, weight: float
+    ) -> float:
+        """Add the gradient of the weighted cross-entropy of the texts' tags, their sum over `size`; return that."""
         logits_PK = hidden_logits(self.tagger, encoded, self.settings.token_dropout)
-        targets_P = target_tags(self.tagger, seeds, encoded).to(logits_PK.device)
+        targets_P = target_tags(self.tagger, texts, encoded).to(logits_PK.device)
         loss = functional.cross_entropy(logits_PK, targets_P, reduction="sum") / size
-        torch.autograd.backward(self.settings.seed_label_weight * loss)
-        return {"seed_loss": float(loss.detach())}
+        torch.autograd.backward(weight * loss)
+        return float(loss.detach())

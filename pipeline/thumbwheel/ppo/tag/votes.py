@@ -15,6 +15,7 @@ from thumbwheel.dataset.rows import SnapshotRow
 from thumbwheel.errors import InvalidData, NotEnoughData
 from thumbwheel.ppo.vote_loss import VoteColumns
 from thumbwheel.ppo.vote_reward import reward_of
+from thumbwheel.pretrain.corpus import TaggedWords
 from thumbwheel.records import Feedback, FeedbackKind, TagAnswer
 
 
@@ -54,6 +55,17 @@ def votes_of(rows: Iterable[SnapshotRow], labels: Sequence[str]) -> list[tuple[s
     don't fit their answer.
     """
     return list(_votes(rows, labels))
+
+
+def corrected_texts(rows: Iterable[SnapshotRow], labels: Sequence[str]) -> list[TaggedWords]:
+    """Texts with their tags as users corrected them; edits that don't fit their text or the policy are left out."""
+    return [
+        TaggedWords(answer.tokens, vote.edit.tags)
+        for row in rows
+        if isinstance(answer := row.response.answer, TagAnswer)
+        for vote in row.lessons
+        if vote.edit and len(vote.edit.tags) == len(answer.tokens) and set(vote.edit.tags) <= set(labels)
+    ]
 
 
 def vote_columns(votes: Sequence[TagVote], labels: int) -> VoteColumns:

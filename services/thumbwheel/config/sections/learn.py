@@ -89,10 +89,37 @@ class Learn(Section):
         "0: none do.",
     )
     tag_epochs: Count = Field(20, ge=1, le=1_000, description="`tag`: passes over the votes.")
+    tag_correction_weight: Ratio = Field(
+        1.0, ge=0, le=10, description="`tag`: weight of imitating corrected texts, beside PPO's loss; 0: none."
+    )
     classify_epochs: Count = Field(20, ge=1, le=1_000, description="`classify`: passes over the votes, at most.")
     classify_validation: Fraction = Field(
         0.1,
         le=0.5,
         description="`classify`: share of the training users whose votes are laid aside to choose the pass whose "
         "weights are kept, and to end when more passes do harm. 0: none; then the last pass is kept.",
+    )
+    classify_learning_rate: Ratio = Field(
+        1e-3,
+        gt=0,
+        le=0.1,
+        description="`classify`: AdamW's rate at the start; it falls evenly to 0. The default suits a first policy of "
+        "Thumbwheel's own; a large pretrained encoder whose weights all learn wants about 2e-5.",
+    )
+    classify_past_weight: Ratio = Field(
+        0.3,
+        ge=0,
+        le=10,
+        description="`classify`: weight of explaining votes of any age by the policy's own probabilities, beside PPO's "
+        "loss; 0: none. It supposes one right label a text.",
+    )
+    past_versions: Count = Field(
+        64,
+        ge=0,
+        le=10_000,
+        description="`classify`, `tag`: ancestors, before the champion's three nearest, whose votes are explained, or "
+        "whose corrections are imitated, too.",
+    )
+    classify_wrong_votes: Ratio = Field(
+        0.05, ge=0.01, le=0.45, description="`classify`: share of votes taken to be wrong when they are explained."
     )
