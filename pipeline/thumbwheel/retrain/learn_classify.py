@@ -23,8 +23,8 @@ from thumbwheel.errors import NotEnoughData
 from thumbwheel.gates.evidence import ClassifyEvidence, Floats, Votes
 from thumbwheel.policy.classify import Classifier, load_classifier
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
-from thumbwheel.ppo.classify.raters import WeighedVotes, newest_of_each, weigh_past_votes, weigh_votes
 from thumbwheel.ppo.classify.past_votes import PastVote, past_votes_of
+from thumbwheel.ppo.classify.raters import WeighedVotes, newest_of_each, weigh_past_votes, weigh_votes
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote, votes_of
 from thumbwheel.ppo.stopping import LEAST_VOTES
