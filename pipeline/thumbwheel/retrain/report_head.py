@@ -41,12 +41,17 @@ def report_head(job: Job, votes: Votes) -> ReportData:
 def learn_settings(learn: Learn, kind: PolicyKind) -> dict[str, object]:
     """The settings of section `learn` that a run of this kind reads, by their names in the configuration.
 
-    One that is for a single kind begins its description with it.
+    One that is for some kinds only begins its description with them.
     """
-    others = tuple(f"`{other}`:" for other in PolicyKind if other is not kind)
     values = learn.model_dump(mode="json")
     descriptions = {name: str(field.description) for name, field in type(learn).model_fields.items()}
-    return {f"learn.{name}": values[name] for name, text in descriptions.items() if not text.startswith(others)}
+    return {f"learn.{name}": values[name] for name, text in descriptions.items() if kind in _kinds(text)}
+
+
+def _kinds(description: str) -> Sequence[PolicyKind]:
+    """The kinds that a description begins with, as in "`classify`, `tag`: passes"; all where it begins otherwise."""
+    named = description.partition(":")[0].split(", ")
+    return [kind for kind in PolicyKind if f"`{kind}`" in named] or list(PolicyKind)
 
 
 def save_history(folder: RunFolder, history: Sequence[Mapping[str, float]]) -> None:
