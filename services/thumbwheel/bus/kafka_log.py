@@ -79,25 +79,19 @@ class KafkaLog:
         """Read at most `limit` records (and about 8 MiB) from `offset` on. Raises LogUnavailable."""
         with self._reading() as reader:
             found = reader.read(reader.place(topic, partition), offset, limit)
-        return [
-            StoredRecord(
-                topic,
-                partition,
-                one.offset,
-                one.key.decode(),
-                one.value or b"",
-                dict(one.headers),
-                one.timestamp * 1_000,
-            )
-            for one in found
-        ]
+        return [_stored(topic, partition, one) for one in found]
 
     def partitions(self, topic: str) -> Sequence[int]:
-        """Return the partitions of a topic as of the connection's start. Raises LogUnavailable."""
+        """Return the partitions of a topic; added ones are among them half a minute later. Raises LogUnavailable."""
         if topic not in self._names:
             return []
         with self._reading() as reader:
-            return sorted(one.partition for one in reader.places if one.topic == self._names[topic])
+            return sorted(one.partition for one in reader.places() if one.topic == self._names[topic])
+
+    def identity(self, topic: str, anew: bool = False) -> str:
+        """Return the id that the cluster gave the topic; empty before Kafka 2.8. Raises LogUnavailable."""
+        with self._reading() as reader:
+            return reader.identity(self._names.get(topic, ""), anew)
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset that the next appended record will have, at least. Raises LogUnavailable."""
@@ -195,12 +189,25 @@ class KafkaLog:
         """Say whether an end has moved since this thread asked last. A broker that is away has no news."""
         try:
             with self._reading() as reader:
-                ends = reader.ends(reader.places)
+                ends = reader.ends(reader.places())
         except LogUnavailable:
             return False
         before = getattr(self._seen, "ends", None)
         self._seen.ends = ends
         return bool(before != ends)
+
+
+def _stored(topic: str, partition: int, found: Any) -> StoredRecord:
+    """Return a record as it came. Others may have written it: a key or a header without a value is an empty one."""
+    return StoredRecord(
+        topic,
+        partition,
+        found.offset,
+        (found.key or b"").decode(errors="replace"),
+        found.value or b"",
+        {name: value or b"" for name, value in found.headers},
+        found.timestamp * 1_000,
+    )
 
 
 def _value(record: NewRecord) -> bytes | None:

@@ -17,12 +17,18 @@ from thumbwheel.errors import InvalidInput, LogUnavailable
 _READ_BYTES = 8 << 20  # one `read` returns little more than this
 _PAGE_RECORDS = 10_000
 _POLL_S = 0.2
+_AGAIN_S = 0.05
+_METADATA_S = 30.0  # so late are partitions seen that were added
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What one fetch brought, about a megabyte: all records with offsets from `start` to before `next`."""
+    """What one fetch brought, about a megabyte: all records with offsets from `start` to before `next`.
 
+    `log_id` is the topic's, which another of its name has not.
+    """
+
+    log_id: str
     start: int
     next: int
     records: list[Any]
@@ -48,28 +54,46 @@ class KafkaReader:
         self._consumer = make_client(KafkaConsumer, options | _consumer_options(settings))
         try:
             with translated(settings.bootstrap_servers):
-                self.places = [
-                    TopicPartition(name, number) for name in names.values() for number in self._numbers(name)
-                ]
+                # The client keeps up with the topics it was assigned, and goes on with them when it is assigned fewer.
+                # What it does not keep up with it leaves out where it is asked for ends, and has to find out again.
+                self._consumer.assign(self.places())
         except LogUnavailable:
             self.close()
             raise
         self._pages: dict[TopicPartition, _Page] = {}
 
+    def places(self) -> list[TopicPartition]:
+        """Return every partition of all topics, also of those added lately. Raises LogUnavailable for a missing topic.
+
+        It takes half a minute until an added one is among them, if nobody asks for its `place`.
+        """
+        return [TopicPartition(name, number) for name in self._names.values() for number in self._numbers(name)]
+
+    def identity(self, name: str, anew: bool = False) -> str:
+        """Return the id of the topic `name` at the broker, as it was half a minute ago perhaps; `anew` asks for it."""
+        if anew:
+            self._consumer.topics()
+        found = self._consumer._cluster.topic_id(name)
+        return str(found) if found else ""
+
     def place(self, topic: str, partition: int) -> TopicPartition:
         """Return the place of a partition. Raises InvalidInput where there is none."""
-        place = TopicPartition(self._names.get(topic, ""), partition)
-        if place not in self.places:
+        name = self._names.get(topic)
+        if name is None or not self._has(name, partition):
             known = ", ".join(sorted(self._names))
             raise InvalidInput("topic", f"no partition {partition} of {topic!r}; there is {known}")
-        return place
+        return TopicPartition(name, partition)
 
     def ends(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the offsets after the last records. Raises LogUnavailable when not all can be had."""
-        try:
-            return dict(self._consumer.end_offsets(list(places), timeout_ms=milliseconds(self._timeout_s)))
-        except KeyError as error:  # how the client says that some did not come in time
-            raise unavailable(self._servers, "it does not tell where all partitions end") from error
+        """Return the offsets after the last records. Raises LogUnavailable when not all can be had in time."""
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return dict(self._consumer.end_offsets(list(places), timeout_ms=milliseconds(self._timeout_s)))
+            except KeyError as error:  # how the client says that it does not know who leads some of them: it asks, too
+                if time.monotonic() >= deadline:
+                    raise unavailable(self._servers, "it does not tell where all partitions end") from error
+                time.sleep(_AGAIN_S)
 
     def begin(self, place: TopicPartition) -> int:
         """Return the first offset that is left. Raises LogUnavailable when that can not be had."""
@@ -105,10 +129,13 @@ class KafkaReader:
     def _held(self, place: TopicPartition, offset: int) -> _Page | None:
         """The page that was fetched last, where it has `offset`."""
         page = self._pages.get(place)
-        return page if page is not None and page.start <= offset < page.next else None
+        if page is None or page.log_id != self.identity(place.topic):
+            return None
+        return page if page.start <= offset < page.next else None
 
     def _fetch(self, place: TopicPartition, offset: int) -> _Page:
         """Fetch what comes at `offset`, which is below the end."""
+        log_id = self.identity(place.topic)
         # One place at a time: a consumer of several, paused but for one, was seen to stall.
         self._consumer.assign([place])
         self._consumer.seek(place, offset)
@@ -118,8 +145,13 @@ class KafkaReader:
             following = self._consumer.position(place)
             if following is not None and following > offset:
                 # Where retention has dropped `offset`, reading goes on at what is left; who reads asks for `begin`.
-                return _Page(offset, following, polled)
+                return _Page(log_id, offset, following, polled)
         raise unavailable(self._servers, "it does not send the records that it has")
+
+    def _has(self, name: str, partition: int) -> bool:
+        if partition not in self._numbers(name):
+            self._consumer.topics()  # asks the broker: a worker may be assigned what was added a moment ago
+        return partition in self._numbers(name)
 
     def _numbers(self, name: str) -> list[int]:
         numbers = sorted(self._consumer.partitions_for_topic(name))
@@ -134,6 +166,7 @@ def _consumer_options(settings: Kafka) -> dict[str, Any]:
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "fetch_max_wait_ms": 100,
+        "metadata_max_age_ms": milliseconds(_METADATA_S),
         "max_partition_fetch_bytes": max(1 << 20, settings.max_record_bytes),
         "fetch_max_bytes": max(_READ_BYTES, settings.max_record_bytes),
     }

@@ -28,9 +28,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from thumbwheel.bus.key_topic import oldest_key
+from thumbwheel.bus.key_topic import of_keys, oldest_key
 from thumbwheel.bus.port import USER_KEYS, EventLog, NewRecord, StoredRecord
-from thumbwheel.bus.sealing import KEY_HEADER, UserKey, Wrapping, new_key, seal, unseal
+from thumbwheel.bus.sealing import KEY_HEADER, UserKey, Wrapping, is_key_id, new_key, seal, unseal
 from thumbwheel.bus.user_keys import KeyTable
 from thumbwheel.errors import Fenced, LogUnavailable, PoisonRecord
 from thumbwheel.events.convert import user_of
@@ -56,6 +56,7 @@ class SealedLog:
         self._table = table
         self._mine = _OwnKeys(log)
         self._topic_is_ours = False
+        self._synced = ""  # which topic of keys was looked at last
 
     def append(self, records: Sequence[NewRecord]) -> None:
         """Append all, those of users sealed. Raises as the log below does; some may be in the log then.
@@ -100,11 +101,11 @@ class SealedLog:
         """
         owners: dict[str, str] = {}
         gone: set[str] = set()
-        position, end = self._table.position(), self._log.end_offset(USER_KEYS, 0)
+        position, end = self._table.position(self._log.identity(USER_KEYS)), self._log.end_offset(USER_KEYS, 0)
         while position < end:
             found = self._log.read(USER_KEYS, 0, position, _PAGE)
-            owners.update((one.key, self._wrapped(one).user_hash) for one in found if one.payload)
-            gone.update(one.key for one in found if not one.payload)
+            owners.update((one.key, self._wrapped(one).user_hash) for one in of_keys(found) if one.payload)
+            gone.update(one.key for one in of_keys(found) if not one.payload)
             position = found[-1].offset + 1 if found else end
         owners.update((key_id, self._user_of(key_id, wrapped)) for key_id, wrapped in self._table.find(gone).items())
         return {owners[key_id] for key_id in gone if key_id in owners} - {_NOBODY}
@@ -115,14 +116,15 @@ class SealedLog:
         Raises Unavailable.
         """
         gone_users: set[str] = set()
+        self._synced = log_id = self._log.identity(USER_KEYS)
         end = self._log.end_offset(USER_KEYS, 0)
-        while (position := self._table.position()) < end:
+        while (position := self._table.position(log_id)) < end:
             found = self._log.read(USER_KEYS, 0, position, _PAGE)
             following = found[-1].offset + 1 if found else end
-            new = [self._wrapped(one) for one in found if one.payload]
-            gone = [one.key for one in found if not one.payload]
+            new = [self._wrapped(one) for one in of_keys(found) if one.payload]
+            gone = [one.key for one in of_keys(found) if not one.payload]
             try:
-                gone_users |= self._table.advance(position, following, new, gone)
+                gone_users |= self._table.advance(position, following, new, gone, log_id)
             except Fenced:
                 continue  # another process does the same
         return gone_users - {_NOBODY}
@@ -131,6 +133,10 @@ class SealedLog:
     def partitions(self, topic: str) -> Sequence[int]:
         """Return the partitions of a topic."""
         return self._log.partitions(topic)
+
+    def identity(self, topic: str, anew: bool = False) -> str:
+        """Return what tells a topic from another of its name."""
+        return self._log.identity(topic, anew)
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset that the next appended record will have, at least."""
@@ -182,8 +188,8 @@ class SealedLog:
         return {key.user_hash: key for key in (*known, *new)}
 
     def _opened(self, found: Sequence[StoredRecord]) -> list[StoredRecord]:
-        key_ids = {one.headers[KEY_HEADER].decode("latin-1") for one in found if KEY_HEADER in one.headers}
-        keys = self._lookup(key_ids) if key_ids else {}
+        key_ids = {_key_id(one) for one in found if KEY_HEADER in one.headers}
+        keys = self._lookup({key_id for key_id in key_ids if is_key_id(key_id)}) if key_ids else {}
         opened = (_opened(one, keys) if KEY_HEADER in one.headers else one for one in found)
         left = [one for one in opened if one is not None]
         if len(left) < len(found):
@@ -195,6 +201,10 @@ class SealedLog:
         wrapped = dict(self._table.find(key_ids))
         if wrapped.keys() < key_ids:
             # A key is in the log before what is sealed under it: what is not there by now was removed.
+            self.sync()
+            wrapped.update(self._table.find(key_ids - wrapped.keys()))
+        if wrapped.keys() < key_ids and self._log.identity(USER_KEYS, anew=True) != self._synced:
+            # The topic was made anew, which is not said at once: what it has was not read.
             self.sync()
             wrapped.update(self._table.find(key_ids - wrapped.keys()))
         return {key_id: self._unwrapped(key_id, one) for key_id, one in wrapped.items()}
@@ -235,6 +245,7 @@ class _OwnKeys:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._keys: OrderedDict[str, UserKey] = OrderedDict()
+        self._log_id = ""
         self._position: int | None = None
         self._removed: set[str] = set()
         self._lock = threading.Lock()
@@ -242,6 +253,7 @@ class _OwnKeys:
     def of(self, users: Iterable[str]) -> tuple[list[UserKey], list[UserKey]]:
         """Return the keys of those users that there is one for, and new ones, not remembered yet, for the others."""
         with self._lock:
+            self._begin_anew_in_another_topic()
             if self._position is None:
                 self._position = self._log.end_offset(USER_KEYS, 0)
             known, new = [], []
@@ -272,6 +284,12 @@ class _OwnKeys:
                 del self._keys[key.user_hash]
             return set(self._removed)
 
+    def _begin_anew_in_another_topic(self) -> None:
+        """Forget the keys of a topic that was made anew: the new one has none of them."""
+        if (log_id := self._log.identity(USER_KEYS)) != self._log_id:
+            self._log_id, self._position, self._removed = log_id, None, set()
+            self._keys.clear()
+
 
 def _sealed(record: NewRecord, key: UserKey) -> NewRecord:
     payload = seal(record.payload, key, record.topic, record.key)
@@ -281,9 +299,11 @@ def _sealed(record: NewRecord, key: UserKey) -> NewRecord:
 def _opened(record: StoredRecord, keys: Mapping[str, UserKey | None]) -> StoredRecord | None:
     """Return a sealed record as it was appended; None if its key is gone.
 
-    What was altered, or sealed under a key that does not unwrap, stays as it is: poison.
+    What names no key, was altered, or sealed under a key that does not unwrap, stays as it is: poison.
     """
-    key_id = record.headers[KEY_HEADER].decode("latin-1")
+    key_id = _key_id(record)
+    if not is_key_id(key_id):
+        return record
     if key_id not in keys:
         return None
     key = keys[key_id]
@@ -295,3 +315,8 @@ def _opened(record: StoredRecord, keys: Mapping[str, UserKey | None]) -> StoredR
         return record
     headers = {name: value for name, value in record.headers.items() if name != KEY_HEADER}
     return record._replace(payload=payload, headers=headers)
+
+
+def _key_id(record: StoredRecord) -> str:
+    """Return what the record says that it is sealed under, which others may have written."""
+    return record.headers[KEY_HEADER].decode("latin-1")

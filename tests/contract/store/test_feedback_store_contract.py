@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import string
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from random import Random
 
 import pytest
 from recorded_batch import recorded_batch
 
 from thumbwheel.bus.port import FEEDBACK
 from thumbwheel.errors import AlreadyExists, Fenced
+from thumbwheel.events.checks import MAX_ID_BYTES
 from thumbwheel.records import (
     Channel,
     ClassifyAnswer,
@@ -26,7 +29,7 @@ from thumbwheel.records import (
     VersionRef,
     VoteCounts,
 )
-from thumbwheel.store.port import FeedbackStore
+from thumbwheel.store.port import Batch, FeedbackStore
 
 OpenStore = Callable[[], FeedbackStore]
 LABELS = ("card", "cash")
@@ -106,6 +109,28 @@ def test_offsets_move_by_compare_and_set(store: FeedbackStore) -> None:
     assert store.offset("c", FEEDBACK, 1) == store.offset("d", FEEDBACK, 0) == 0
 
 
+def test_in_a_topic_that_was_made_anew_a_consumer_stands_at_zero(store: FeedbackStore) -> None:
+    def advance(expected: int, following: int, log_id: str) -> None:
+        store.apply(Batch("c", FEEDBACK, 0, expected, following, log_id=log_id))
+
+    def offsets() -> list[int]:
+        return [store.offset("c", FEEDBACK, 0, log_id) for log_id in ("one", "other", "")]
+
+    advance(0, 4, "")  # of which topic an earlier release did not know
+    assert offsets() == [4, 4, 4]
+    advance(4, 5, "one")
+    assert offsets() == [5, 0, 5]
+    for expected in (4, 5):
+        with pytest.raises(Fenced):
+            advance(expected, 9, "other")
+    advance(0, 3, "other")
+    assert offsets() == [0, 3, 3]
+    with pytest.raises(Fenced):
+        advance(5, 6, "one")
+    advance(3, 4, "")
+    assert offsets() == [0, 4, 4]
+
+
 @pytest.mark.parametrize("expected", [0, 4, 6])
 def test_a_fenced_batch_writes_nothing(store: FeedbackStore, expected: int) -> None:
     store.apply(recorded_batch("c", FEEDBACK, 0, 0, 5))
@@ -120,6 +145,18 @@ def test_a_fenced_batch_writes_nothing(store: FeedbackStore, expected: int) -> N
 def test_a_consumer_that_never_committed_is_fenced_off_a_later_offset(store: FeedbackStore) -> None:
     with pytest.raises(Fenced):
         store.apply(recorded_batch("c", FEEDBACK, 0, 3, 4))
+
+
+def test_ids_of_the_longest_kind_are_stored(store: FeedbackStore) -> None:
+    def longest(seed: int) -> str:  # of what no index makes shorter
+        return "".join(Random(seed).choices(string.printable.strip(), k=MAX_ID_BYTES))
+
+    answer, rater, waiting = response(longest(1), longest(2), longest(3), longest(4)), longest(5), longest(6)
+    given = vote(longest(7), 1, answer.response_id, rater)
+    put(store, answer, replace(given, policy=answer.ref.policy, policy_version=answer.ref.version))
+    put(store, vote(longest(8), 1, waiting, rater))
+    assert store.response(answer.response_id) == answer
+    assert (thumb(store, answer.response_id, rater), store.count_orphans()) == (True, 1)
 
 
 def test_a_batch_of_many_rows_is_stored_whole(store: FeedbackStore) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from thumbwheel.config.paths import OptionalPath
 from thumbwheel.config.sections.section import Section
-from thumbwheel.config.units import Bytes, Count, Seconds
+from thumbwheel.config.units import Bytes, Count, Days, Seconds
 
 
 class Kafka(Section):
@@ -23,8 +23,8 @@ class Kafka(Section):
     topic_prefix: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,200}$",
-        description="Written before the topics' names; empty: none. Another cluster, or topics made anew, need another "
-        "one: the store remembers by it how far it has read.",
+        description="Written before the topics' names; empty: none. The store remembers by it how far "
+        "it has read; topics made anew, here or on another cluster, are read from their start.",
     )
     partitions: Count = Field(
         8, ge=1, le=1_000, description="Partitions a topic is made with. Later changes scatter keys: choose enough."
@@ -34,6 +34,13 @@ class Kafka(Section):
         ge=1,
         le=16,
         description="Copies a topic is made with; all but one must be in step for an event to count as durable.",
+    )
+    retention_days: Days = Field(
+        365,
+        ge=0,
+        le=36_500,
+        description="Days for which topics are made to keep events; 0: for ever. So far back `thumbwheel replay` and "
+        "`restore` can make a store anew.",
     )
     max_record_bytes: Bytes = Field(
         1 << 20, ge=1 << 16, le=64 << 20, description="Largest event; topics are made to take it, bytes."
