@@ -39,9 +39,10 @@ from thumbwheel.client.answers import Classification
 from thumbwheel.config.settings import Artifacts, Database, Settings
 from thumbwheel.database import copying
 from thumbwheel.database.engine import connect
+from thumbwheel.database.migrate import EMPTY, downgrade
 from thumbwheel.database.schema import audit, leases, metadata, versions
 from thumbwheel.database.transactions import reading, writing
-from thumbwheel.errors import Conflict, DamagedArtifact, HomeInUse, Unavailable
+from thumbwheel.errors import AlreadyMoved, Conflict, DamagedArtifact, HomeInUse, Unavailable
 from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.registry.port import NewVersion
@@ -193,6 +194,36 @@ def test_what_must_not_be_moved_stays(source: Settings, target: Settings, tmp_pa
     with pytest.raises(Conflict, match="versions already"):
         move(source, target, quietly)
     assert rows(source.database_url) == before
+
+
+def test_what_was_moved_is_not_moved_again_as_if_it_were_empty(source: Settings, target: Settings) -> None:
+    before = rows(source.database_url)
+    aside = move(source, target, quietly).set_aside
+    with pytest.raises(AlreadyMoved, match=r"the old one is .*/store\.sqlite\.moved; go on with"):
+        move(source, target, quietly)
+    assert rows(target.database_url) == before
+    with database(target.database_url) as engine:  # never used, as another would be
+        downgrade(engine, EMPTY)
+    with pytest.raises(AlreadyMoved):
+        move(source, target, quietly)
+    assert not (source.home / "store.sqlite").exists()
+    assert rows(f"sqlite:///{aside}") == before
+
+
+def test_a_database_that_was_set_aside_before_is_not_overwritten(source: Settings, target: Settings) -> None:
+    before = rows(source.database_url)
+    (source.home / "store.sqlite.moved").write_bytes(b"all that a former service had")
+    with pytest.raises(Conflict, match=r"store\.sqlite\.moved is the database of before an earlier move"):
+        move(source, target, quietly)
+    assert (source.home / "store.sqlite.moved").read_bytes() == b"all that a former service had"
+    assert rows(source.database_url) == before
+
+
+def test_a_home_that_never_had_a_database_gets_none(source: Settings, target: Settings, tmp_path: Path) -> None:
+    mistyped, there = (one.model_copy(update={"home": tmp_path / "mistyped"}) for one in (source, target))
+    with pytest.raises(Conflict, match=r"mistyped has no store\.sqlite, so there is nothing to move"):
+        move(mistyped, there, quietly)
+    assert not (tmp_path / "mistyped" / "store.sqlite").exists()
 
 
 def test_a_damaged_version_moves_nothing(source: Settings, target: Settings) -> None:

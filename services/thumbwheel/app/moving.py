@@ -18,6 +18,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, Table, select, update
 
 from thumbwheel.app.home import Home
+from thumbwheel.app.moved import database_file, demand_not_moved, set_aside_in
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.copying import Row, Told, copy_rows, count_rows, is_copy, relocated
 from thumbwheel.database.engine import connect
@@ -32,7 +33,6 @@ from thumbwheel.registry.artifacts.port import Artifacts, Upload
 from thumbwheel.registry.files import version_files
 from thumbwheel.store.room import Room
 
-_SET_ASIDE = ".moved"
 Stage = Callable[[str], Told]
 
 
@@ -49,7 +49,9 @@ def move(source: Settings, target: Settings, stage: Stage) -> Moved:
     """Move what `source` has to where `target` says. `stage` is told what begins, and returns what hears how far it is.
 
     Raises:
-        Conflict: the configurations name the same places, the target's database has been used, or a service runs.
+        Conflict: the configurations name the same places, the target's database has been used, a service runs, or a
+            database that was set aside before would be overwritten. Nothing was moved.
+        AlreadyMoved: an earlier move has moved it.
         DamagedArtifact: a version's files are not what they were. Nothing was moved.
         Unavailable: a part is away. Nothing was moved.
     """
@@ -60,12 +62,29 @@ def move(source: Settings, target: Settings, stage: Stage) -> Moved:
     if not new_files and not new_database:
         said = "database.url, artifacts.url: both stay what they are, there is nothing to move"
         raise Conflict(f"{said}; let --to name a file that changes one")
-    with Home(source.home), _engine(source.database_url) as old, _engine(target.database_url) as new:
-        rows = count_rows(old)
-        if not (new_database and is_copy(old, new)):
-            places = _send_files(old, open_artifacts(source), open_artifacts(target), stage) if new_files else {}
-            rows = _copy(old, new, places, stage) if new_database else _relocate(old, places)
-        return Moved(_count_versions(old), rows, _set_aside(source) if new_database else None)
+    with Home(source.home):
+        _demand_movable(source, new_database)
+        with _engine(source.database_url) as old, _engine(target.database_url) as new:
+            rows = count_rows(old)
+            if not (new_database and is_copy(old, new)):
+                places = _send_files(old, open_artifacts(source), open_artifacts(target), stage) if new_files else {}
+                rows = _copy(old, new, places, stage) if new_database else _relocate(old, places)
+            count = _count_versions(old)
+        return Moved(count, rows, _set_aside(source) if new_database else None)
+
+
+def _demand_movable(source: Settings, new_database: bool) -> None:
+    """Raise AlreadyMoved or Conflict where the home has no database, or none that could be set aside."""
+    demand_not_moved(source)
+    if source.database.url:
+        return
+    if not database_file(source.home).exists():
+        raise Conflict(f"home: {source.home} has no store.sqlite, so there is nothing to move; choose it with --home")
+    if new_database and (aside := set_aside_in(source.home)).exists():
+        raise Conflict(
+            f"{aside} is the database of before an earlier move, and is not overwritten; put it elsewhere, or remove "
+            "it if you are sure that nothing of it is missing where it was moved to"
+        )
 
 
 @contextmanager
@@ -127,9 +146,4 @@ def _set_aside(settings: Settings) -> Path | None:
     """Rename the old database's file, if it is one; its side files go when their last connection is closed."""
     if settings.database.url:
         return None
-    return (settings.home / "store.sqlite").rename(set_aside_in(settings.home))
-
-
-def set_aside_in(home: Path) -> Path:
-    """Return where `move` leaves the database's file of before."""
-    return home / f"store.sqlite{_SET_ASIDE}"
+    return database_file(settings.home).rename(set_aside_in(settings.home))
