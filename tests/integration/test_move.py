@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import uuid
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -27,6 +31,7 @@ from service_ledger import (
 )
 from sqlalchemy import Engine, insert, select
 
+from thumbwheel.app import moving
 from thumbwheel.app.home import Home
 from thumbwheel.app.moving import move
 from thumbwheel.app.storage import open_registry
@@ -49,6 +54,8 @@ from thumbwheel.registry.port import NewVersion
 from thumbwheel.simulate.service import ServiceProcess, run_command
 from thumbwheel.store.sql import open_store
 
+CHILD = Path(__file__).with_name("killed_child.py")
+SECRET = "my name is Ann and I live at the mill"
 VOTES = 2_500  # more than a batch
 
 
@@ -194,6 +201,42 @@ def test_what_must_not_be_moved_stays(source: Settings, target: Settings, tmp_pa
     with pytest.raises(Conflict, match="versions already"):
         move(source, target, quietly)
     assert rows(source.database_url) == before
+
+
+def killed_service(home: Path, text: str) -> None:
+    """Leave what a killed service leaves: rows that it stored are in no file but the `-wal` one."""
+    support = Path(answer_and_vote.__code__.co_filename).parent
+    paths = os.pathsep.join([str(support), *sys.path])
+    done = subprocess.run([sys.executable, str(CHILD), str(home), text], env={**os.environ, "PYTHONPATH": paths})
+    assert done.returncode == -signal.SIGKILL
+    assert text.encode() in (home / "store.sqlite-wal").read_bytes()
+    assert text.encode() not in (home / "store.sqlite").read_bytes()
+
+
+def test_after_a_kill_the_old_database_is_set_aside_whole_and_nothing_stays_beside_it(
+    source: Settings, target: Settings
+) -> None:
+    killed_service(source.home, SECRET)
+    move(source, target, quietly)
+    assert [row[0] for row in rows(target.database_url)["responses"] if SECRET in repr(row)] == ["of-the-killed"]
+    left = sorted(file.name for file in source.home.glob("store.sqlite*"))
+    assert left == ["store.sqlite.moved"]
+    assert rows(f"sqlite:///{source.home}/store.sqlite.moved") == rows(target.database_url)
+
+
+def test_while_another_process_reads_the_old_database_it_is_not_set_aside_in_part(
+    source: Settings, target: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_service(source.home, SECRET)
+    monkeypatch.setattr(moving, "_BUSY_S", 0.1)
+    with closing(sqlite3.connect(source.home / "store.sqlite", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM responses").fetchall()
+        with pytest.raises(AlreadyMoved, match=r"everything is moved, but .*store\.sqlite can not be set aside yet"):
+            move(source, target, quietly)
+    assert (source.home / "store.sqlite").exists() and not (source.home / "store.sqlite.moved").exists()
+    done = move(source, target, quietly)
+    assert rows(f"sqlite:///{done.set_aside}") == rows(target.database_url)
 
 
 def test_what_was_moved_is_not_moved_again_as_if_it_were_empty(source: Settings, target: Settings) -> None:

@@ -2,7 +2,8 @@
 
 1. Every version's files are checked, sent to the new store, and sealed there.
 2. All rows are copied in one transaction, the versions' with their new places.
-3. The old database's file is set aside under another name, so that nobody goes on in it by mistake.
+3. The old database's file, with what its side files hold, is set aside under another name, so that nobody goes on in
+   it by mistake.
 
 What the event log holds stays where it is, in the home: where `log.kind` becomes `kafka` it is the outbox, and the next
 service ships it. Killed before the end of 2, a second try begins anew; killed after it, only 3 is left to be done.
@@ -10,8 +11,9 @@ service ships it. Killed before the end of 2, a second try begins anew; killed a
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +26,8 @@ from thumbwheel.database.copying import Row, Told, copy_rows, count_rows, is_cop
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import migrate
 from thumbwheel.database.schema import responses, versions
-from thumbwheel.database.transactions import reading, writing
-from thumbwheel.errors import Conflict
+from thumbwheel.database.transactions import reading, translated, writing
+from thumbwheel.errors import AlreadyMoved, Conflict, Unavailable
 from thumbwheel.records import Manifest
 from thumbwheel.registry import manifest
 from thumbwheel.registry.artifacts.opening import open_artifacts
@@ -33,6 +35,8 @@ from thumbwheel.registry.artifacts.port import Artifacts, Upload
 from thumbwheel.registry.files import version_files
 from thumbwheel.store.room import Room
 
+_BUSY_S = 10.0
+_SIDE_FILES = ("-wal", "-shm")
 Stage = Callable[[str], Told]
 
 
@@ -51,7 +55,7 @@ def move(source: Settings, target: Settings, stage: Stage) -> Moved:
     Raises:
         Conflict: the configurations name the same places, the target's database has been used, a service runs, or a
             database that was set aside before would be overwritten. Nothing was moved.
-        AlreadyMoved: an earlier move has moved it.
+        AlreadyMoved: an earlier move has moved it; or this one has, and the old database can't be set aside yet.
         DamagedArtifact: a version's files are not what they were. Nothing was moved.
         Unavailable: a part is away. Nothing was moved.
     """
@@ -143,7 +147,27 @@ def _count_versions(database: Engine) -> int:
 
 
 def _set_aside(settings: Settings) -> Path | None:
-    """Rename the old database's file, if it is one; its side files go when their last connection is closed."""
+    """Rename the old database's file, if it is one; nobody of ours has it open any more.
+
+    A service that was killed has left rows beside it, in the `-wal` file. They are brought into it first: under its new
+    name nobody would look for them, and they hold texts of users.
+    """
     if settings.database.url:
         return None
-    return database_file(settings.home).rename(set_aside_in(settings.home))
+    file, aside = database_file(settings.home), set_aside_in(settings.home)
+    try:
+        _bring_in_side_files(file)
+    except Unavailable as error:
+        said = f"everything is moved, but {file} can not be set aside yet ({error}); move again: only that is left"
+        raise AlreadyMoved(said) from error
+    file.rename(aside)
+    for suffix in _SIDE_FILES:
+        file.with_name(f"{file.name}{suffix}").unlink(missing_ok=True)
+    return aside
+
+
+def _bring_in_side_files(file: Path) -> None:
+    """Empty the `-wal` file into the database. Raises Unavailable."""
+    with translated(), closing(sqlite3.connect(file, timeout=_BUSY_S)) as connection:
+        if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise Unavailable("another process reads it; end that", 1.0)
