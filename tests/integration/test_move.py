@@ -10,7 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,20 +34,23 @@ from sqlalchemy import Engine, insert, select
 from thumbwheel.app import moving
 from thumbwheel.app.home import Home
 from thumbwheel.app.moving import move
-from thumbwheel.app.storage import open_registry
+from thumbwheel.app.storage import open_registry, open_source
 from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, TOPICS
+from thumbwheel.bus.relay import Relay
 from thumbwheel.bus.source import CONSUMER, Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.client import AsyncClient
 from thumbwheel.client.answers import Classification
-from thumbwheel.config.settings import Artifacts, Database, Settings
+from thumbwheel.config.settings import Artifacts, Database, Kafka, Log, Settings
 from thumbwheel.database import copying
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import EMPTY, downgrade
 from thumbwheel.database.schema import audit, leases, metadata, versions
 from thumbwheel.database.transactions import reading, writing
 from thumbwheel.errors import AlreadyMoved, Conflict, DamagedArtifact, HomeInUse, Unavailable
+from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.registry.port import NewVersion
@@ -283,6 +286,34 @@ def test_a_database_that_is_away_moves_nothing(source: Settings, target: Setting
     with pytest.raises(Unavailable):
         move(source, nobody, quietly)
     assert (source.home / "store.sqlite").exists()
+
+
+def test_a_home_does_not_leave_kafka_before_all_of_it_is_ingested(
+    source: Settings, target: Settings, kafka_broker: KafkaBroker
+) -> None:
+    servers, prefix = kafka_broker.bootstrap, f"{uuid.uuid4()}."
+    kafka = Kafka(bootstrap_servers=servers, topic_prefix=prefix, partitions=2, replication=1)
+    there = target.model_copy(update={"log": Log(kind="kafka"), "kafka": kafka})
+    load_or_make_keys(there.keys_path, 1)
+    create_topics(kafka)
+    move(source, there, quietly)
+    acknowledged = [to_log(record) for number in range(3) for record in answer_and_vote(number, f"late-{number}")]
+    with ExitStack() as stack:
+        loop, store = open_source(there, stack), stack.enter_context(closing(open_store(there.database_url)))
+        assert loop.outbox is not None
+        loop.log.append(acknowledged[:4])
+        loop.outbox.append(acknowledged[4:])
+        with pytest.raises(Conflict, match=r": 6 events that were acknowledged .* run `thumbwheel ingest`"):
+            move(there, source, quietly)
+        relay = Relay(loop.outbox, loop.log)
+        while relay.run_once():  # what the embedded log had goes along, and is in the store
+            pass
+        with pytest.raises(Conflict, match=rf": {2 * VOTES + 6} events"):
+            move(there, source, quietly)
+        IngestWorker(loop, store, there.ingest).drain()
+    assert not (source.home / "store.sqlite").exists()
+    move(there, source, quietly)
+    assert {row[0] for row in rows(source.database_url)["responses"]} >= {"late-0", "late-1", "late-2"}
 
 
 @contextmanager

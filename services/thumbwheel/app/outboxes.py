@@ -38,6 +38,11 @@ def outbox_of(folder: Path) -> Path:
     return folder / "log.sqlite"
 
 
+def replicas_dir(settings: Settings) -> Path:
+    """Return where the replicas of a machine keep their outboxes."""
+    return settings.home / "replicas"
+
+
 @contextmanager
 def held_folder(replicas_dir: Path) -> Iterator[Path]:
     """Hold the first folder that nobody holds, while the block runs. Raises Unavailable: it can't be written."""

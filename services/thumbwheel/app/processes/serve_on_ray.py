@@ -32,11 +32,10 @@ from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_log, observing, write_observer
-from thumbwheel.app.outboxes import shipping, unshipped
+from thumbwheel.app.outboxes import replicas_dir, shipping, unshipped
 from thumbwheel.app.probing import probing
 from thumbwheel.app.queueing import QueuedRuns
 from thumbwheel.app.relaying import relaying
-from thumbwheel.app.replica import replicas_dir
 from thumbwheel.app.replicas import Replicas
 from thumbwheel.app.shared_log import demand_shared_log
 from thumbwheel.app.storage import Storage, open_storage
