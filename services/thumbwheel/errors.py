@@ -16,6 +16,7 @@
     ├── Conflict                         FAILED_PRECONDITION    change the state first
     │   ├── HomeInUse
     │   ├── SchemaMismatch
+    │   ├── AlreadyMoved                                        go on where it was moved to
     │   ├── RunInProgress
     │   ├── Fenced                                              stop: another worker took over
     │   └── Unlearnable                                         look at the votes, the champion, the settings
@@ -114,6 +115,10 @@ class HomeInUse(Conflict):
 
 class SchemaMismatch(Conflict):
     """The database has a schema that this version can not use."""
+
+
+class AlreadyMoved(Conflict):
+    """What is asked for was moved to another place; the message says how to go on."""
 
 
 class RunInProgress(Conflict):

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from kafka_server import KafkaBroker
 from live_service import make_policies
+from scaled_service import ingest_all
 from service_ledger import (
     CALLERS,
     FREE_PORTS,
@@ -26,6 +27,7 @@ from service_ledger import (
     wait_until_serving,
 )
 
+from thumbwheel.app.outboxes import unshipped
 from thumbwheel.bus.kafka_log import open_kafka_log
 from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.source import places
@@ -171,6 +173,35 @@ def test_what_an_ended_service_leaves_in_its_outbox_goes_out_at_the_next_start(
     with serving(home, flags(kafka)) as service:
         assert wait_until_ingested(service.addresses["admin"]) == 0
     demand_home_balance(home, told)
+    assert in_kafka(kafka) == left
+
+
+@pytest.mark.parametrize("command", ["up", "serve"])
+def test_what_killed_replicas_on_ray_left_is_shipped_by_who_serves_without_ray(
+    home: Path, kafka: Kafka, kafka_broker: KafkaBroker, command: str
+) -> None:
+    told = Acknowledged()
+    kafka_broker.kill()
+    with serving(home, flags(kafka)) as service:
+        asyncio.run(ask_and_vote(service.addresses["grpc"], told, 40, service.kill))
+    replica = home / "replicas" / "3"
+    replica.mkdir(parents=True)
+    for file in home.glob("log.sqlite*"):  # as a replica that was killed leaves its own
+        file.rename(replica / file.name)
+    left = unshipped(replica.parent)
+    assert left >= len(told.votes) + len(told.answers) >= 80
+    with ServiceProcess(home, {**flags(kafka), "probes.serve_port": 0}, command=(command,)) as service:
+        with AdminClient(service.addresses["admin"]) as admin:
+            assert admin.status().log_backlog_events >= left
+        kafka_broker.start()
+        if command == "serve":
+            while unshipped(replica.parent):
+                time.sleep(0.05)
+            ingest_all(home, flags(kafka))
+        assert wait_until_ingested(service.addresses["admin"]) == 0
+        demand_home_balance(home, told)
+        erase(service, "user-0")
+        assert erase(service, "user-0") == 0
     assert in_kafka(kafka) == left
 
 

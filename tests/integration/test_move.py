@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import uuid
 from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,27 +31,34 @@ from service_ledger import (
 )
 from sqlalchemy import Engine, insert, select
 
+from thumbwheel.app import moving
 from thumbwheel.app.home import Home
 from thumbwheel.app.moving import move
-from thumbwheel.app.storage import open_registry
+from thumbwheel.app.storage import open_registry, open_source
 from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.kafka_topics import create_topics
 from thumbwheel.bus.port import FEEDBACK, REQUESTS, TOPICS
+from thumbwheel.bus.relay import Relay
 from thumbwheel.bus.source import CONSUMER, Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.client import AsyncClient
 from thumbwheel.client.answers import Classification
-from thumbwheel.config.settings import Artifacts, Database, Settings
+from thumbwheel.config.settings import Artifacts, Database, Kafka, Log, Settings
 from thumbwheel.database import copying
 from thumbwheel.database.engine import connect
+from thumbwheel.database.migrate import EMPTY, downgrade
 from thumbwheel.database.schema import audit, leases, metadata, versions
 from thumbwheel.database.transactions import reading, writing
-from thumbwheel.errors import Conflict, DamagedArtifact, HomeInUse, Unavailable
+from thumbwheel.errors import AlreadyMoved, Conflict, DamagedArtifact, HomeInUse, Unavailable
+from thumbwheel.feedback.keys import load_or_make_keys
 from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.records import Channel, PolicyKind
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.simulate.service import ServiceProcess, run_command
 from thumbwheel.store.sql import open_store
 
+CHILD = Path(__file__).with_name("killed_child.py")
+SECRET = "my name is Ann and I live at the mill"
 VOTES = 2_500  # more than a batch
 
 
@@ -195,6 +206,72 @@ def test_what_must_not_be_moved_stays(source: Settings, target: Settings, tmp_pa
     assert rows(source.database_url) == before
 
 
+def killed_service(home: Path, text: str) -> None:
+    """Leave what a killed service leaves: rows that it stored are in no file but the `-wal` one."""
+    support = Path(answer_and_vote.__code__.co_filename).parent
+    paths = os.pathsep.join([str(support), *sys.path])
+    done = subprocess.run([sys.executable, str(CHILD), str(home), text], env={**os.environ, "PYTHONPATH": paths})
+    assert done.returncode == -signal.SIGKILL
+    assert text.encode() in (home / "store.sqlite-wal").read_bytes()
+    assert text.encode() not in (home / "store.sqlite").read_bytes()
+
+
+def test_after_a_kill_the_old_database_is_set_aside_whole_and_nothing_stays_beside_it(
+    source: Settings, target: Settings
+) -> None:
+    killed_service(source.home, SECRET)
+    move(source, target, quietly)
+    assert [row[0] for row in rows(target.database_url)["responses"] if SECRET in repr(row)] == ["of-the-killed"]
+    left = sorted(file.name for file in source.home.glob("store.sqlite*"))
+    assert left == ["store.sqlite.moved"]
+    assert rows(f"sqlite:///{source.home}/store.sqlite.moved") == rows(target.database_url)
+
+
+def test_while_another_process_reads_the_old_database_it_is_not_set_aside_in_part(
+    source: Settings, target: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_service(source.home, SECRET)
+    monkeypatch.setattr(moving, "_BUSY_S", 0.1)
+    with closing(sqlite3.connect(source.home / "store.sqlite", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM responses").fetchall()
+        with pytest.raises(AlreadyMoved, match=r"everything is moved, but .*store\.sqlite can not be set aside yet"):
+            move(source, target, quietly)
+    assert (source.home / "store.sqlite").exists() and not (source.home / "store.sqlite.moved").exists()
+    done = move(source, target, quietly)
+    assert rows(f"sqlite:///{done.set_aside}") == rows(target.database_url)
+
+
+def test_what_was_moved_is_not_moved_again_as_if_it_were_empty(source: Settings, target: Settings) -> None:
+    before = rows(source.database_url)
+    aside = move(source, target, quietly).set_aside
+    with pytest.raises(AlreadyMoved, match=r"the old one is .*/store\.sqlite\.moved; go on with"):
+        move(source, target, quietly)
+    assert rows(target.database_url) == before
+    with database(target.database_url) as engine:  # never used, as another would be
+        downgrade(engine, EMPTY)
+    with pytest.raises(AlreadyMoved):
+        move(source, target, quietly)
+    assert not (source.home / "store.sqlite").exists()
+    assert rows(f"sqlite:///{aside}") == before
+
+
+def test_a_database_that_was_set_aside_before_is_not_overwritten(source: Settings, target: Settings) -> None:
+    before = rows(source.database_url)
+    (source.home / "store.sqlite.moved").write_bytes(b"all that a former service had")
+    with pytest.raises(Conflict, match=r"store\.sqlite\.moved is the database of before an earlier move"):
+        move(source, target, quietly)
+    assert (source.home / "store.sqlite.moved").read_bytes() == b"all that a former service had"
+    assert rows(source.database_url) == before
+
+
+def test_a_home_that_never_had_a_database_gets_none(source: Settings, target: Settings, tmp_path: Path) -> None:
+    mistyped, there = (one.model_copy(update={"home": tmp_path / "mistyped"}) for one in (source, target))
+    with pytest.raises(Conflict, match=r"mistyped has no store\.sqlite, so there is nothing to move"):
+        move(mistyped, there, quietly)
+    assert not (tmp_path / "mistyped" / "store.sqlite").exists()
+
+
 def test_a_damaged_version_moves_nothing(source: Settings, target: Settings) -> None:
     [weights] = source.versions_dir.rglob("model.safetensors")
     weights.write_bytes(b"Weights")
@@ -209,6 +286,34 @@ def test_a_database_that_is_away_moves_nothing(source: Settings, target: Setting
     with pytest.raises(Unavailable):
         move(source, nobody, quietly)
     assert (source.home / "store.sqlite").exists()
+
+
+def test_a_home_does_not_leave_kafka_before_all_of_it_is_ingested(
+    source: Settings, target: Settings, kafka_broker: KafkaBroker
+) -> None:
+    servers, prefix = kafka_broker.bootstrap, f"{uuid.uuid4()}."
+    kafka = Kafka(bootstrap_servers=servers, topic_prefix=prefix, partitions=2, replication=1)
+    there = target.model_copy(update={"log": Log(kind="kafka"), "kafka": kafka})
+    load_or_make_keys(there.keys_path, 1)
+    create_topics(kafka)
+    move(source, there, quietly)
+    acknowledged = [to_log(record) for number in range(3) for record in answer_and_vote(number, f"late-{number}")]
+    with ExitStack() as stack:
+        loop, store = open_source(there, stack), stack.enter_context(closing(open_store(there.database_url)))
+        assert loop.outbox is not None
+        loop.log.append(acknowledged[:4])
+        loop.outbox.append(acknowledged[4:])
+        with pytest.raises(Conflict, match=r": 6 events that were acknowledged .* run `thumbwheel ingest`"):
+            move(there, source, quietly)
+        relay = Relay(loop.outbox, loop.log)
+        while relay.run_once():  # what the embedded log had goes along, and is in the store
+            pass
+        with pytest.raises(Conflict, match=rf": {2 * VOTES + 6} events"):
+            move(there, source, quietly)
+        IngestWorker(loop, store, there.ingest).drain()
+    assert not (source.home / "store.sqlite").exists()
+    move(there, source, quietly)
+    assert {row[0] for row in rows(source.database_url)["responses"]} >= {"late-0", "late-1", "late-2"}
 
 
 @contextmanager

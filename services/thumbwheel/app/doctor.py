@@ -14,7 +14,7 @@ from pathlib import Path
 from thumbwheel.app.clock_check import ahead_of_postgres_s, judge_clock
 from thumbwheel.app.finding import Finding, tried
 from thumbwheel.app.home import announced
-from thumbwheel.app.moving import set_aside_in
+from thumbwheel.app.moved import set_aside_in
 from thumbwheel.app.ray_check import examine_ray
 from thumbwheel.app.secrets_check import examine_secrets
 from thumbwheel.app.sharing_check import examine_sharing

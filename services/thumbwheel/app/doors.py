@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from thumbwheel.admin.erasure import Eraser
 from thumbwheel.admin.ports import Loop, ServiceFacts
@@ -11,6 +12,7 @@ from thumbwheel.admin.v1.admin_pb2 import DESCRIPTOR as ADMIN_FILE
 from thumbwheel.admin.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.learning import RunCopies
+from thumbwheel.app.outboxes import replicas_dir, shipping
 from thumbwheel.app.storage import Storage
 from thumbwheel.bus.port import RecordAppender
 from thumbwheel.config.settings import Settings
@@ -87,13 +89,13 @@ def admin_door(
     loop: Loop,
     facts: ServiceFacts,
     moved: Callable[[], None],
-    others: Others | None = None,
 ) -> Registration:
     """Let operators look and decide; `moved` is called when a channel was moved.
 
-    Erasing waits for what `others` have in their outboxes, too.
+    Erasing waits for what replicas of this machine have in their outboxes, too, or left there.
     """
     copies = RunCopies(settings.runs_dir, open_reports(settings))
+    others = partial(shipping, replicas_dir(settings))
     eraser = Eraser(identity.raters, _progress(storage, others), storage.source, storage.store, copies)
     servicer = AdminServicer(storage.registry, storage.store, loop, eraser, facts, moved)
     return Registration(ADMIN_SERVICE, lambda server: add_AdminServiceServicer_to_server(servicer, server), ADMIN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from thumbwheel.admin.ports import ServiceFacts, Swap
+from thumbwheel.app.outboxes import replicas_dir, unshipped
 from thumbwheel.app.storage import Storage
 from thumbwheel.config.settings import Settings
 from thumbwheel.inference.reconcile import Reconciler
@@ -13,14 +14,17 @@ from thumbwheel.registry.artifacts.reports import open_reports
 
 
 def service_facts(settings: Settings, storage: Storage, reconciler: Reconciler, started_us: int) -> ServiceFacts:
-    """Return the facts of a process that serves what `reconciler` loads and keeps what it takes in `storage`."""
-    reports = open_reports(settings)
+    """Return the facts of a process that serves what `reconciler` loads and keeps what it takes in `storage`.
+
+    Counted with what replicas on Ray left in their outboxes, when this home was theirs.
+    """
+    reports, folder = open_reports(settings), replicas_dir(settings)
     return ServiceFacts(
         version("thumbwheel"),
         started_us,
         settings.home,
-        lambda: backlog(storage.source, storage.store),
-        storage.source.unshipped,
+        lambda: backlog(storage.source, storage.store) + unshipped(folder),
+        lambda: storage.source.unshipped() + unshipped(folder),
         lambda policy: _swap(reconciler, policy),
         reconciler.explain,
         reports.place if reports else None,

@@ -63,7 +63,7 @@ def _topic(state: TopicState, settings: Kafka, config: Mapping[str, str], at_bro
 def _problem(state: TopicState, settings: Kafka, config: Mapping[str, str]) -> tuple[str, str]:
     """Return what is wrong with a topic, and its cure; empty where nothing is."""
     if not state.partitions:
-        return "is missing", "make it: thumbwheel topics create"
+        return "is missing", "make it: thumbwheel --config FILE topics create (`thumbwheel move` makes it, too)"
     if state.partitions != state.wanted_partitions:
         return (
             f"has {state.partitions} partitions instead of {state.wanted_partitions}",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thumbwheel.admin.ports import Schedule
-from thumbwheel.app.moving import set_aside_in
+from thumbwheel.app.moved import set_aside_in
 from thumbwheel.canary.watcher import Watcher
 from thumbwheel.config.settings import Settings
 from thumbwheel.dataset.freeze import demand_enough

@@ -5,6 +5,7 @@
 A folder is held by a lock that dies with its process, as a home is. A replica takes the first that nobody holds: one
 that is begun anew takes its predecessor's, and its relay ships what it finds. Folders that stay without a holder (there
 are fewer replicas now) are emptied by those that live, with the broker's acknowledgement before anything is removed.
+Who serves on that home without replicas (`serve`, or `up`) does the same with what they left.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ logger = get_logger(__name__)
 def outbox_of(folder: Path) -> Path:
     """Return the outbox's file in a replica's folder."""
     return folder / "log.sqlite"
+
+
+def replicas_dir(settings: Settings) -> Path:
+    """Return where the replicas of a machine keep their outboxes."""
+    return settings.home / "replicas"
 
 
 @contextmanager
@@ -78,9 +84,11 @@ def ship_abandoned(settings: Settings, replicas_dir: Path, log: EventLog, stoppe
             continue
         try:
             with Home(folder), closing(open_outbox(settings, outbox_of(folder))) as outbox:
-                relay = Relay(outbox, log)
+                relay, before = Relay(outbox, log), shipped
                 while not stopped() and (count := relay.run_once()):
                     shipped += count
+                if shipped > before:
+                    outbox.erase([])  # nobody erases users there any more: no copy of what was shipped may stay
         except HomeInUse:
             continue
     return shipped

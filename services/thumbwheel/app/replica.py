@@ -12,7 +12,6 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from grpc_health.v1.health import aio as health_aio
 
@@ -27,7 +26,7 @@ from thumbwheel.app.durability import feedback_durability
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.observing import Observer, at_log, observing, write_observer
-from thumbwheel.app.outboxes import OtherOutboxes, adopting, held_folder, outbox_of
+from thumbwheel.app.outboxes import OtherOutboxes, adopting, held_folder, outbox_of, replicas_dir
 from thumbwheel.app.relaying import relaying, ship_the_rest
 from thumbwheel.app.storage import Storage, open_storage
 from thumbwheel.bus.answers_elsewhere import AnswersElsewhere
@@ -93,11 +92,6 @@ async def replica(
         yield opened
         await health.enter_graceful_shutdown()
         await ship_the_rest(storage.source)
-
-
-def replicas_dir(settings: Settings) -> Path:
-    """Return where the replicas of a machine keep their outboxes."""
-    return settings.home / "replicas"
 
 
 def _storage(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Storage:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from thumbwheel.app.durability import feedback_durability
 from thumbwheel.app.home import make_home
+from thumbwheel.app.moved import demand_not_moved
 from thumbwheel.bus.broker_votes import BrokerVotes
 from thumbwheel.bus.group import Group
 from thumbwheel.bus.group_commit import GroupCommitter, Write
@@ -64,7 +65,7 @@ def open_storage(
         SchemaMismatch: a newer release wrote the database.
         Unavailable: a file can not be opened or written. A broker that is away is no reason: it may come.
     """
-    make_home(settings.home)
+    _make_home(settings)
     with ExitStack() as stack:
         store = stack.enter_context(closing(open_store(settings.database_url)))
         registry = stack.enter_context(closing(_registry(settings)))
@@ -127,7 +128,7 @@ def open_between(settings: Settings) -> Iterator[tuple[Source, FeedbackStore]]:
     Raises InvalidConfig, SchemaMismatch, Unavailable as `open_storage` does.
     """
     if not settings.database.url:
-        make_home(settings.home)  # the store is in it
+        _make_home(settings)  # the store is in it
     with closing(open_store(settings.database_url)) as store, ExitStack() as stack:
         yield _behind_outbox(settings, load_keys(settings.keys_path), stack), store
 
@@ -135,7 +136,7 @@ def open_between(settings: Settings) -> Iterator[tuple[Source, FeedbackStore]]:
 @contextmanager
 def open_learned(settings: Settings) -> Iterator[tuple[FeedbackStore, Registry]]:
     """Open store and registry alone, for who learns from the one into the other. Raises as `open_storage` does."""
-    make_home(settings.home)  # the runs' folders are in it
+    _make_home(settings)  # the runs' folders are in it
     with closing(open_store(settings.database_url)) as store, closing(_registry(settings)) as registry:
         yield store, registry
 
@@ -157,7 +158,7 @@ def open_registry(settings: Settings) -> SqlRegistry:
 
     Raises SchemaMismatch when the database is of a newer release.
     """
-    make_home(settings.home)
+    _make_home(settings)
     engine = connect(settings.database_url)
     try:
         migrate(engine)
@@ -176,3 +177,9 @@ def open_kafka(settings: Settings) -> EventLog:
 
 def _registry(settings: Settings) -> SqlRegistry:
     return SqlRegistry(connect(settings.database_url), open_artifacts(settings))
+
+
+def _make_home(settings: Settings) -> None:
+    """Make the home, for what is opened in it. Raises AlreadyMoved, and Unavailable when it can not be made."""
+    demand_not_moved(settings)
+    make_home(settings.home)

@@ -11,7 +11,7 @@ import click
 
 from thumbwheel.cli.context import Context, json_option, pass_context
 from thumbwheel.cli.output import counted, emit_json
-from thumbwheel.errors import ThumbwheelError
+from thumbwheel.errors import AlreadyMoved, ThumbwheelError
 
 
 @click.command(name="move")
@@ -65,9 +65,11 @@ def command(context: Context, file: Path) -> None:
 
 @contextmanager
 def _told_what_next(home: Path, file: Path) -> Iterator[None]:
-    """Let an error end with the next step: whatever went wrong, nothing was moved."""
+    """Let an error end with the next step: nothing was moved, unless it says otherwise itself."""
     try:
         yield
+    except AlreadyMoved:
+        raise
     except ThumbwheelError as error:
         again = f"thumbwheel --home {shlex.quote(str(home))} move --to {shlex.quote(str(file))}"
         error.add_note(f"Nothing was moved, and the old place goes on as it was. When that is mended:  {again}")

@@ -6,18 +6,28 @@ import asyncio
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from answered import answer_and_vote
 
-from thumbwheel.app.home import Home, trains_here
+from thumbwheel.app import outboxes
+from thumbwheel.app.home import Addresses, Home, trains_here
+from thumbwheel.app.outboxes import outbox_of, replicas_dir, unshipped
 from thumbwheel.app.processes import ingest, retrain, serve, up, web
-from thumbwheel.app.storage import ingest_group
+from thumbwheel.app.storage import ingest_group, open_outbox
+from thumbwheel.bus.codec import to_log
+from thumbwheel.bus.port import REQUESTS, NewRecord
+from thumbwheel.client import AdminClient
+from thumbwheel.client.retry import RetryPolicy
 from thumbwheel.config.settings import Settings
-from thumbwheel.errors import HomeInUse, InvalidConfig
+from thumbwheel.errors import HomeInUse, InvalidConfig, Unavailable
 from thumbwheel.feedback.keys import load_or_make_keys
+from thumbwheel.records import FeedbackKind
+from thumbwheel.store.sql import open_store
 
 # kafka-python leaves sockets behind where no broker answers
 pytestmark = [
@@ -72,6 +82,55 @@ async def test_an_outbox_has_one_owner_and_a_folder_of_runs_one_trainer(tmp_path
             await retrain.once(settings(tmp_path), lambda _: None)
     with trains_here(tmp_path):
         pass
+
+
+async def test_a_user_is_not_erased_while_an_outbox_that_replicas_left_has_events_to_ship(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits there would come into log and store after the user was erased in both."""
+    stop = asyncio.Event()
+    monkeypatch.setattr(serve, "on_signals", lambda: stop)
+    wanted, refused = settings(tmp_path), list[Unavailable]()
+    load_or_make_keys(wanted.keys_path, 1)
+    (replica := replicas_dir(wanted) / "0").mkdir(parents=True)
+    with closing(open_outbox(wanted, outbox_of(replica))) as outbox:
+        outbox.append([NewRecord(REQUESTS, "r1", b"event")])
+    started: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(serve.run(wanted, started.set_result))
+
+    def erase(address: str) -> int:
+        with AdminClient(address, timeout_s=30, retry=RetryPolicy(attempts=1)) as admin:
+            try:
+                admin.erase_user("ann", actor="op", reason="asked for")
+            except Unavailable as error:
+                refused.append(error)
+            return admin.status().log_backlog_events
+
+    assert await asyncio.to_thread(erase, (await started).admin) == 1
+    assert [str(one) for one in refused] == ["earlier events are still on their way to the store; try again"]
+    stop.set()
+    await running
+
+
+async def test_what_replicas_left_comes_into_the_embedded_log_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = asyncio.Event()
+    monkeypatch.setattr(up, "on_signals", lambda: stop)
+    monkeypatch.setattr(outboxes, "_LOOK_S", 0.1)
+    wanted = settings(tmp_path, "embedded")
+    (replica := replicas_dir(wanted) / "0").mkdir(parents=True)
+    with closing(open_outbox(wanted, outbox_of(replica))) as outbox:
+        outbox.append([to_log(record) for record in answer_and_vote(7)])
+    started: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(up.run(wanted, started.set_result))
+    await started
+    with closing(open_store(wanted.database_url)) as store:
+        while store.current_vote("r7", "u", FeedbackKind.THUMB) is None:
+            await asyncio.sleep(0.05)
+    assert unshipped(replicas_dir(wanted)) == 0
+    stop.set()
+    await running
 
 
 @pytest.mark.parametrize("command", ["ingest", "retrain"])

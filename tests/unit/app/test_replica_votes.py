@@ -9,7 +9,7 @@ import pytest
 from answered import answer_and_vote
 
 from thumbwheel.app import replica, storage
-from thumbwheel.app.outboxes import held_folder, outbox_of, ship_abandoned
+from thumbwheel.app.outboxes import held_folder, outbox_of, replicas_dir, ship_abandoned
 from thumbwheel.app.storage import open_outbox
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.port import FEEDBACK, TOPICS, USER_KEYS, EventLog
@@ -37,7 +37,7 @@ async def test_an_answer_that_a_hanging_replica_holds_keeps_its_own_vote_from_be
 
     monkeypatch.setattr(storage, "open_kafka", kafka)
     settings = settings_of(tmp_path / "home", durability)
-    folder = replica.replicas_dir(settings)
+    folder = replicas_dir(settings)
     answer, vote = (to_log(record) for record in answer_and_vote(1))
     _, other_vote = (to_log(record) for record in answer_and_vote(2))
     async with AsyncExitStack() as stack:

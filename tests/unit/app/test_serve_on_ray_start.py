@@ -15,9 +15,8 @@ import psutil
 import pytest
 
 from thumbwheel.app.home import Addresses
-from thumbwheel.app.outboxes import outbox_of
+from thumbwheel.app.outboxes import outbox_of, replicas_dir
 from thumbwheel.app.processes import serve_on_ray
-from thumbwheel.app.replica import replicas_dir
 from thumbwheel.app.replicas import Standing
 from thumbwheel.app.storage import open_outbox
 from thumbwheel.bus.port import REQUESTS, NewRecord

@@ -11,7 +11,7 @@ import pytest
 
 from thumbwheel.app.processes import up
 from thumbwheel.config.settings import Serve, Settings
-from thumbwheel.errors import InvalidConfig
+from thumbwheel.errors import AlreadyMoved, InvalidConfig
 from thumbwheel.retrain.schedule import Scheduler
 
 
@@ -24,6 +24,14 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Scheduler]]:
     os.umask(mask)
 
 
+class _Up(Exception):
+    pass
+
+
+def _end(_: object) -> None:
+    raise _Up
+
+
 async def test_the_schedule_starts_once_all_doors_are_open(tmp_path: Path, started: list[Scheduler]) -> None:
     class Seen(Exception):
         pass
@@ -34,6 +42,17 @@ async def test_the_schedule_starts_once_all_doors_are_open(tmp_path: Path, start
 
     with pytest.raises(Seen):
         await up.run(Settings(home=tmp_path, serve=Serve(port=0, admin_port=0, web_port=0, drain_s=0)), ready)
+
+
+async def test_a_home_whose_database_was_moved_is_not_begun_anew(tmp_path: Path, started: list[Scheduler]) -> None:
+    (tmp_path / "store.sqlite.moved").touch()
+    doors = Serve(port=0, admin_port=0, web_port=0, drain_s=0)
+    with pytest.raises(AlreadyMoved, match=r"moved to another database.*go on with the configuration"):
+        await up.run(Settings(home=tmp_path, serve=doors), _end)
+    assert not (tmp_path / "store.sqlite").exists() and started == []
+    (tmp_path / "store.sqlite.moved").rename(tmp_path / "store.sqlite")
+    with pytest.raises(_Up):
+        await up.run(Settings(home=tmp_path, serve=doors), _end)
 
 
 async def test_a_service_that_can_not_come_up_starts_no_run(tmp_path: Path, started: list[Scheduler]) -> None:

@@ -109,3 +109,11 @@ def test_a_move_that_fails_ends_with_the_next_step(tmp_path: Path) -> None:
     [note] = result.exception.__notes__
     assert note.startswith("Nothing was moved")
     assert note.endswith(f"thumbwheel --home {tmp_path} move --to {tmp_path}/same.toml")
+
+
+def test_a_move_that_was_done_before_is_not_said_to_have_moved_nothing(tmp_path: Path) -> None:
+    (tmp_path / "store.sqlite.moved").touch()
+    (tmp_path / "there.toml").write_text('[database]\nurl = "postgresql+psycopg://me@127.0.0.1:1/none"\n')
+    result = CliRunner().invoke(group, ["--home", str(tmp_path), "move", "--to", str(tmp_path / "there.toml")])
+    assert isinstance(result.exception, errors.AlreadyMoved)
+    assert not hasattr(result.exception, "__notes__")

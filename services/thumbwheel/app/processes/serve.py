@@ -4,7 +4,8 @@ It takes requests, votes and operators' orders at its gRPC doors, and ships what
 Kafka, train, or show pages: `ingest`, `retrain --watch` and `web` do. Nothing that others need is only here but what
 its outbox holds for a moment, or, with `log.feedback_durability=broker`, nothing that was acknowledged.
 
-1. the home is locked, for the outbox in it has one owner; the storage opened, the relay started;
+1. the home is locked, for the outbox in it has one owner; the storage opened, the relay started; what replicas on Ray
+   left, when they served on this home, is shipped, too;
 2. the doors are opened, saying NOT_SERVING, while the reconciler loads what the registry's channels point at;
 3. /healthz and /metrics are opened, the addresses announced in the home.
 
@@ -25,6 +26,7 @@ from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_log, observing, write_observer
+from thumbwheel.app.outboxes import adopting, replicas_dir
 from thumbwheel.app.probing import probing
 from thumbwheel.app.queueing import QueuedRuns
 from thumbwheel.app.relaying import relaying, ship_the_rest
@@ -57,6 +59,7 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         source = storage.source
         assert source.outbox is not None  # Kafka is demanded
         stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
+        stack.enter_context(adopting(settings, replicas_dir(settings), source.log))
         stack.enter_context(observing(metrics, Observer(at_log(source, settings.log_path))))
         loop = QueuedRuns(storage.store, storage.registry, settings)
         served = await stack.enter_async_context(serving(settings, storage, identity, metrics, loop, started_us))

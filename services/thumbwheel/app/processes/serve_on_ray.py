@@ -9,7 +9,7 @@ What the replicas told is forgotten after a few seconds, so that /healthz says N
 Where Ray's node dies this process ends, with an error: whoever supervises it starts both again.
 
 On SIGTERM or SIGINT the replicas leave the door, finish their requests and end, then Ray does. What is left in their
-outboxes is shipped by the next replicas on the same machine.
+outboxes is shipped by the next replicas on the same machine, or by a `serve` or `up` on the same home.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_log, observing, write_observer
-from thumbwheel.app.outboxes import shipping, unshipped
+from thumbwheel.app.outboxes import replicas_dir, unshipped
 from thumbwheel.app.probing import probing
 from thumbwheel.app.queueing import QueuedRuns
 from thumbwheel.app.relaying import relaying
-from thumbwheel.app.replica import replicas_dir
 from thumbwheel.app.replicas import Replicas
 from thumbwheel.app.shared_log import demand_shared_log
 from thumbwheel.app.storage import Storage, open_storage
@@ -205,8 +204,7 @@ async def _doors(
 ) -> Addresses:
     """Open the operators' door and the probes."""
     loop = QueuedRuns(storage.store, storage.registry, settings)
-    of_replicas = partial(shipping, replicas_dir(settings))
-    door = admin_door(settings, storage, Identity.of(keys, settings), loop, facts, lambda: None, of_replicas)
+    door = admin_door(settings, storage, Identity.of(keys, settings), loop, facts, lambda: None)
     host = LocalHost(settings.serve, [door], metrics.rpc)
     await host.start()
     stack.push_async_callback(host.drain)

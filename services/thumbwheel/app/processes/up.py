@@ -20,6 +20,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.first_keys import keys_of_whole_service
@@ -29,6 +30,7 @@ from thumbwheel.app.ingesting import ingesting
 from thumbwheel.app.learning import learning
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import observing, whole_service, write_observer
+from thumbwheel.app.outboxes import adopting, replicas_dir, shipping
 from thumbwheel.app.pages import Behind, pages
 from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.relaying import relaying
@@ -66,7 +68,7 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         served = await stack.enter_async_context(serving(settings, storage, identity, metrics, training, started_us))
 
         async def settled() -> bool:
-            return await is_settled(storage.store, storage.source)
+            return await is_settled(storage.store, storage.source, partial(shipping, replicas_dir(settings)))
 
         behind = Behind(served.address, served.admin_address, storage.store, served.health, metrics.registry, settled)
         web = await stack.enter_async_context(pages(settings, keys, behind))
@@ -79,11 +81,15 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
 
 
 def _move_events(stack: AsyncExitStack, settings: Settings, storage: Storage, metrics: Metrics) -> None:
-    """Ship the outbox, move the log into the store, and look at both, until `stack` is left."""
+    """Ship the outbox, move the log into the store, and look at both, until `stack` is left.
+
+    What replicas on Ray left, when they served on this home, comes into the log, too, be it Kafka or embedded.
+    """
     source = storage.source
     if source.outbox is not None:
         stack.enter_context(relaying(source.outbox, source.log, metrics.outbox))
         stack.enter_context(publishing_dead_letters(source, storage.store, metrics.ingest))
+    stack.enter_context(adopting(settings, replicas_dir(settings), source.log))
     stack.enter_context(retaining(settings, lambda actor: forget_everywhere(settings, storage.store, source, actor)))
     stack.enter_context(ingesting(source, storage.store, settings.ingest, metrics.ingest))
     observer = whole_service(source, storage.store, storage.registry, settings.log_path)

@@ -39,6 +39,7 @@ _DEREGISTER_S = 2  # how long a replica that ends is still reachable, until HAPr
 _DOOR_S = 120.0
 _EVERY = ("0.0.0.0", "::", "[::]")
 _LOOK_S = 0.2
+_ORPHANS_S = 120.0  # what a killed service had of Ray was seen to live for 71 s more
 _REPORT_CHARS = 160
 _CLOSE_S = 15.0  # for a replica to ship its outbox and free its models
 _COUNT_S = 1.0  # how often replicas say how many requests they have in hand
@@ -192,12 +193,12 @@ def _why(error: Exception) -> str:
 @contextmanager
 def _begun(settings: Settings, door: str, ports: range) -> Iterator[Cluster]:
     """Begin a Ray on loopback, which knows its own by a token; remove its folder, but for one that ended badly."""
+    metrics_port = free_metrics_port(settings)
     folder = Path(tempfile.mkdtemp(prefix="thumbwheel-"))  # short: sockets below it have names of 107 bytes at most
     os.environ.update(_own_environment(settings, folder, ports))
     import ray
 
     replicas = settings.ray.max_replicas
-    metrics_port = settings.ray.metrics_port or _free_ports(1)[0]
     hook = {"worker_process_setup_hook": HOOK, "env_vars": {DOOR_HOST: settings.serve.host}}
     _quieten()
     try:
@@ -221,6 +222,36 @@ def _begun(settings: Settings, door: str, ports: range) -> Iterator[Cluster]:
     finally:
         ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_metrics_port(settings: Settings) -> int:
+    """Return where Ray is to have its metrics, once nobody listens there: else it would not come up, nor say why.
+
+    What a service that was killed had begun goes by itself, when it sees after a while that nobody is there. Blocks.
+
+    Raises InvalidConfig: the port is somebody else's.
+    """
+    port, ends = settings.ray.metrics_port, monotonic() + _ORPHANS_S
+    if not port:
+        return _free_ports(1)[0]
+    if not _is_free(port):
+        logger.warning("waiting for a port, which the Ray of a killed service holds for a minute", metrics_port=port)
+    while not _is_free(port):
+        if monotonic() > ends:
+            said = f"port {port} on 127.0.0.1 is in use; end what listens there, or choose another port, or 0 for any"
+            raise InvalidConfig("ray.metrics_port", said)
+        sleep(_LOOK_S)
+    return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended are nobody's
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager
