@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from thumbwheel.cli.main import group
-from thumbwheel.drill import planted_drill
+from thumbwheel.drill import planted_drill, poison
 from thumbwheel.drill.known_gain import Passed
 from thumbwheel.drill.planted_drill import PIECES, Drilled, Outcome
 from thumbwheel.records import PolicyKind
@@ -60,6 +60,8 @@ def test_what_gets_through_is_named_and_the_status_is_1(drilled: list[list[int]]
     assert [row["passed"] for row in found["gains"]] == [0.85, 0.05]
 
 
-def test_without_a_name_every_drill_runs(drilled: list[list[int]]) -> None:
+def test_without_a_name_every_drill_runs(drilled: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    falsified: list[list[int]] = []
+    monkeypatch.setattr(poison, "rehearse", lambda seeds, *_, **__: falsified.append(list(seeds)) or [])
     assert CliRunner().invoke(group, ["drill"]).exit_code == 0
-    assert drilled == [[0]]
+    assert (drilled, falsified) == ([[0]], [[0]])
