@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
+from thumbwheel.app.moved import demand_not_moved
 from thumbwheel.app.storage import open_source
 from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Settings
@@ -28,7 +29,8 @@ class Retried:
 
 @contextmanager
 def stored(settings: Settings) -> Iterator[FeedbackStore]:
-    """Open the store. Raises SchemaMismatch, Unavailable."""
+    """Open the store. Raises AlreadyMoved, SchemaMismatch, Unavailable."""
+    demand_not_moved(settings)
     with closing(open_store(settings.database_url)) as store:
         yield store
 

@@ -27,8 +27,10 @@ def orphan() -> Iterator[tuple[subprocess.Popen[str], Settings]]:
         [sys.executable, "-c", f"{LISTENING}; time.sleep(600)"], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        yield process, Settings(ray=Ray(metrics_port=int(process.stdout.readline())))
-        process.kill()
+        try:
+            yield process, Settings(ray=Ray(metrics_port=int(process.stdout.readline())))
+        finally:
+            process.kill()
 
 
 def test_it_is_waited_for_until_the_orphan_is_gone() -> None:
