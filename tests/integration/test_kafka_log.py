@@ -8,13 +8,26 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from kafka_server import KafkaBroker
 
+from thumbwheel.bus.kafka_client import administrator
 from thumbwheel.bus.kafka_log import open_kafka_log
+from thumbwheel.bus.kafka_reader import KafkaReader
 from thumbwheel.bus.kafka_topics import TopicState, create_topics, describe_topics
-from thumbwheel.bus.port import DEAD_LETTERS, FEEDBACK, REQUESTS, USER_KEYS, EventLog, NewRecord, StoredRecord
+from thumbwheel.bus.port import (
+    DEAD_LETTERS,
+    FEEDBACK,
+    REQUESTS,
+    TOPICS,
+    USER_KEYS,
+    EventLog,
+    NewRecord,
+    StoredRecord,
+    partition_of,
+)
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import Conflict, InvalidInput, LogUnavailable
 
@@ -215,6 +228,41 @@ def test_many_records_are_read_in_pages(settings: Kafka, open_log: Open) -> None
     assert seen[FEEDBACK] == [b"%d" % number for number in range(300)]
     assert log.read(REQUESTS, partition, 1_990, 100)[0].payload == b"1990"
     assert log.read(REQUESTS, partition, 5, 1)[0].payload == b"5"
+
+
+def test_reading_topics_in_turn_is_one_connections_work(
+    settings: Kafka, open_log: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[KafkaReader] = []
+
+    class Counted(KafkaReader):
+        def __init__(self, settings: Kafka, options: dict[str, Any], names: dict[str, str]) -> None:
+            super().__init__(settings, options, names)
+            made.append(self)
+
+    monkeypatch.setattr("thumbwheel.bus.kafka_log.KafkaReader", Counted)
+    create_topics(settings)
+    log = open_log()
+    for turn in range(10):
+        log.append([NewRecord(topic, f"{turn}", b"x") for topic in TOPICS])
+        assert [len(everything(log, topic)) for topic in TOPICS] == [turn + 1] * 2
+        log.wait(0.3)
+    assert len(made) == 1
+
+
+def test_partitions_that_are_added_are_read_without_a_new_connection(settings: Kafka, open_log: Open) -> None:
+    create_topics(settings)
+    log = open_log()
+    assert log.partitions(REQUESTS) == [0, 1, 2]
+    more = settings.model_copy(update={"partitions": PARTITIONS + 1})
+    with administrator(settings) as admin:
+        admin.create_partitions({settings.topic_prefix + REQUESTS: more.partitions})
+    assert log.end_offset(REQUESTS, PARTITIONS) == 0
+    assert log.partitions(REQUESTS) == [0, 1, 2, 3]
+    other = open_log()  # whose producer knows of it
+    other.append([NewRecord(REQUESTS, "a", b"x")])
+    assert [record.partition for record in everything(log)] == [partition_of("a", more.partitions)] == [3]
+    assert log.partitions(FEEDBACK) == [0, 1, 2]
 
 
 def test_missing_topics_are_named_with_their_cure(settings: Kafka, open_log: Open) -> None:

@@ -93,11 +93,11 @@ class KafkaLog:
         ]
 
     def partitions(self, topic: str) -> Sequence[int]:
-        """Return the partitions of a topic as of the connection's start. Raises LogUnavailable."""
+        """Return the partitions of a topic; added ones are among them half a minute later. Raises LogUnavailable."""
         if topic not in self._names:
             return []
         with self._reading() as reader:
-            return sorted(one.partition for one in reader.places if one.topic == self._names[topic])
+            return sorted(one.partition for one in reader.places() if one.topic == self._names[topic])
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset that the next appended record will have, at least. Raises LogUnavailable."""
@@ -195,7 +195,7 @@ class KafkaLog:
         """Say whether an end has moved since this thread asked last. A broker that is away has no news."""
         try:
             with self._reading() as reader:
-                ends = reader.ends(reader.places)
+                ends = reader.ends(reader.places())
         except LogUnavailable:
             return False
         before = getattr(self._seen, "ends", None)

@@ -17,6 +17,8 @@ from thumbwheel.errors import InvalidInput, LogUnavailable
 _READ_BYTES = 8 << 20  # one `read` returns little more than this
 _PAGE_RECORDS = 10_000
 _POLL_S = 0.2
+_AGAIN_S = 0.05
+_METADATA_S = 30.0  # so late are partitions seen that were added
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +50,39 @@ class KafkaReader:
         self._consumer = make_client(KafkaConsumer, options | _consumer_options(settings))
         try:
             with translated(settings.bootstrap_servers):
-                self.places = [
-                    TopicPartition(name, number) for name in names.values() for number in self._numbers(name)
-                ]
+                # The client keeps up with the topics it was assigned, and goes on with them when it is assigned fewer.
+                # What it does not keep up with it leaves out where it is asked for ends, and has to find out again.
+                self._consumer.assign(self.places())
         except LogUnavailable:
             self.close()
             raise
         self._pages: dict[TopicPartition, _Page] = {}
 
+    def places(self) -> list[TopicPartition]:
+        """Return every partition of all topics, also of those added lately. Raises LogUnavailable for a missing topic.
+
+        It takes half a minute until an added one is among them, if nobody asks for its `place`.
+        """
+        return [TopicPartition(name, number) for name in self._names.values() for number in self._numbers(name)]
+
     def place(self, topic: str, partition: int) -> TopicPartition:
         """Return the place of a partition. Raises InvalidInput where there is none."""
-        place = TopicPartition(self._names.get(topic, ""), partition)
-        if place not in self.places:
+        name = self._names.get(topic)
+        if name is None or not self._has(name, partition):
             known = ", ".join(sorted(self._names))
             raise InvalidInput("topic", f"no partition {partition} of {topic!r}; there is {known}")
-        return place
+        return TopicPartition(name, partition)
 
     def ends(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the offsets after the last records. Raises LogUnavailable when not all can be had."""
-        try:
-            return dict(self._consumer.end_offsets(list(places), timeout_ms=milliseconds(self._timeout_s)))
-        except KeyError as error:  # how the client says that some did not come in time
-            raise unavailable(self._servers, "it does not tell where all partitions end") from error
+        """Return the offsets after the last records. Raises LogUnavailable when not all can be had in time."""
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return dict(self._consumer.end_offsets(list(places), timeout_ms=milliseconds(self._timeout_s)))
+            except KeyError as error:  # how the client says that it does not know who leads some of them: it asks, too
+                if time.monotonic() >= deadline:
+                    raise unavailable(self._servers, "it does not tell where all partitions end") from error
+                time.sleep(_AGAIN_S)
 
     def begin(self, place: TopicPartition) -> int:
         """Return the first offset that is left. Raises LogUnavailable when that can not be had."""
@@ -121,6 +134,11 @@ class KafkaReader:
                 return _Page(offset, following, polled)
         raise unavailable(self._servers, "it does not send the records that it has")
 
+    def _has(self, name: str, partition: int) -> bool:
+        if partition not in self._numbers(name):
+            self._consumer.topics()  # asks the broker: a worker may be assigned what was added a moment ago
+        return partition in self._numbers(name)
+
     def _numbers(self, name: str) -> list[int]:
         numbers = sorted(self._consumer.partitions_for_topic(name))
         if not numbers:
@@ -134,6 +152,7 @@ def _consumer_options(settings: Kafka) -> dict[str, Any]:
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "fetch_max_wait_ms": 100,
+        "metadata_max_age_ms": milliseconds(_METADATA_S),
         "max_partition_fetch_bytes": max(1 << 20, settings.max_record_bytes),
         "fetch_max_bytes": max(_READ_BYTES, settings.max_record_bytes),
     }
