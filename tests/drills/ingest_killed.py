@@ -18,11 +18,13 @@ from answered import answer_and_vote
 from balance_sheet import Sheet
 from books import balance
 from commands import RunningCommand
+from foreign_records import send_foreign
+from kafka.errors import KafkaError
 from kafka_server import KafkaBroker
 from sqlalchemy import func, select
 from uuid_utils import uuid7
 from voting import Ledger
-from yard import Yard, kafka_settings
+from yard import PARTITIONS, Yard, kafka_settings
 
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.kafka_log import open_kafka_log
@@ -41,6 +43,7 @@ WORKER_KILLS = 20
 BROKER_KILLS = 5
 SESSION_S = 6
 _BATCH = 500
+_FOREIGN_EVERY = 9  # batches
 _LOOK_S = 0.1
 _PATIENCE_S = 300.0
 
@@ -142,11 +145,24 @@ def _batches(events: int, seed: int, ledger: Ledger) -> Iterator[list[NewRecord]
 
 
 def _send(kafka: Kafka, batches: Iterator[list[NewRecord]]) -> None:
-    """Append every batch until Kafka has acknowledged it: what it had before it was killed is then there twice."""
+    """Append every batch until Kafka has acknowledged it: what it had before it was killed is then there twice.
+
+    After some of them comes poison that only others than the service write.
+    """
     with closing(open_kafka_log(kafka)) as log:
-        for batch in batches:
+        for number, batch in enumerate(batches):
             while not _appended(log, batch):
                 time.sleep(_LOOK_S)
+            while number % _FOREIGN_EVERY == 0 and not _sent_foreign(kafka, number % PARTITIONS):
+                time.sleep(_LOOK_S)
+
+
+def _sent_foreign(kafka: Kafka, partition: int) -> bool:
+    try:
+        send_foreign(kafka, b"poison", FEEDBACK, partition)
+    except KafkaError:
+        return False
+    return True
 
 
 def _appended(log: EventLog, batch: list[NewRecord]) -> bool:

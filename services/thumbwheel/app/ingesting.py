@@ -16,6 +16,7 @@ from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import IngestMetrics
 
 _AFTER_DEFECT_S = 1.0
+_DEFECT = "stands still by a defect, and tries again; what it was is logged: ingest failed and goes on"
 
 logger = get_logger(__name__)
 
@@ -67,6 +68,7 @@ def ingesting(
                 # A defect. Nothing is lost: the transaction was rolled back, and the log keeps what was not moved.
                 logger.exception("ingest failed and goes on")
                 metrics.failures.inc(reason="defect")
+                worker.broke_off(_DEFECT)
                 stop.wait(_AFTER_DEFECT_S)
 
     with in_background("ingest", work):

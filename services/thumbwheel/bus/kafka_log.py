@@ -79,18 +79,7 @@ class KafkaLog:
         """Read at most `limit` records (and about 8 MiB) from `offset` on. Raises LogUnavailable."""
         with self._reading() as reader:
             found = reader.read(reader.place(topic, partition), offset, limit)
-        return [
-            StoredRecord(
-                topic,
-                partition,
-                one.offset,
-                one.key.decode(),
-                one.value or b"",
-                dict(one.headers),
-                one.timestamp * 1_000,
-            )
-            for one in found
-        ]
+        return [_stored(topic, partition, one) for one in found]
 
     def partitions(self, topic: str) -> Sequence[int]:
         """Return the partitions of a topic; added ones are among them half a minute later. Raises LogUnavailable."""
@@ -201,6 +190,19 @@ class KafkaLog:
         before = getattr(self._seen, "ends", None)
         self._seen.ends = ends
         return bool(before != ends)
+
+
+def _stored(topic: str, partition: int, found: Any) -> StoredRecord:
+    """Return a record as it came. Others may have written it: a key or a header without a value is an empty one."""
+    return StoredRecord(
+        topic,
+        partition,
+        found.offset,
+        (found.key or b"").decode(errors="replace"),
+        found.value or b"",
+        {name: value or b"" for name, value in found.headers},
+        found.timestamp * 1_000,
+    )
 
 
 def _value(record: NewRecord) -> bytes | None:

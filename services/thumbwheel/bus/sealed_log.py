@@ -28,9 +28,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from thumbwheel.bus.key_topic import oldest_key
+from thumbwheel.bus.key_topic import of_keys, oldest_key
 from thumbwheel.bus.port import USER_KEYS, EventLog, NewRecord, StoredRecord
-from thumbwheel.bus.sealing import KEY_HEADER, UserKey, Wrapping, new_key, seal, unseal
+from thumbwheel.bus.sealing import KEY_HEADER, UserKey, Wrapping, is_key_id, new_key, seal, unseal
 from thumbwheel.bus.user_keys import KeyTable
 from thumbwheel.errors import Fenced, LogUnavailable, PoisonRecord
 from thumbwheel.events.convert import user_of
@@ -103,8 +103,8 @@ class SealedLog:
         position, end = self._table.position(), self._log.end_offset(USER_KEYS, 0)
         while position < end:
             found = self._log.read(USER_KEYS, 0, position, _PAGE)
-            owners.update((one.key, self._wrapped(one).user_hash) for one in found if one.payload)
-            gone.update(one.key for one in found if not one.payload)
+            owners.update((one.key, self._wrapped(one).user_hash) for one in of_keys(found) if one.payload)
+            gone.update(one.key for one in of_keys(found) if not one.payload)
             position = found[-1].offset + 1 if found else end
         owners.update((key_id, self._user_of(key_id, wrapped)) for key_id, wrapped in self._table.find(gone).items())
         return {owners[key_id] for key_id in gone if key_id in owners} - {_NOBODY}
@@ -119,8 +119,8 @@ class SealedLog:
         while (position := self._table.position()) < end:
             found = self._log.read(USER_KEYS, 0, position, _PAGE)
             following = found[-1].offset + 1 if found else end
-            new = [self._wrapped(one) for one in found if one.payload]
-            gone = [one.key for one in found if not one.payload]
+            new = [self._wrapped(one) for one in of_keys(found) if one.payload]
+            gone = [one.key for one in of_keys(found) if not one.payload]
             try:
                 gone_users |= self._table.advance(position, following, new, gone)
             except Fenced:
@@ -182,8 +182,8 @@ class SealedLog:
         return {key.user_hash: key for key in (*known, *new)}
 
     def _opened(self, found: Sequence[StoredRecord]) -> list[StoredRecord]:
-        key_ids = {one.headers[KEY_HEADER].decode("latin-1") for one in found if KEY_HEADER in one.headers}
-        keys = self._lookup(key_ids) if key_ids else {}
+        key_ids = {_key_id(one) for one in found if KEY_HEADER in one.headers}
+        keys = self._lookup({key_id for key_id in key_ids if is_key_id(key_id)}) if key_ids else {}
         opened = (_opened(one, keys) if KEY_HEADER in one.headers else one for one in found)
         left = [one for one in opened if one is not None]
         if len(left) < len(found):
@@ -281,9 +281,11 @@ def _sealed(record: NewRecord, key: UserKey) -> NewRecord:
 def _opened(record: StoredRecord, keys: Mapping[str, UserKey | None]) -> StoredRecord | None:
     """Return a sealed record as it was appended; None if its key is gone.
 
-    What was altered, or sealed under a key that does not unwrap, stays as it is: poison.
+    What names no key, was altered, or sealed under a key that does not unwrap, stays as it is: poison.
     """
-    key_id = record.headers[KEY_HEADER].decode("latin-1")
+    key_id = _key_id(record)
+    if not is_key_id(key_id):
+        return record
     if key_id not in keys:
         return None
     key = keys[key_id]
@@ -295,3 +297,8 @@ def _opened(record: StoredRecord, keys: Mapping[str, UserKey | None]) -> StoredR
         return record
     headers = {name: value for name, value in record.headers.items() if name != KEY_HEADER}
     return record._replace(payload=payload, headers=headers)
+
+
+def _key_id(record: StoredRecord) -> str:
+    """Return what the record says that it is sealed under, which others may have written."""
+    return record.headers[KEY_HEADER].decode("latin-1")

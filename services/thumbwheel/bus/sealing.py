@@ -7,6 +7,7 @@ belongs to is authenticated with it: a payload to its topic and its record's key
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from thumbwheel.errors import PoisonRecord
 
 KEY_HEADER = "thumbwheel-key"
 _ID_BYTES = 16
+_KEY_ID = re.compile(f"[0-9a-f]{{{2 * _ID_BYTES}}}")
 _SECRET_BYTES = 32
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
@@ -36,6 +38,11 @@ class UserKey:
 def new_key(user_hash: str) -> UserKey:
     """Make a key."""
     return UserKey(secrets.token_hex(_ID_BYTES), user_hash, secrets.token_bytes(_SECRET_BYTES))
+
+
+def is_key_id(text: str) -> bool:
+    """Whether it may be the id of a key: others may have written what says so."""
+    return _KEY_ID.fullmatch(text) is not None
 
 
 def seal(payload: bytes, key: UserKey, topic: str, record_key: str) -> bytes:

@@ -91,6 +91,10 @@ class IngestWorker:
         """Why the last round of `run` came to nothing; empty when it went well. Safe from any thread."""
         return self._problem
 
+    def broke_off(self, problem: str) -> None:
+        """Note why `run` ended by a defect: its `problem`, until a round goes well."""
+        self._problem = problem
+
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, finishing the transaction in hand. Waits out a store or a log that is away."""
         next_housekeeping = 0.0

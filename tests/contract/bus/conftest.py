@@ -25,12 +25,18 @@ def _sqlite(request: pytest.FixtureRequest) -> OpenLog:
     return lambda: open_log(folder / "log.sqlite", max_bytes=16 << 20, partitions=PARTITIONS)
 
 
-def _kafka(request: pytest.FixtureRequest) -> OpenLog:
-    broker: KafkaBroker = request.getfixturevalue("kafka_broker")
+@pytest.fixture
+def kafka(kafka_broker: KafkaBroker) -> Kafka:
+    """Topics of this test's own."""
     settings = Kafka(
-        bootstrap_servers=broker.bootstrap, topic_prefix=f"{uuid.uuid4()}.", partitions=PARTITIONS, replication=1
+        bootstrap_servers=kafka_broker.bootstrap, topic_prefix=f"{uuid.uuid4()}.", partitions=PARTITIONS, replication=1
     )
     create_topics(settings)
+    return settings
+
+
+def _kafka(request: pytest.FixtureRequest) -> OpenLog:
+    settings: Kafka = request.getfixturevalue("kafka")
     return lambda: open_kafka_log(settings)
 
 

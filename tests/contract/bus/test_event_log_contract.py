@@ -7,14 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 
 import pytest
+from foreign_records import FORMS, send_foreign
 
-from thumbwheel.bus.port import FEEDBACK, REQUESTS, TOPICS, EventLog, NewRecord, StoredRecord
+from thumbwheel.bus.port import FEEDBACK, REQUESTS, TOPICS, USER_KEYS, EventLog, NewRecord, StoredRecord
+from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import Conflict, InvalidInput
 
 OpenLog = Callable[[], EventLog]
 # Either a log removes records and has a bound, or how long they stay and how many is decided elsewhere.
 removing = pytest.mark.parametrize("reopen", ["sqlite"], indirect=True)
 keeping = pytest.mark.parametrize("reopen", ["kafka"], indirect=True)
+# Others than the service can write into it.
+shared = pytest.mark.parametrize("reopen", ["kafka", "sealed kafka"], indirect=True)
 
 
 def records(keys: Sequence[str], topic: str = REQUESTS) -> list[NewRecord]:
@@ -248,3 +252,14 @@ def test_an_unknown_partition_is_refused_by_name(log: EventLog) -> None:
         log.read("nothing", 0, 0, 1)
     with pytest.raises(InvalidInput, match="99"):
         log.end_offset(REQUESTS, 99)
+
+
+@shared
+def test_what_others_write_is_read_as_it_came_and_keeps_nobody_from_its_neighbours(log: EventLog, kafka: Kafka) -> None:
+    send_foreign(kafka, b"foreign", FEEDBACK, 0)
+    send_foreign(kafka, b"foreign", USER_KEYS, 0)
+    log.append([NewRecord(FEEDBACK, "d", b"neighbour")])  # in partition 0
+    found = log.read(FEEDBACK, 0, 0, 100)
+    assert [one.payload for one in found] == [b"foreign"] * len(FORMS) + [b"neighbour"]
+    assert [one.key for one in found] == ["", "\ufffd\ufffd", "\0", "k", "k", "k", "d"]
+    assert [sorted(one.headers) for one in found] == [sorted(dict(headers)) for _, headers in FORMS] + [[]]

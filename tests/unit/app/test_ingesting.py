@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import pytest
 from answered import answer_and_vote
 from structlog.testing import capture_logs
 
@@ -17,6 +18,7 @@ from thumbwheel.bus.source import Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Ingest
 from thumbwheel.errors import LogUnavailable
+from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.store.sql import open_store
 from thumbwheel.telemetry.metrics import Metrics
 
@@ -61,3 +63,27 @@ def test_it_pauses_says_so_once_and_goes_on_by_itself(tmp_path: Path) -> None:
     assert value == fickle.refused >= 6
     store.close()
     real.close()
+
+
+def test_a_partition_that_fails_by_a_defect_is_a_problem_until_it_goes_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thumbwheel.app.ingesting._AFTER_DEFECT_S", 0.01)
+    log, store, metrics = open_log(tmp_path / "log.sqlite"), open_store(f"sqlite:///{tmp_path}/store.sqlite"), Metrics()
+    seen: list[str] = []
+
+    def broken(worker: IngestWorker) -> int:
+        seen.append(worker.problem)
+        if len(seen) < 4:
+            raise ZeroDivisionError
+        return original(worker)
+
+    original = IngestWorker.run_once
+    monkeypatch.setattr(IngestWorker, "run_once", broken)
+    with capture_logs(), ingesting(Source(log), store, Ingest(), metrics.ingest) as worker:
+        while len(seen) < 4 or worker.problem:
+            threading.Event().wait(0.005)
+    assert seen[0] == ""
+    assert all("stands still by a defect" in problem for problem in seen[1:4])
+    store.close()
+    log.close()
