@@ -69,5 +69,7 @@ def _unavailable(error: Exception) -> Unavailable | None:
 
 
 def _is_lost(error: DBAPIError) -> bool:
-    """Whether a server could not be reached or went away: such errors carry no code."""
-    return isinstance(error, OperationalError | InterfaceError) and not isinstance(error.orig, sqlite3.Error)
+    """Whether a server could not be reached or went away: such errors carry no code. One with a code was answered."""
+    if isinstance(error.orig, sqlite3.Error) or getattr(error.orig, "sqlstate", None) is not None:
+        return False
+    return isinstance(error, OperationalError | InterfaceError)

@@ -18,6 +18,9 @@ KIND_OF = {
 }
 """The kind of feedback, as a plain text, by the field of `FeedbackReceived` that is set."""
 
+MAX_ID_BYTES = 512
+"""What an id, a pseudonym or a name may have: an index of PostgreSQL takes 2,704 bytes, and three are in one index."""
+
 _CHANNELS = frozenset(channel.value for channel in Channel)
 _KINDS = frozenset(kind.value for kind in FeedbackKind)
 
@@ -46,8 +49,7 @@ def _checked_answer(message: pb.InferenceLogged) -> pb.InferenceLogged:
     _need_id("response_id", message.response_id)
     _need_id("policy", message.policy)
     _need_id("policy_version", message.policy_version)
-    if "\0" in message.user_hash:
-        raise PoisonRecord("user_hash", "must be without zero characters")
+    _check_fits("user_hash", message.user_hash)
     if message.channel not in _CHANNELS:
         raise PoisonRecord("channel", f"must be one of {', '.join(Channel)}")
     which = message.WhichOneof("answer")
@@ -112,6 +114,15 @@ def _check_ids(message: pb.FeedbackReceived | pb.FeedbackRetracted) -> None:
 
 
 def _need_id(name: str, value: str) -> None:
-    """Refuse what no column can hold: nothing at all, or a zero character."""
-    if not value or "\0" in value:
-        raise PoisonRecord(name, "must be there, without zero characters")
+    """Refuse what can be no id: nothing at all, and what does not fit."""
+    if not value:
+        raise PoisonRecord(name, "must be there")
+    _check_fits(name, value)
+
+
+def _check_fits(name: str, value: str) -> None:
+    """Refuse what no indexed column can hold: a zero character, or more than an index takes."""
+    if "\0" in value:
+        raise PoisonRecord(name, "must be without zero characters")
+    if len(value.encode()) > MAX_ID_BYTES:
+        raise PoisonRecord(name, f"must have {MAX_ID_BYTES} bytes at most")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import string
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from random import Random
 
 import pytest
 from recorded_batch import recorded_batch
 
 from thumbwheel.bus.port import FEEDBACK
 from thumbwheel.errors import AlreadyExists, Fenced
+from thumbwheel.events.checks import MAX_ID_BYTES
 from thumbwheel.records import (
     Channel,
     ClassifyAnswer,
@@ -120,6 +123,18 @@ def test_a_fenced_batch_writes_nothing(store: FeedbackStore, expected: int) -> N
 def test_a_consumer_that_never_committed_is_fenced_off_a_later_offset(store: FeedbackStore) -> None:
     with pytest.raises(Fenced):
         store.apply(recorded_batch("c", FEEDBACK, 0, 3, 4))
+
+
+def test_ids_of_the_longest_kind_are_stored(store: FeedbackStore) -> None:
+    def longest(seed: int) -> str:  # of what no index makes shorter
+        return "".join(Random(seed).choices(string.printable.strip(), k=MAX_ID_BYTES))
+
+    answer, rater, waiting = response(longest(1), longest(2), longest(3), longest(4)), longest(5), longest(6)
+    given = vote(longest(7), 1, answer.response_id, rater)
+    put(store, answer, replace(given, policy=answer.ref.policy, policy_version=answer.ref.version))
+    put(store, vote(longest(8), 1, waiting, rater))
+    assert store.response(answer.response_id) == answer
+    assert (thumb(store, answer.response_id, rater), store.count_orphans()) == (True, 1)
 
 
 def test_a_batch_of_many_rows_is_stored_whole(store: FeedbackStore) -> None:
