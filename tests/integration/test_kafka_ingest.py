@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import pytest
 from answered import answer_and_vote
 from kafka import TopicPartition
 from kafka_server import KafkaBroker
+from sealed_logs import sealed
 from sqlalchemy import func, select
 
 from thumbwheel.bus.codec import to_log
 from thumbwheel.bus.kafka_client import administrator
 from thumbwheel.bus.kafka_log import open_kafka_log
 from thumbwheel.bus.kafka_topics import create_topics
-from thumbwheel.bus.port import FEEDBACK, REQUESTS, NewRecord
+from thumbwheel.bus.port import FEEDBACK, REQUESTS, TOPICS, USER_KEYS, NewRecord
+from thumbwheel.bus.sealed_log import SealedLog
 from thumbwheel.bus.source import Source
 from thumbwheel.config.settings import Ingest, Kafka
 from thumbwheel.database.engine import connect
 from thumbwheel.database.schema import feedback_events, responses
+from thumbwheel.errors import Unavailable
 from thumbwheel.ingest.worker import IngestWorker, Step
 from thumbwheel.store.sql import open_store
 
@@ -68,3 +74,42 @@ def test_what_retention_took_before_it_was_read_is_counted(kafka_broker: KafkaBr
     assert [(one.topic, one.records, one.dropped) for one in steps] == [(REQUESTS, 30, 20)]
     store.close()
     log.close()
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_topics_that_were_made_anew_are_read_from_their_start(
+    kafka_broker: KafkaBroker, tmp_path: Path, running: bool
+) -> None:
+    settings = Kafka(
+        bootstrap_servers=kafka_broker.bootstrap, topic_prefix=f"{uuid.uuid4()}.", partitions=2, replication=1
+    )
+    url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+    with ExitStack() as stack:
+
+        def opened() -> SealedLog:
+            return stack.enter_context(closing(sealed(open_kafka_log(settings), url)))
+
+        store, log = stack.enter_context(closing(open_store(url))), opened()
+        worker = IngestWorker(Source(log), store, Ingest(batch=7))
+        for numbers in (range(40), range(40, 140)):
+            create_topics(settings)
+            sender = opened()
+            sender.append([to_log(one) for at in numbers for one in answer_and_vote(at, user=f"u{at % 30}")])
+            reading = worker if running else IngestWorker(Source(opened()), store, Ingest())
+            until_read(reading)
+            assert reading.backlog() == 0
+            assert len([at for at in range(140) if store.response(f"r{at}")]) == numbers.stop
+            assert (store.count_orphans(), store.count_dead_letters()) == (0, 0)
+            with administrator(settings) as admin:
+                admin.delete_topics([settings.topic_prefix + topic for topic in (*TOPICS, USER_KEYS)])
+
+
+def until_read(worker: IngestWorker) -> None:
+    """Read all there is; a reader that meets deleted topics asks anew."""
+    while True:
+        try:
+            worker.drain()
+        except Unavailable as error:
+            time.sleep(error.retry_after_s)
+        else:
+            return

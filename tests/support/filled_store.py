@@ -184,7 +184,7 @@ def _copy(driver: Any, table: str, names: Sequence[str], rows: Sequence[_Row]) -
 def _finish(engine: Engine, answers: int) -> None:
     with engine.begin() as connection:
         connection.execute(update(counters).values(value=2 * answers))
-        offset: dict[str, object] = {"consumer": "filled", "topic": "t", "partition": 0, "next_offset": answers}
+        offset = {"consumer": "filled", "topic": "t", "partition": 0, "next_offset": answers, "log_id": ""}
         connection.execute(insert(consumer_offsets).values(offset))
     with engine.connect().execution_options(**{BARE: True}) as connection:
         # as the server does by itself before long: the planner knows the tables, and which pages all can see

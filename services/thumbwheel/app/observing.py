@@ -128,7 +128,8 @@ def at_lag(source: Source, store: FeedbackStore) -> Look:
     """Look at how far ingest is behind the log."""
 
     def lag(topic: str, partition: int) -> int:
-        return max(0, source.log.end_offset(topic, partition) - store.offset(source.consumer, topic, partition))
+        read = store.offset(source.consumer, topic, partition, source.log.identity(topic))
+        return max(0, source.log.end_offset(topic, partition) - read)
 
     def look(metrics: Metrics) -> None:
         for topic in TOPICS:

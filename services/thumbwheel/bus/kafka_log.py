@@ -88,6 +88,11 @@ class KafkaLog:
         with self._reading() as reader:
             return sorted(one.partition for one in reader.places() if one.topic == self._names[topic])
 
+    def identity(self, topic: str, anew: bool = False) -> str:
+        """Return the id that the cluster gave the topic; empty before Kafka 2.8. Raises LogUnavailable."""
+        with self._reading() as reader:
+            return reader.identity(self._names.get(topic, ""), anew)
+
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset that the next appended record will have, at least. Raises LogUnavailable."""
         with self._reading() as reader:

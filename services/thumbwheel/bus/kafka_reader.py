@@ -23,8 +23,12 @@ _METADATA_S = 30.0  # so late are partitions seen that were added
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What one fetch brought, about a megabyte: all records with offsets from `start` to before `next`."""
+    """What one fetch brought, about a megabyte: all records with offsets from `start` to before `next`.
 
+    `log_id` is the topic's, which another of its name has not.
+    """
+
+    log_id: str
     start: int
     next: int
     records: list[Any]
@@ -64,6 +68,13 @@ class KafkaReader:
         It takes half a minute until an added one is among them, if nobody asks for its `place`.
         """
         return [TopicPartition(name, number) for name in self._names.values() for number in self._numbers(name)]
+
+    def identity(self, name: str, anew: bool = False) -> str:
+        """Return the id of the topic `name` at the broker, as it was half a minute ago perhaps; `anew` asks for it."""
+        if anew:
+            self._consumer.topics()
+        found = self._consumer._cluster.topic_id(name)
+        return str(found) if found else ""
 
     def place(self, topic: str, partition: int) -> TopicPartition:
         """Return the place of a partition. Raises InvalidInput where there is none."""
@@ -118,10 +129,13 @@ class KafkaReader:
     def _held(self, place: TopicPartition, offset: int) -> _Page | None:
         """The page that was fetched last, where it has `offset`."""
         page = self._pages.get(place)
-        return page if page is not None and page.start <= offset < page.next else None
+        if page is None or page.log_id != self.identity(place.topic):
+            return None
+        return page if page.start <= offset < page.next else None
 
     def _fetch(self, place: TopicPartition, offset: int) -> _Page:
         """Fetch what comes at `offset`, which is below the end."""
+        log_id = self.identity(place.topic)
         # One place at a time: a consumer of several, paused but for one, was seen to stall.
         self._consumer.assign([place])
         self._consumer.seek(place, offset)
@@ -131,7 +145,7 @@ class KafkaReader:
             following = self._consumer.position(place)
             if following is not None and following > offset:
                 # Where retention has dropped `offset`, reading goes on at what is left; who reads asks for `begin`.
-                return _Page(offset, following, polled)
+                return _Page(log_id, offset, following, polled)
         raise unavailable(self._servers, "it does not send the records that it has")
 
     def _has(self, name: str, partition: int) -> bool:

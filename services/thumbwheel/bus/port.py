@@ -86,6 +86,12 @@ class EventLog(Protocol):
     def partitions(self, topic: str) -> Sequence[int]:
         """Return the partitions of a topic."""
 
+    def identity(self, topic: str, anew: bool = False) -> str:
+        """Return what tells a topic from another of its name, made anew or elsewhere, where its offsets mean nothing.
+
+        Empty where that can not be told, and for a topic that there is not. It may be half a minute old; `anew` asks.
+        """
+
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset that the next appended record will have, at least."""
 

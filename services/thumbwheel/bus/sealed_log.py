@@ -56,6 +56,7 @@ class SealedLog:
         self._table = table
         self._mine = _OwnKeys(log)
         self._topic_is_ours = False
+        self._synced = ""  # which topic of keys was looked at last
 
     def append(self, records: Sequence[NewRecord]) -> None:
         """Append all, those of users sealed. Raises as the log below does; some may be in the log then.
@@ -100,7 +101,7 @@ class SealedLog:
         """
         owners: dict[str, str] = {}
         gone: set[str] = set()
-        position, end = self._table.position(), self._log.end_offset(USER_KEYS, 0)
+        position, end = self._table.position(self._log.identity(USER_KEYS)), self._log.end_offset(USER_KEYS, 0)
         while position < end:
             found = self._log.read(USER_KEYS, 0, position, _PAGE)
             owners.update((one.key, self._wrapped(one).user_hash) for one in of_keys(found) if one.payload)
@@ -115,14 +116,15 @@ class SealedLog:
         Raises Unavailable.
         """
         gone_users: set[str] = set()
+        self._synced = log_id = self._log.identity(USER_KEYS)
         end = self._log.end_offset(USER_KEYS, 0)
-        while (position := self._table.position()) < end:
+        while (position := self._table.position(log_id)) < end:
             found = self._log.read(USER_KEYS, 0, position, _PAGE)
             following = found[-1].offset + 1 if found else end
             new = [self._wrapped(one) for one in of_keys(found) if one.payload]
             gone = [one.key for one in of_keys(found) if not one.payload]
             try:
-                gone_users |= self._table.advance(position, following, new, gone)
+                gone_users |= self._table.advance(position, following, new, gone, log_id)
             except Fenced:
                 continue  # another process does the same
         return gone_users - {_NOBODY}
@@ -131,6 +133,10 @@ class SealedLog:
     def partitions(self, topic: str) -> Sequence[int]:
         """Return the partitions of a topic."""
         return self._log.partitions(topic)
+
+    def identity(self, topic: str, anew: bool = False) -> str:
+        """Return what tells a topic from another of its name."""
+        return self._log.identity(topic, anew)
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset that the next appended record will have, at least."""
@@ -197,6 +203,10 @@ class SealedLog:
             # A key is in the log before what is sealed under it: what is not there by now was removed.
             self.sync()
             wrapped.update(self._table.find(key_ids - wrapped.keys()))
+        if wrapped.keys() < key_ids and self._log.identity(USER_KEYS, anew=True) != self._synced:
+            # The topic was made anew, which is not said at once: what it has was not read.
+            self.sync()
+            wrapped.update(self._table.find(key_ids - wrapped.keys()))
         return {key_id: self._unwrapped(key_id, one) for key_id, one in wrapped.items()}
 
     def _wrapped(self, record: StoredRecord) -> WrappedKey:
@@ -235,6 +245,7 @@ class _OwnKeys:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._keys: OrderedDict[str, UserKey] = OrderedDict()
+        self._log_id = ""
         self._position: int | None = None
         self._removed: set[str] = set()
         self._lock = threading.Lock()
@@ -242,6 +253,7 @@ class _OwnKeys:
     def of(self, users: Iterable[str]) -> tuple[list[UserKey], list[UserKey]]:
         """Return the keys of those users that there is one for, and new ones, not remembered yet, for the others."""
         with self._lock:
+            self._begin_anew_in_another_topic()
             if self._position is None:
                 self._position = self._log.end_offset(USER_KEYS, 0)
             known, new = [], []
@@ -271,6 +283,12 @@ class _OwnKeys:
             for key in [key for key in self._keys.values() if key.key_id in self._removed]:
                 del self._keys[key.user_hash]
             return set(self._removed)
+
+    def _begin_anew_in_another_topic(self) -> None:
+        """Forget the keys of a topic that was made anew: the new one has none of them."""
+        if (log_id := self._log.identity(USER_KEYS)) != self._log_id:
+            self._log_id, self._position, self._removed = log_id, None, set()
+            self._keys.clear()
 
 
 def _sealed(record: NewRecord, key: UserKey) -> NewRecord:

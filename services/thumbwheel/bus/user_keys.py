@@ -11,10 +11,12 @@ from thumbwheel.records import WrappedKey
 class KeyTable(Protocol):
     """Keys by id and by user. Calls block, from any thread; they raise Unavailable."""
 
-    def position(self) -> int:
-        """Return the offset in the topic up to which the table has read it."""
+    def position(self, log_id: str = "") -> int:
+        """Return the offset in the topic up to which the table has read it; 0 when that was another than `log_id`."""
 
-    def advance(self, position: int, following: int, new: Sequence[WrappedKey], gone: Collection[str]) -> set[str]:
+    def advance(
+        self, position: int, following: int, new: Sequence[WrappedKey], gone: Collection[str], log_id: str = ""
+    ) -> set[str]:
         """Take in what the topic has from `position` to before `following`; return whose keys are gone by that.
 
         `gone` are ids; one that is also among `new` was new first. Raises Fenced when the table stands elsewhere.

@@ -98,6 +98,7 @@ consumer_offsets = Table(
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("next_offset", BigInteger, nullable=False),
+    Column("log_id", Text, nullable=False),  # which topic of that name it was, see `EventLog.identity`; may be empty
     PrimaryKeyConstraint("consumer", "topic", "partition"),
 )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
+from thumbwheel.bus.port import EventLog
 from thumbwheel.bus.source import Place, Source, ends, shipped
 from thumbwheel.errors import LogUnavailable, Unavailable
 from thumbwheel.store.port import FeedbackStore
@@ -48,13 +50,26 @@ class IngestProgress:
             all_shipped = await asyncio.to_thread(self._others)
             await _until(all_shipped, deadline)
         try:
-            readable = await asyncio.to_thread(ends, log, topics)
+            readable = await asyncio.to_thread(_marks, log, topics)
         except LogUnavailable as error:  # what ails it is for operators
             raise LogUnavailable(_UNKNOWN, error.retry_after_s) from error
         await _until(lambda: self._passed(readable), deadline)
 
-    def _passed(self, marks: Mapping[Place, int]) -> bool:
-        return all(self._store.offset(self._source.consumer, *place) >= end for place, end in marks.items())
+    def _passed(self, marks: Mapping[Place, _Mark]) -> bool:
+        return all(
+            self._store.offset(self._source.consumer, *place, mark.log_id) >= mark.end for place, mark in marks.items()
+        )
+
+
+class _Mark(NamedTuple):
+    """The end of a partition, and which topic of that name it is."""
+
+    end: int
+    log_id: str
+
+
+def _marks(log: EventLog, topics: Sequence[str]) -> Mapping[Place, _Mark]:
+    return {place: _Mark(end, log.identity(place[0])) for place, end in ends(log, topics).items()}
 
 
 async def _until(reached: Callable[[], bool], deadline: float) -> None:

@@ -19,7 +19,7 @@ def unread(source: Source, store: FeedbackStore) -> int:
     """Return how many records of the log are not in the store. Raises Unavailable."""
     total = 0
     for topic, partition in places(source.log):
-        offset = store.offset(source.consumer, topic, partition)
+        offset = store.offset(source.consumer, topic, partition, source.log.identity(topic))
         end = source.log.end_offset(topic, partition)
         total += end - offset if offset <= end else end
     return total

@@ -38,7 +38,7 @@ def decode(records: Sequence[StoredRecord]) -> Decoded:
     return decoded
 
 
-def batch_of(consumer: str, expected_offset: int, records: Sequence[StoredRecord]) -> Batch:
+def batch_of(consumer: str, expected_offset: int, records: Sequence[StoredRecord], log_id: str = "") -> Batch:
     """Return the transaction that writes `records`, of one partition, and moves the offset behind them."""
     decoded = decode(records)
     return Batch(
@@ -50,6 +50,7 @@ def batch_of(consumer: str, expected_offset: int, records: Sequence[StoredRecord
         answers=decoded.answers,
         feedback=decoded.feedback,
         dead_letters=decoded.dead_letters,
+        log_id=log_id,
     )
 
 

@@ -83,7 +83,7 @@ class IngestWorker:
         self._on_trouble = on_trouble
         self._assigned = assigned or (lambda: places(self._log))
         self._clock = clock
-        self._offsets: dict[Place, int] = {}
+        self._offsets: dict[Place, tuple[str, int]] = {}  # with the topic's identity
         self._problem = ""
 
     @property
@@ -121,7 +121,7 @@ class IngestWorker:
         """
         ours = list(self._assigned())
         # Where another worker has been meanwhile the store's offset counts.
-        self._offsets = {place: offset for place, offset in self._offsets.items() if place in ours}
+        self._offsets = {place: known for place, known in self._offsets.items() if place in ours}
         moved = 0
         # While one batch is written the next is read: the log, the decoding and the database wait less for each other.
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as ahead:
@@ -161,15 +161,17 @@ class IngestWorker:
     def _read(self, topic: str, partition: int) -> _Read | None:
         """Read and decode the next batch of a partition; None when there is nothing new. Raises Unavailable."""
         started = time.monotonic()
-        consumer, offset = self._source.consumer, self._offset(topic, partition)
-        end = self._log.end_offset(topic, partition)
+        consumer, log_id = self._source.consumer, self._log.identity(topic)
+        offset, end = self._offset(topic, partition, log_id), self._log.end_offset(topic, partition)
         if end == offset:
             return None
         if end < offset:  # another log than was read before: reading it all adds nothing twice, skipping would lose
-            return _Read(Batch(consumer, topic, partition, offset, 0), 0, started)
+            return _Read(Batch(consumer, topic, partition, offset, 0, log_id=log_id), 0, started)
         records = self._log.read(topic, partition, offset, self._settings.batch)
-        # Nothing to read before `end`: all of it was erased.
-        batch = batch_of(consumer, offset, records) if records else Batch(consumer, topic, partition, offset, end)
+        if records:
+            batch = batch_of(consumer, offset, records, log_id)
+        else:  # nothing to read before `end`: all of it was erased
+            batch = Batch(consumer, topic, partition, offset, end, log_id=log_id)
         return _Read(batch, len(records), started, self._dropped(topic, partition, offset, records))
 
     def _dropped(self, topic: str, partition: int, offset: int, records: Sequence[StoredRecord]) -> int:
@@ -197,13 +199,16 @@ class IngestWorker:
             del self._offsets[place]
             self._on_trouble(error)
             return False
-        self._offsets[place] = batch.next_offset
+        self._offsets[place] = batch.log_id, batch.next_offset
         return True
 
-    def _offset(self, topic: str, partition: int) -> int:
-        if (topic, partition) not in self._offsets:
-            self._offsets[topic, partition] = self._store.offset(self._source.consumer, topic, partition)
-        return self._offsets[topic, partition]
+    def _offset(self, topic: str, partition: int, log_id: str) -> int:
+        """Return where to go on reading; at 0 in another topic than was read before, made anew under its name."""
+        known_id, offset = self._offsets.get((topic, partition), (None, 0))
+        if known_id != log_id:
+            offset = self._store.offset(self._source.consumer, topic, partition, log_id)
+            self._offsets[topic, partition] = log_id, offset
+        return offset
 
     def _trim(self) -> None:
         if self._log.fullness() > _TRIM_ABOVE:

@@ -49,7 +49,8 @@ class Arrival(NamedTuple):
 class Batch:
     """What one ingest transaction writes: rows, dead letters, and the consumer's next offset.
 
-    Events are stored as the log has them, with whatever fields a newer writer gave them.
+    Events are stored as the log has them, with whatever fields a newer writer gave them. `log_id` tells the topic from
+    another of its name (`EventLog.identity`); empty where that is not known.
     """
 
     consumer: str
@@ -60,6 +61,7 @@ class Batch:
     answers: Sequence[AnswerOutline] = ()
     feedback: Sequence[Arrival] = ()
     dead_letters: Sequence[DeadLetter] = ()
+    log_id: str = ""
 
 
 class Thumb(NamedTuple):
@@ -87,8 +89,11 @@ class FeedbackStore(Protocol):
     """Rows in, current votes out; one transaction a batch."""
 
     # --- ingest ---------------------------------------------------------------------------------
-    def offset(self, consumer: str, topic: str, partition: int) -> int:
-        """Return the consumer's next offset; 0 when it never committed."""
+    def offset(self, consumer: str, topic: str, partition: int, log_id: str = "") -> int:
+        """Return the consumer's next offset; 0 when it never committed, or did so for another topic than `log_id`.
+
+        Where either is not known the topics are taken to be the same.
+        """
 
     def is_untouched(self) -> bool:
         """Whether nothing was ever applied."""

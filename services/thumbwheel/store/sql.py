@@ -79,10 +79,10 @@ class SqlStore:
         self._room = Room()
 
     # --- ingest ---------------------------------------------------------------------------------
-    def offset(self, consumer: str, topic: str, partition: int) -> int:
-        """Return the consumer's next offset; 0 when it never committed."""
+    def offset(self, consumer: str, topic: str, partition: int, log_id: str = "") -> int:
+        """Return the consumer's next offset; 0 when it never committed, or did so for another topic."""
         with reading(self._engine) as connection:
-            return offsets.next_offset(connection, consumer, topic, partition)
+            return offsets.next_offset(connection, consumer, topic, partition, log_id)
 
     def is_untouched(self) -> bool:
         """Whether nothing was ever applied."""

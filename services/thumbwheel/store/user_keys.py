@@ -23,15 +23,17 @@ class SqlUserKeys:
         self._consumer = consumer
         self._topic = topic
 
-    def position(self) -> int:
-        """Return the offset up to which the topic was read."""
+    def position(self, log_id: str = "") -> int:
+        """Return the offset up to which the topic was read; 0 when that was another than `log_id`."""
         with reading(self._engine) as connection:
-            return offsets.next_offset(connection, self._consumer, self._topic, 0)
+            return offsets.next_offset(connection, self._consumer, self._topic, 0, log_id)
 
-    def advance(self, position: int, following: int, new: Sequence[WrappedKey], gone: Collection[str]) -> set[str]:
+    def advance(
+        self, position: int, following: int, new: Sequence[WrappedKey], gone: Collection[str], log_id: str = ""
+    ) -> set[str]:
         """Take in what the topic has up to `following`; return whose keys are gone by that. Raises Fenced."""
         with writing(self._engine) as connection:
-            offsets.advance(connection, Batch(self._consumer, self._topic, 0, position, following))
+            offsets.advance(connection, Batch(self._consumer, self._topic, 0, position, following, log_id=log_id))
             there = set(connection.scalars(select(table.c.key_id).where(among(connection, table.c.key_id, _ids(new)))))
             fresh = {key.key_id: key for key in new if key.key_id not in there}
             if fresh:

@@ -84,6 +84,14 @@ def test_what_was_trimmed_or_erased_was_not_dropped(log: EventLog) -> None:
     assert log.begin_offset(REQUESTS, partition) == 0
 
 
+def test_a_topic_stays_the_same_over_a_restart(log: EventLog, reopen: OpenLog) -> None:
+    log.append(records(["a"]))
+    before = [log.identity(topic) for topic in TOPICS]
+    log.close()
+    assert [reopen().identity(topic) for topic in TOPICS] == before
+    assert before == ["", ""] or len({*before, ""}) == 3
+
+
 def test_topics_are_apart(log: EventLog) -> None:
     log.append([*records(["a"], REQUESTS), *records(["b", "c"], FEEDBACK)])
     assert [record.key for record in everything(log, REQUESTS)] == ["a"]

@@ -29,7 +29,7 @@ from thumbwheel.records import (
     VersionRef,
     VoteCounts,
 )
-from thumbwheel.store.port import FeedbackStore
+from thumbwheel.store.port import Batch, FeedbackStore
 
 OpenStore = Callable[[], FeedbackStore]
 LABELS = ("card", "cash")
@@ -107,6 +107,28 @@ def test_offsets_move_by_compare_and_set(store: FeedbackStore) -> None:
     store.apply(recorded_batch("c", FEEDBACK, 0, 5, 6))
     assert store.offset("c", FEEDBACK, 0) == 6
     assert store.offset("c", FEEDBACK, 1) == store.offset("d", FEEDBACK, 0) == 0
+
+
+def test_in_a_topic_that_was_made_anew_a_consumer_stands_at_zero(store: FeedbackStore) -> None:
+    def advance(expected: int, following: int, log_id: str) -> None:
+        store.apply(Batch("c", FEEDBACK, 0, expected, following, log_id=log_id))
+
+    def offsets() -> list[int]:
+        return [store.offset("c", FEEDBACK, 0, log_id) for log_id in ("one", "other", "")]
+
+    advance(0, 4, "")  # of which topic an earlier release did not know
+    assert offsets() == [4, 4, 4]
+    advance(4, 5, "one")
+    assert offsets() == [5, 0, 5]
+    for expected in (4, 5):
+        with pytest.raises(Fenced):
+            advance(expected, 9, "other")
+    advance(0, 3, "other")
+    assert offsets() == [0, 3, 3]
+    with pytest.raises(Fenced):
+        advance(5, 6, "one")
+    advance(3, 4, "")
+    assert offsets() == [0, 4, 4]
 
 
 @pytest.mark.parametrize("expected", [0, 4, 6])

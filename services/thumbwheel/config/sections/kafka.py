@@ -23,8 +23,8 @@ class Kafka(Section):
     topic_prefix: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,200}$",
-        description="Written before the topics' names; empty: none. Another cluster, or topics made anew, need another "
-        "one: the store remembers by it how far it has read.",
+        description="Written before the topics' names; empty: none. The store remembers by it how far "
+        "it has read; topics made anew, here or on another cluster, are read from their start.",
     )
     partitions: Count = Field(
         8, ge=1, le=1_000, description="Partitions a topic is made with. Later changes scatter keys: choose enough."
