@@ -17,7 +17,8 @@ from thumbwheel.app.home import make_home
 from thumbwheel.bus.broker_votes import BrokerVotes
 from thumbwheel.bus.group import Group
 from thumbwheel.bus.group_commit import GroupCommitter, Write
-from thumbwheel.bus.port import USER_KEYS, DurableAppender, EventLog, RecordAppender
+from thumbwheel.bus.known_away import KnownAway
+from thumbwheel.bus.port import FEEDBACK, USER_KEYS, DurableAppender, EventLog, RecordAppender
 from thumbwheel.bus.sealed_log import SealedLog
 from thumbwheel.bus.sealing import OVERHEAD_BYTES, Wrapping
 from thumbwheel.bus.source import CONSUMER, Source
@@ -72,13 +73,17 @@ def open_storage(
         def committing(log: DurableAppender) -> GroupCommitter:
             return stack.enter_context(closing(GroupCommitter(log, settings.log.max_batch, on_write=on_write)))
 
+        def at_broker(log: DurableAppender) -> GroupCommitter:
+            there = KnownAway(log, lambda: source.log.end_offset(FEEDBACK, 0))
+            return committing(stack.enter_context(closing(there)))
+
         requests = votes = committing(source.outbox or source.log)
         held = feedback_durability(settings)
         logger.info("where a vote is when its OK is given", place=held.place, why=held.why)
         if source.outbox is not None and settings.log.answer_durability == "broker":
-            requests = committing(source.log)
+            requests = at_broker(source.log)
         if source.outbox is not None and held.place == "broker":
-            votes = committing(BrokerVotes(source.log, source.outbox, settings.kafka.ack_timeout_s))
+            votes = at_broker(BrokerVotes(source.log, source.outbox, settings.kafka.ack_timeout_s))
         yield Storage(source, requests, votes, store, registry)
 
 
