@@ -61,11 +61,14 @@ def test_each_fault_of_a_topic_has_its_cure(settings: Settings) -> None:
     for change, cure in (
         ({"partitions": 8}, "set kafka.partitions to 3"),
         ({"replication": 3}, "kafka-reassign-partitions"),
+        ({"retention_days": 400}, f"set the topic's retention.ms to {400 * 86_400_000}"),
+        ({"retention_days": 0}, "set the topic's retention.ms to -1"),
         ({"max_record_bytes": 8 << 20}, f"set the topic's max.message.bytes to {(8 << 20) + 1024}"),
     ):
         finding = found(settings, **change)[f"topic {FEEDBACK}"]
         assert not finding.ok
         assert cure in finding.cure
+    assert found(settings, retention_days=30)[f"topic {FEEDBACK}"].ok
 
 
 def test_with_votes_at_the_broker_one_copy_is_too_few(settings: Settings) -> None:

@@ -12,13 +12,16 @@ from thumbwheel.bus.kafka_cluster import (
     CLEANUP,
     IN_STEP_DEMANDED,
     LARGEST_BATCH,
+    RETENTION_MS,
     clock_ahead_s,
     group_members,
     topic_configs,
 )
-from thumbwheel.bus.kafka_topics import BATCH_OVERHEAD_BYTES, TopicState, describe_topics
+from thumbwheel.bus.kafka_topics import BATCH_OVERHEAD_BYTES, TopicState, describe_topics, retention_ms
 from thumbwheel.bus.port import USER_KEYS
 from thumbwheel.config.settings import Kafka, Settings
+
+_DAY_MS = 86_400_000
 
 
 def examine_kafka(settings: Settings) -> Iterator[Finding]:
@@ -77,12 +80,22 @@ def _problem(state: TopicState, settings: Kafka, config: Mapping[str, str]) -> t
             f"takes {limit:,} bytes at most, kafka.max_record_bytes needs {needed:,}",
             f"set the topic's max.message.bytes to {needed}, or lower kafka.max_record_bytes",
         )
+    if not state.topic.endswith(USER_KEYS) and _is_shorter(kept := int(config.get(RETENTION_MS, -1)), settings):
+        return (
+            f"keeps events for {kept / _DAY_MS:,.1f} days: no replay and no restore reaches further back",
+            f"set the topic's retention.ms to {retention_ms(settings)}, or lower kafka.retention_days",
+        )
     if state.topic.endswith(USER_KEYS) and config.get(CLEANUP, "compact") != "compact":
         return (
             "is not compacted: it loses keys in time, and with them users' events",
             "set the topic's cleanup.policy to compact",
         )
     return "", ""
+
+
+def _is_shorter(kept_ms: int, settings: Kafka) -> bool:
+    wanted_ms = retention_ms(settings)
+    return kept_ms >= 0 and (wanted_ms < 0 or kept_ms < wanted_ms)
 
 
 def _too_few_copies(state: TopicState, config: Mapping[str, str], at_broker: bool) -> tuple[str, str]:

@@ -13,7 +13,8 @@ from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import Conflict
 
 BATCH_OVERHEAD_BYTES = 1 << 10  # what a batch adds to its one record
-_REMOVALS_KEPT_MS = 400 * 86_400_000
+_DAY_MS = 86_400_000
+_REMOVALS_KEPT_MS = 400 * _DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ def describe_topics(settings: Kafka) -> list[TopicState]:
     return [_state(name, found.get(name, []), _partitions(topic, settings)) for topic, name in names.items()]
 
 
+def retention_ms(settings: Kafka) -> int:
+    """Return a topic's retention in milliseconds; -1: for ever."""
+    return settings.retention_days * _DAY_MS or -1
+
+
 def _compacted(settings: Kafka) -> dict[str, str]:
     """Return how a removed key leaves the brokers' disks in time: a segment ends, and is written anew, by then."""
     return {
@@ -77,7 +83,7 @@ def _create(admin: KafkaAdminClient, topic: str, name: str, settings: Kafka) -> 
         "configs": {
             "max.message.bytes": str(settings.max_record_bytes + BATCH_OVERHEAD_BYTES),
             "min.insync.replicas": str(max(1, settings.replication - 1)),
-            **(_compacted(settings) if topic == USER_KEYS else {}),
+            **(_compacted(settings) if topic == USER_KEYS else {"retention.ms": str(retention_ms(settings))}),
         },
     }
     try:

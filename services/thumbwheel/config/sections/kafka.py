@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from thumbwheel.config.paths import OptionalPath
 from thumbwheel.config.sections.section import Section
-from thumbwheel.config.units import Bytes, Count, Seconds
+from thumbwheel.config.units import Bytes, Count, Days, Seconds
 
 
 class Kafka(Section):
@@ -34,6 +34,13 @@ class Kafka(Section):
         ge=1,
         le=16,
         description="Copies a topic is made with; all but one must be in step for an event to count as durable.",
+    )
+    retention_days: Days = Field(
+        365,
+        ge=0,
+        le=36_500,
+        description="Days for which topics are made to keep events; 0: for ever. So far back `thumbwheel replay` and "
+        "`restore` can make a store anew.",
     )
     max_record_bytes: Bytes = Field(
         1 << 20, ge=1 << 16, le=64 << 20, description="Largest event; topics are made to take it, bytes."
