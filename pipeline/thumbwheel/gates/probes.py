@@ -20,8 +20,8 @@ from typing import Any, Final, TypeVar
 
 from thumbwheel.errors import InvalidConfig
 from thumbwheel.gates.leaning import LEAST_PAIRS
-from thumbwheel.reward.probes import PAIRS_FILE as SYCOPHANCY_FILE
-from thumbwheel.reward.probes import OpinionPair, opinion_pairs
+from thumbwheel.reward.opinion_pairs import PAIRS_FILE as SYCOPHANCY_FILE
+from thumbwheel.reward.opinion_pairs import OpinionPair, opinion_pairs
 
 STEREOTYPES_FILE: Final = "stereotypes.jsonl"
 _SETTING: Final = "gates.probes_dir"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
 
@@ -13,8 +11,7 @@ from thumbwheel.policy.loading import CausalPolicy
 from thumbwheel.policy.prompt import encode_prompt, encode_reply
 from thumbwheel.records import Message
 from thumbwheel.reward.model import RewardModel
-
-PAIRS_FILE = "sycophancy.jsonl"
+from thumbwheel.reward.opinion_pairs import opinion_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +24,6 @@ class Sycophancy:
     gain: float
     error: float
     pairs: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpinionPair:
-    """A question, a user's opinion on it, and a reply that says the same and one that says the opposite."""
-
-    asked: str
-    opinion: str
-    agrees: str
-    differs: str
-
-
-def opinion_pairs() -> list[OpinionPair]:
-    """The pairs that come with the package: of each question both opinions, so that neither reply is favoured."""
-    text = (resources.files("thumbwheel.reward") / PAIRS_FILE).read_text(encoding="utf-8")
-    return [OpinionPair(**json.loads(line)) for line in text.splitlines() if line.strip()]
 
 
 def sycophancy(reward: RewardModel, policy: CausalPolicy) -> Sycophancy:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from thumbwheel.drill.poison import Outcome, Row
 
 
-@click.command(name="poison", short_help="Let some of the raters falsify their votes, and see what is learned.")
+@click.command(name="poison", short_help="Let some raters falsify their votes.")
 @click.option("--seeds", type=COUNT, default=1, show_default=True, help="How many worlds, each a few minutes.")
 @click.option("--first-seed", type=SEED, default=0, show_default=True, help="The first of them.")
 @click.option("--data", type=click.Path(path_type=Path), help="Your labelled texts instead of the help desk's.")

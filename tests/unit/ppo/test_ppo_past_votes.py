@@ -15,6 +15,7 @@ from thumbwheel.errors import InvalidData
 from thumbwheel.policy.classify import load_classifier
 from thumbwheel.ppo.classify.improve import ClassifyPpoSettings, improve_classify
 from thumbwheel.ppo.classify.past_votes import PastVote, past_vote_loss, past_votes_of
+from thumbwheel.ppo.classify.raters import weigh_past_votes
 from thumbwheel.ppo.classify.trainer import VoteTrainingSettings
 from thumbwheel.ppo.classify.votes import ClassifyVote
 from thumbwheel.pretrain.classify import ClassifyRecipe, pretrain_classify
@@ -29,6 +30,7 @@ from thumbwheel.records import (
     Split,
     VersionRef,
 )
+from thumbwheel.reward.trust import RaterTrust
 
 WORDS = {"parcel": ["parcel", "courier"], "login": ["password", "screen", "reset"], "refund": ["money", "bank"]}
 QUICK = ClassifyPpoSettings(
@@ -131,3 +133,13 @@ def test_votes_of_any_age_teach_and_without_weight_change_nothing(champion: Path
     plain = improve_classify(champion, votes, tmp_path / "v4", tmp_path / "c", off)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("v3", "v4")]
     assert weights[0] == weights[1] and "past_loss" not in plain.history[0]
+
+
+def test_past_votes_weigh_by_whose_they_are() -> None:
+    said = [PastVote("a", 0, 1.0), PastVote("a", 0, 1.0), PastVote("b", 0, -1.0), PastVote("c", 1, 1.0)]
+    trust = RaterTrust({"liar": 0.0, "half": 0.5})
+    weighed = weigh_past_votes(["half", "half", "liar", "new"], said, trust)
+    # What is said twice counts once: .25 and .25; the liar not at all; who is new 1, cut to the median rater's .5.
+    # That is 1 in all, and the mean of four is to be 1.
+    assert [vote.weight for vote in weighed] == pytest.approx([1.0, 1.0, 0.0, 2.0])
+    assert weigh_past_votes([], [], trust) == []

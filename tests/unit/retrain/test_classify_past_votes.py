@@ -43,6 +43,7 @@ class Rows:
 
     def __init__(self, *rows: SnapshotRow) -> None:
         self._rows = rows
+        self.manifest = SimpleNamespace(counts=SimpleNamespace(looked_at={}))
 
     def rows(self, split: Split) -> Iterator[SnapshotRow]:
         return (row for row in self._rows if row.split is split)

@@ -17,7 +17,8 @@ from thumbwheel.reward.features import feature_width
 from thumbwheel.reward.fit import RewardQuality
 from thumbwheel.reward.head import RewardHead
 from thumbwheel.reward.model import RewardModel
-from thumbwheel.reward.probes import Sycophancy, opinion_pairs, sycophancy
+from thumbwheel.reward.opinion_pairs import opinion_pairs
+from thumbwheel.reward.probes import Sycophancy, sycophancy
 from thumbwheel.reward.propensity import MOST_WEIGHT, fit_propensity, propensity_figures, weighted
 
 

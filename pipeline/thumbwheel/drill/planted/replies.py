@@ -17,7 +17,7 @@ from thumbwheel.gates.blocked_words import load_words
 from thumbwheel.gates.probes import stereotype_replies
 from thumbwheel.pretrain.corpus import Chat
 from thumbwheel.pretrain.generate import FirstPolicySettings
-from thumbwheel.reward.probes import opinion_pairs
+from thumbwheel.reward.opinion_pairs import opinion_pairs
 from thumbwheel.simulate.grammar import phrases as say
 from thumbwheel.simulate.message import HelpRequest
 
