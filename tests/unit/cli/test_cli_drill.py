@@ -62,6 +62,11 @@ def test_what_gets_through_is_named_and_the_status_is_1(drilled: list[list[int]]
 
 def test_without_a_name_every_drill_runs(drilled: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
     falsified: list[list[int]] = []
-    monkeypatch.setattr(poison, "rehearse", lambda seeds, *_, **__: falsified.append(list(seeds)) or [])
+
+    def rehearse(seeds: Iterable[int], *_: object, **__: object) -> list[object]:
+        falsified.append(list(seeds))
+        return []
+
+    monkeypatch.setattr(poison, "rehearse", rehearse)
     assert CliRunner().invoke(group, ["drill"]).exit_code == 0
     assert (drilled, falsified) == ([[0]], [[0]])

@@ -139,7 +139,7 @@ def test_past_votes_weigh_by_whose_they_are() -> None:
     said = [PastVote("a", 0, 1.0), PastVote("a", 0, 1.0), PastVote("b", 0, -1.0), PastVote("c", 1, 1.0)]
     trust = RaterTrust({"liar": 0.0, "half": 0.5})
     weighed = weigh_past_votes(["half", "half", "liar", "new"], said, trust)
-    # What is said twice counts once: .25 and .25; the liar not at all; who is new 1, cut to the median rater's .5.
-    # That is 1 in all, and the mean of four is to be 1.
-    assert [vote.weight for vote in weighed] == pytest.approx([1.0, 1.0, 0.0, 2.0])
+    # What is said twice counts once: .25 and .25; the liar not at all; who is new 1, cut to the median of .5 and 1.
+    # That is 1.25 in all, and the mean of four is to be 1.
+    assert [vote.weight for vote in weighed] == pytest.approx([0.8, 0.8, 0.0, 2.4])
     assert weigh_past_votes([], [], trust) == []
