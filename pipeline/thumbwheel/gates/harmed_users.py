@@ -27,7 +27,8 @@ from thumbwheel.records import GateResult
 LEAST_ANSWERS = 30
 # Of a user with fewer answers a half says nothing of the other.
 LEAST_OF_A_USER = 4
-LEAST_USERS = 5
+# Of fewer, the few who seem to lose are too few for an interval to be believed.
+LEAST_USERS = 20
 
 
 class HarmedUsers:
@@ -35,7 +36,7 @@ class HarmedUsers:
 
     Each held-out user's prompts are dealt into halves: who loses in one is looked at in the other. The interval is
     Student's t over users. It fails where the mean loss is larger than allowed and the interval has no 0 in it, so that
-    chance does not explain it. Users with fewer than 4 prompts are left out; with fewer than 5 others it finds nothing.
+    chance does not explain it. Users with fewer than 4 prompts are left out; with fewer than 20 others it finds nothing.
     """
 
     name = "harmed_users"
@@ -60,7 +61,7 @@ class HarmedRaters:
     Each held-out rater's votes, with what the doubly robust estimate makes of them, are dealt into halves: who loses in
     one is looked at in the other. The interval is Student's t over raters. It fails where the mean loss is larger than
     allowed and the interval has no 0 in it, so that chance does not explain it. Raters with fewer than 4 votes are left
-    out; with fewer than 5 others it finds nothing.
+    out; with fewer than 20 others it finds nothing.
     """
 
     name = "harmed_raters"

@@ -77,13 +77,13 @@ def test_losers_are_found_in_one_half_and_measured_in_the_other() -> None:
         "by chance": [-1.0, 2.0, -1.0, 2.0],  # the first half loses; in the other it gains 2
         "few": [-9.0, -9.0, -9.0],
         "more": [1.0, 0.0, 0.0, 1.0],
-        "again": [0.0, 0.0, 0.0, 0.0],
+        **{f"same {n}": [0.0, 0.0, 0.0, 0.0] for n in range(16)},
     }
     users = [user for user, row in gains.items() for _ in row]
     flat = np.array([gain for row in gains.values() for gain in row])
     assert losses_of_losers(users, flat) == pytest.approx([4.0, 1.5, -2.0])
-    four_users = [user if user != "again" else "" for user in users]
-    assert losses_of_losers(four_users, flat) == []  # it takes five with four answers each
+    one_less = [user if user != "same 0" else "" for user in users]
+    assert losses_of_losers(one_less, flat) == []  # it takes twenty with four answers each
 
 
 def test_users_who_pay_for_others_are_found_and_averages_do_not_hide_them(
