@@ -36,7 +36,7 @@ class HarmedUsers:
 
     Each held-out user's prompts are dealt into halves: who loses in one is looked at in the other. The interval is
     Student's t over users. It fails where the mean loss is larger than allowed and the interval has no 0 in it, so that
-    chance does not explain it. Users with fewer than 4 prompts are left out; with fewer than 20 others it finds nothing.
+    chance does not explain it. Users with fewer than 4 prompts are left out; of fewer than 20 others it says nothing.
     """
 
     name = "harmed_users"
