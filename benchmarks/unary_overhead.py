@@ -38,8 +38,8 @@ LABELS = ("refund", "delivery", "other")
 # The goal is set by the bare echo; the one on the service's own event loop is told beside it.
 SERVERS = ("echo", "echo on uvloop", "whole")
 TRIED = (
-    "; tried: uvloop, one durable write for many, appends gathered for a while, few statements a write, hashes that keep "
-    "the interpreter; what is left for few callers is the disk's write and the hand-overs between two threads"
+    "; tried: uvloop, one durable write for many, appends gathered for a while, few statements a write, hashes that "
+    "keep the interpreter; what is left for few callers is the disk's write and the hand-overs between two threads"
 )
 # For each server the (calls a second, p50 in ms) of every round.
 Figures = dict[str, list[tuple[float, float]]]
