@@ -23,6 +23,7 @@ EXPECTED = {
     "TokenRefused": StatusCode.PERMISSION_DENIED,
     "AlreadyExists": StatusCode.ALREADY_EXISTS,
     "Conflict": StatusCode.FAILED_PRECONDITION,
+    "AlreadyMoved": StatusCode.FAILED_PRECONDITION,
     "HomeInUse": StatusCode.FAILED_PRECONDITION,
     "SchemaMismatch": StatusCode.FAILED_PRECONDITION,
     "RunInProgress": StatusCode.FAILED_PRECONDITION,
