@@ -7,39 +7,34 @@ bound is SQLite's own `max_page_count`; pages that trimming frees are used again
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import chain
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from thumbwheel.bus.ballast import Ballast
 from thumbwheel.bus.port import TOPICS, EventLog, NewRecord, StoredRecord, partition_of
 from thumbwheel.bus.record_size import demand_size
-from thumbwheel.database.sqlite_faults import fault
+from thumbwheel.bus.sqlite_log_file import (
+    DELETE_CHUNK,
+    OFFSET_BITS,
+    check_format,
+    connect,
+    headers_of,
+    insert,
+    prepare,
+    remove,
+    remove_tightly,
+    streams_in,
+    translated,
+)
 from thumbwheel.database.sqlite_scrub import scrub_file
-from thumbwheel.errors import InvalidInput, LogUnavailable
+from thumbwheel.errors import InvalidInput, LogUnavailable, SchemaMismatch
 
-_OFFSET_BITS = 40
-_BUSY_TIMEOUT_S = 10.0
-_DELETE_CHUNK = 5_000  # rows a transaction, so that appends get in between
-_TIGHT_CHUNK = 50  # rows a transaction on a full disk: what one writes has to fit into the ballast
-_MOST_ROWS = 64  # with one statement
 _LOOK_S = 0.2  # how often `wait` looks for what other processes appended
-_WAL_PAGES = 1_000  # pages between two checkpoints: bounds the -wal file to about 4 MB
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS streams (
-  id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
-  UNIQUE (topic, partition));
-CREATE TABLE IF NOT EXISTS records (
-  id INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, key TEXT NOT NULL, headers TEXT NOT NULL, payload BLOB NOT NULL);
-"""
 
 
 def open_log(
@@ -67,6 +62,7 @@ def open_log(
 
     Raises:
         LogUnavailable: the file can not be opened or written.
+        SchemaMismatch: a newer thumbwheel wrote it.
     """
     return SqliteLog(
         path,
@@ -80,7 +76,7 @@ def open_log(
 
 
 def look_into(path: Path) -> SqliteLog:
-    """Open another process's log for reading alone; to be closed. Raises LogUnavailable."""
+    """Open another process's log for reading alone; to be closed. Raises LogUnavailable, SchemaMismatch."""
     return SqliteLog(
         path, max_bytes=1, partitions=1, topics=TOPICS, max_record_bytes=None, ballast_bytes=0, read_only=True
     )
@@ -110,17 +106,18 @@ class SqliteLog:
         self._appended = threading.Condition()
         self._appends = 0
         self._seen = threading.local()
-        with _translated():
-            self._writer = _connect(path, read_only)
+        with translated():
+            self._writer = connect(path, read_only)
             try:
+                check_format(self._writer, path)
                 if not read_only:
-                    _prepare(self._writer, max_bytes, partitions, topics)
-                self._reader = _connect(path, read_only)
+                    prepare(self._writer, max_bytes, partitions, topics)
+                self._reader = connect(path, read_only)
                 self._most_pages = int(self._writer.execute("PRAGMA max_page_count").fetchone()[0])
-            except sqlite3.Error:
+            except (sqlite3.Error, SchemaMismatch):
                 self._writer.close()
                 raise
-            self._streams = _streams(self._reader)
+            self._streams = streams_in(self._reader)
         self._partition_counts = Counter(topic for topic, _ in self._streams)
 
     def append(self, records: Sequence[NewRecord]) -> None:
@@ -133,7 +130,7 @@ class SqliteLog:
             return
         with self._write_lock:
             self._bound()
-            _insert(self._writer, placed)
+            insert(self._writer, placed)
         with self._appended:
             self._appends += 1
             self._appended.notify_all()
@@ -146,7 +143,7 @@ class SqliteLog:
             (first + offset, end, limit),
         )
         return [
-            StoredRecord(topic, partition, row - first, key, payload, _headers(headers), time_us)
+            StoredRecord(topic, partition, row - first, key, payload, headers_of(headers), time_us)
             for row, time_us, key, headers, payload in rows
         ]
 
@@ -204,7 +201,7 @@ class SqliteLog:
         limit_us = before_us if before_us is not None else 1 << 62
         found = [row for row, key, time_us in self._keys() if key in wanted and time_us <= limit_us]
         erased = self._delete(found)
-        with self._write_lock, _translated():
+        with self._write_lock, translated():
             clean = scrub_file(self._writer)
         if not clean:
             raise LogUnavailable("the event log is being read: erased records are still beside it; erase again", 1.0)
@@ -217,10 +214,10 @@ class SqliteLog:
         while True:
             rows = self._query(
                 "SELECT id FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
-                (first, first + before, _DELETE_CHUNK),
+                (first, first + before, DELETE_CHUNK),
             )
             trimmed += self._delete([row for (row,) in rows])
-            if len(rows) < _DELETE_CHUNK:
+            if len(rows) < DELETE_CHUNK:
                 return trimmed
 
     def fullness(self) -> float:
@@ -246,12 +243,12 @@ class SqliteLog:
         """
         may_grow = self._ballast.make()
         if may_grow != self._may_grow:
-            with _translated():  # SQLite takes a bound below the present size for that size
+            with translated():  # SQLite takes a bound below the present size for that size
                 self._writer.execute(f"PRAGMA max_page_count = {self._most_pages if may_grow else 1}").close()
             self._may_grow = may_grow
 
     def _query(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        with self._read_lock, _translated():
+        with self._read_lock, translated():
             return self._reader.execute(sql, values).fetchall()
 
     def _stream(self, topic: str, key: str) -> int:
@@ -266,13 +263,13 @@ class SqliteLog:
 
     def _range(self, topic: str, partition: int) -> tuple[int, int]:
         stream = self._stream_id(topic, partition)
-        return stream << _OFFSET_BITS, (stream + 1) << _OFFSET_BITS
+        return stream << OFFSET_BITS, (stream + 1) << OFFSET_BITS
 
     def _keys(self) -> Iterator[tuple[int, str, int]]:
         last = 0
         while True:
             rows = self._query(
-                "SELECT id, key, time_us FROM records WHERE id > ? ORDER BY id LIMIT ?", (last, _DELETE_CHUNK)
+                "SELECT id, key, time_us FROM records WHERE id > ? ORDER BY id LIMIT ?", (last, DELETE_CHUNK)
             )
             if not rows:
                 return
@@ -280,16 +277,16 @@ class SqliteLog:
             last = rows[-1][0]
 
     def _delete(self, rows: Sequence[int]) -> int:
-        for start in range(0, len(rows), _DELETE_CHUNK):
-            chunk = rows[start : start + _DELETE_CHUNK]
+        for start in range(0, len(rows), DELETE_CHUNK):
+            chunk = rows[start : start + DELETE_CHUNK]
             # The lock is held throughout: no append of this process takes the room that is let go.
             with self._write_lock:
                 try:
-                    _remove(self._writer, chunk)
+                    remove(self._writer, chunk)
                 except LogUnavailable:
                     self._ballast.free()
                     self._bound()
-                    _remove_tightly(self._writer, chunk)
+                    remove_tightly(self._writer, chunk)
         return len(rows)
 
     def _news(self) -> bool:
@@ -300,119 +297,3 @@ class SqliteLog:
         before = getattr(self._seen, "appends", None), getattr(self._seen, "version", None)
         self._seen.appends, self._seen.version = appends, version
         return before != (appends, version)
-
-
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-    connection = sqlite3.connect(
-        uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=16
-    )
-    connection.execute("PRAGMA synchronous = FULL").close()
-    connection.execute("PRAGMA secure_delete = ON").close()
-    connection.execute("PRAGMA temp_store = MEMORY").close()
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, max_bytes: int, partitions: int, topics: Sequence[str]) -> None:
-    connection.execute("PRAGMA journal_mode = WAL").close()
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}").close()
-    page_size = connection.execute("PRAGMA page_size").fetchone()[0]
-    connection.execute(f"PRAGMA max_page_count = {max(max_bytes // page_size, 1)}").close()
-    with _transaction(connection):
-        for statement in _TABLES.split(";"):
-            connection.execute(statement).close()
-        known = {topic for topic, _ in _streams(connection)}
-        connection.executemany(
-            "INSERT INTO streams (topic, partition, next_offset) VALUES (?, ?, 0)",
-            [(topic, number) for topic in topics if topic not in known for number in range(partitions)],
-        )
-
-
-def _streams(connection: sqlite3.Connection) -> dict[tuple[str, int], int]:
-    rows = connection.execute("SELECT topic, partition, id FROM streams").fetchall()
-    return {(topic, partition): stream for topic, partition, stream in rows}
-
-
-def _rows(
-    placed: Sequence[tuple[int, NewRecord]], offsets: dict[int, int]
-) -> Iterator[tuple[int, int, str, str, bytes]]:
-    """Give each record its row id and move its stream's entry of `offsets` on."""
-    now_us = time.time_ns() // 1_000
-    for stream, record in placed:
-        offset = offsets[stream]
-        offsets[stream] = offset + 1
-        headers = json.dumps({name: value.decode("latin-1") for name, value in record.headers.items()})
-        yield stream << _OFFSET_BITS | offset, now_us, record.key, headers, record.payload
-
-
-def _insert(writer: sqlite3.Connection, placed: Sequence[tuple[int, NewRecord]]) -> None:
-    touched = sorted({stream for stream, _ in placed})
-    marks = ", ".join("?" * len(touched))
-    with _writing(writer) as connection:
-        found = connection.execute(f"SELECT id, next_offset FROM streams WHERE id IN ({marks})", touched)
-        offsets = dict(found.fetchall())
-        rows = list(_rows(placed, offsets))
-        _put_in(connection, rows)
-        for stream in touched:
-            connection.execute("UPDATE streams SET next_offset = ? WHERE id = ?", (offsets[stream], stream))
-
-
-def _put_in(connection: sqlite3.Connection, rows: list[tuple[int, int, str, str, bytes]]) -> None:
-    """Insert all rows, which are used up.
-
-    Each statement lets go of the interpreter and waits in line to have it back: many rows go with one. Their numbers
-    are powers of two, so that few statements have to be prepared and kept.
-    """
-    while rows:
-        size = min(_MOST_ROWS, 1 << (len(rows).bit_length() - 1))
-        values = ", ".join(["(?, ?, ?, ?, ?)"] * size)
-        connection.execute(f"INSERT INTO records VALUES {values}", list(chain.from_iterable(rows[:size])))
-        del rows[:size]
-
-
-def _remove(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
-    with _writing(connection):
-        connection.executemany("DELETE FROM records WHERE id = ?", [(row,) for row in rows])
-
-
-def _remove_tightly(connection: sqlite3.Connection, rows: Sequence[int]) -> None:
-    """Remove rows with little room left: each time the `-wal` file is emptied into the file, to be written anew.
-
-    Raises LogUnavailable: some may be left.
-    """
-    for start in range(0, len(rows), _TIGHT_CHUNK):
-        with _translated():
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
-        _remove(connection, rows[start : start + _TIGHT_CHUNK])
-
-
-def _headers(text: str) -> Mapping[str, bytes]:
-    return {name: value.encode("latin-1") for name, value in json.loads(text).items()}
-
-
-@contextmanager
-def _writing(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    with _translated(), _transaction(connection):
-        yield connection
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        found = fault(error)
-        if found is None:
-            raise
-        raise LogUnavailable(f"the event log is unavailable: {found.problem}", found.retry_after_s) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from thumbwheel.cli.context import SEED, Context, IntRange, json_option, pass_context
 from thumbwheel.cli.output import counted, emit
@@ -19,6 +20,8 @@ from thumbwheel.records import PolicyKind
 if TYPE_CHECKING:
     from thumbwheel.app.first_policy import FirstVersion, Source
     from thumbwheel.pretrain.step_done import StepDone
+
+_OF_ONE_KIND = {"labels_per_class": "classify", "tagged_texts": "tag", "worth_keeping": "generate"}
 
 
 @click.group(name="policy")
@@ -82,8 +85,17 @@ def init(
     """
     from thumbwheel.app.first_policy import Source
 
+    _demand_own_options(kind)
     source = Source(PolicyKind(kind), data, model, labels_per_class, worth_keeping, seed, base, tagged_texts)
     _show(context, _init(context, name, source), source)
+
+
+def _demand_own_options(kind: str) -> None:
+    """Refuse an option that the kind does not read, rather than leave its user to think that it did something."""
+    context = click.get_current_context()
+    for name, owner in _OF_ONE_KIND.items():
+        if owner != kind and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for --kind {owner}; leave it out")
 
 
 def _show(context: Context, first: FirstVersion, source: Source) -> None:

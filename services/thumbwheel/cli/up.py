@@ -20,7 +20,7 @@ def command(context: Context) -> None:
 
     \b
     thumbwheel up
-    Train whenever 2,500 new thumbs are in, or every night at 3:00 UTC:
+    Train whenever 2,500 new votes are in, or every night at 3:00 UTC:
       thumbwheel --set schedule.min_new_votes=2500 up
       thumbwheel --set schedule.cron="0 3 * * *" up
     """

@@ -55,10 +55,11 @@ class SwapInfo:
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """Why a version can't be served; `final` when it never will be by this service."""
+    """Why a version can't be served: `final` when this service never will, `passing` if it may be over by itself."""
 
     text: str
     final: bool = False
+    passing: bool = False
 
 
 @dataclass(slots=True)
@@ -222,7 +223,7 @@ class Reconciler:
             self._metrics.damaged.inc(policy=policy)
             return _Problem(str(error))
         except Unavailable as error:
-            return _Problem(str(error))
+            return _Problem(str(error), passing=True)
         except Exception as error:
             # A version is data from outside: whatever it breaks while loading must not take the service down.
             logger.exception("loading a version failed", policy=policy, policy_version=version)
@@ -263,7 +264,7 @@ class Reconciler:
             delay_s = inf
         self._failures[policy, channel] = _Failure(version, delay_s, monotonic() + delay_s, problem.text)
         if channel is Channel.CHAMPION:
-            self._policies.blame(policy, problem.text)
+            self._policies.blame(policy, problem.text, problem.passing)
         self._metrics.swaps.inc(policy=policy, outcome="failed")
         current = self._policies.current(policy, channel)
         logger.error(

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from thumbwheel.errors import Unavailable, UnknownPolicy
+from thumbwheel.errors import Conflict, Unavailable, UnknownPolicy
 from thumbwheel.inference.engine import Engine
 from thumbwheel.inference.lease import Lease
 from thumbwheel.records import Channel, PolicyKind, VersionRef
@@ -81,6 +81,7 @@ class ServedPolicies:
         self._served: dict[tuple[str, Channel], Served] = {}
         self._retiring: dict[asyncio.Task[None], Served] = {}
         self._problems: dict[str, str] = {}
+        self._passing: dict[str, str] = {}
         self._splits: Mapping[str, Split] = {}
         self._watchers: list[Callable[[], None]] = []
         self._all_tried = False
@@ -150,8 +151,8 @@ class ServedPolicies:
 
         A user who is drawn for the canary gets it every time, once it is loaded; everybody else the champion.
 
-        Raises Unavailable when the policy's champion is not loaded, and says why if it can't be; or when the lease on
-        what the registry says has lapsed.
+        Raises Unavailable while the policy's champion is not loaded or can't be reached, or when the lease on what the
+        registry says has lapsed; Conflict, and says why, when it is of no use: to ask again would not help.
         """
         self._lease.demand()
         canary, split = self._served.get((policy, Channel.CANARY)), self._splits.get(policy)
@@ -160,13 +161,19 @@ class ServedPolicies:
         served = self._served.get((policy, Channel.CHAMPION))
         if served is not None:
             return served
+        if problem := self._passing.get(policy):
+            raise Unavailable(f"policy {policy!r} can't answer now: {problem}", _MENDING_S)
         if problem := self._problems.get(policy):
-            raise Unavailable(f"policy {policy!r} can't answer until its operator acts: {problem}", _MENDING_S)
+            raise Conflict(f"policy {policy!r} can't answer until its operator acts: {problem}")
         raise Unavailable(f"policy {policy!r} is known but not loaded yet: try again", _LOADING_S)
 
-    def blame(self, policy: str, problem: str) -> None:
-        """Say why a policy's champion can't be served; told to whoever asks a policy that has nothing else."""
-        self._problems[policy] = problem
+    def blame(self, policy: str, problem: str, passing: bool = False) -> None:
+        """Say why a policy's champion can't be served; told to whoever asks a policy that has nothing else.
+
+        `passing`: it may be over without anybody's doing, so asking again makes sense.
+        """
+        self._excuse(policy)
+        (self._passing if passing else self._problems)[policy] = problem
 
     def resolve(self, policy: str, kind: PolicyKind) -> str:
         """Return the policy's name; an empty one stands for the only policy of its kind.
@@ -190,7 +197,7 @@ class ServedPolicies:
         old = self._served.get(key)
         self._served[key] = new
         if new.channel is Channel.CHAMPION:
-            self._problems.pop(new.ref.policy, None)
+            self._excuse(new.ref.policy)
         self._changed()
         if old is not None:
             self._retire(old)
@@ -198,11 +205,15 @@ class ServedPolicies:
     def withdraw(self, policy: str, channel: Channel) -> None:
         """Serve nothing on a channel any more; whatever was wrong with what it pointed at is over."""
         if channel is Channel.CHAMPION:
-            self._problems.pop(policy, None)
+            self._excuse(policy)
         old = self._served.pop((policy, channel), None)
         if old is not None:
             self._changed()
             self._retire(old)
+
+    def _excuse(self, policy: str) -> None:
+        for problems in (self._problems, self._passing):
+            problems.pop(policy, None)
 
     def retiring(self) -> list[Served]:
         """Replaced versions that still finish requests or are being freed."""

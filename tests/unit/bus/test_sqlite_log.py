@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from thumbwheel.bus import sqlite_log
+from thumbwheel.bus import sqlite_log_file
 from thumbwheel.bus.port import REQUESTS, EventLog, NewRecord
-from thumbwheel.bus.sqlite_log import open_log
-from thumbwheel.errors import InvalidInput, LogUnavailable
+from thumbwheel.bus.sqlite_log import look_into, open_log
+from thumbwheel.errors import InvalidInput, LogUnavailable, SchemaMismatch
 
 MAX_BYTES = 1 << 20
 
@@ -160,7 +160,7 @@ def test_no_byte_of_an_erased_record_stays_on_the_disk(path: Path) -> None:
 
 
 def test_an_erasure_that_a_reader_hinders_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_log, "_BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(sqlite_log_file, "_BUSY_TIMEOUT_S", 0.01)
     log = open_log(path)
     log.append([NewRecord(REQUESTS, "k", b"forget")])
     reader = sqlite3.connect(path, isolation_level=None)
@@ -182,3 +182,23 @@ def test_what_the_log_behind_it_does_not_take_is_refused_at_once_and_whole(tmp_p
     outbox.append([NewRecord(REQUESTS, "k", bytes(1_000 - 128 - 1))])
     assert outbox.end_offset(REQUESTS, 0) == 1
     outbox.close()
+
+
+def test_a_log_of_a_newer_version_is_refused_and_left_as_it_is(path: Path) -> None:
+    opened = open_log(path)
+    opened.append([NewRecord(REQUESTS, "k", b"kept")])
+    opened.close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    for opening in (open_log, look_into):
+        with pytest.raises(SchemaMismatch, match="^log.sqlite: a newer thumbwheel wrote it .format 2, this one reads"):
+            opening(path)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        connection.execute("PRAGMA user_version = 0")  # as before it was kept
+    connection.close()
+    opened = open_log(path)
+    assert count(opened) == 1
+    opened.close()

@@ -168,3 +168,13 @@ def test_a_place_that_can_not_be_written_is_told_before_any_work(
     told = capsys.readouterr().err
     assert ("home can not be written (Read-only" if place == "home" else "versions can not take the version") in told
     assert list((tmp_path / "home").glob(".probe*")) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"), [(("--worth-keeping", "chats.jsonl"), "generate"), (("--tagged-texts", "20"), "tag")]
+)
+def test_an_option_of_another_kind_is_refused(
+    option: tuple[str, str], kind: str, init: Init, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert init(*option) == 2
+    assert f"{option[0]} is for --kind {kind}; leave it out" in capsys.readouterr().err

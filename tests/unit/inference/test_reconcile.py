@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from thumbwheel.errors import DamagedArtifact, Unavailable, UnservableVersion
+from thumbwheel.errors import Conflict, DamagedArtifact, Unavailable, UnservableVersion
 from thumbwheel.inference import reconcile
 from thumbwheel.inference.engine import Engine, EngineLimits
 from thumbwheel.inference.reconcile import Reconciler
@@ -150,17 +150,22 @@ async def test_who_asks_a_policy_without_a_usable_version_learns_why(parts: Any)
     altered = DamagedArtifact("intent v1: model.safetensors was altered; restore the folder")
     parts.loader.broken = {"v1": altered, "v2": altered, "v3": altered}
     await parts.reconciler.reconcile()
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(Conflict) as caught:
         parts.policies.choose("intent", "")
     why = "policy 'intent' can't answer until its operator acts: intent v1: model.safetensors was altered"
     assert str(caught.value) == f"{why}; restore the folder"
-    assert caught.value.retry_after_s == 30.0
     assert parts.reconciler.explain("intent").endswith("; restore the folder; nothing is served")
     parts.loader.broken["v1"] = OSError(5, "io", "/home/secret/model")
     parts.reconciler.retry_now()
     await parts.reconciler.reconcile()
-    with pytest.raises(Unavailable, match="v1 can't be loaded .OSError, see the service's log.; roll back$"):
+    with pytest.raises(Conflict, match="v1 can't be loaded .OSError, see the service's log.; roll back$"):
         parts.policies.choose("intent", "")
+    parts.loader.broken["v1"] = Unavailable("the artifact store is away", 5.0)
+    parts.reconciler.retry_now()
+    await parts.reconciler.reconcile()
+    with pytest.raises(Unavailable, match="'intent' can't answer now: the artifact store is away$") as away:
+        parts.policies.choose("intent", "")
+    assert away.value.retry_after_s == 30.0
     parts.loader.broken = {}
     parts.reconciler.retry_now()
     await parts.reconciler.reconcile()

@@ -16,7 +16,7 @@ from tiny_policy import tiny_causal, tiny_policy, without_padding
 from transformers import GenerationConfig
 
 from thumbwheel.config.settings import Settings
-from thumbwheel.errors import DamagedArtifact, Unavailable, UnservableVersion
+from thumbwheel.errors import Conflict, DamagedArtifact, UnservableVersion
 from thumbwheel.inference import loading
 from thumbwheel.inference.loading import EngineLoader
 from thumbwheel.inference.reconcile import Reconciler
@@ -230,5 +230,5 @@ async def test_with_no_version_before_it_who_asks_learns_why(tmp_path: Path, loa
     policies = ServedPolicies()
     registry.point("v1")
     await Reconciler(registry, policies, loader, Metrics().version, 1.0).reconcile()  # type: ignore[arg-type]
-    with pytest.raises(Unavailable, match="until its operator acts: v1: a BloomForCausalLM can't be served"):
+    with pytest.raises(Conflict, match="until its operator acts: v1: a BloomForCausalLM can't be served"):
         policies.choose("reply", "")

@@ -14,7 +14,12 @@ class Schedule(Section):
     """When a run starts by itself. With both empty, runs start only when asked for."""
 
     cron: str = Field("", description="Cron expression of five fields, UTC, for example `0 3 * * *`; empty: none.")
-    min_new_votes: Votes = Field(0, ge=0, description="Start when this many new thumbs are in; 0: not by votes.")
+    min_new_votes: Votes = Field(
+        0,
+        ge=0,
+        description="Start when this many new votes are in, of the kinds that the policy learns from; 0: not by votes. "
+        "With fewer than `data.min_votes_*` in all, a run ends and says so.",
+    )
     check_s: Seconds = Field(2.0, gt=0, le=3600, description="Seconds between looks at the schedule.")
 
     @field_validator("cron")
