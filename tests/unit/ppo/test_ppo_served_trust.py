@@ -77,23 +77,23 @@ def test_it_is_what_a_naive_loop_finds() -> None:
 def test_who_votes_the_opposite_counts_nothing_after_a_dozen_votes(seed: int) -> None:
     raters, estimates_N, rewards_N = crowd(np.random.default_rng(seed), flipped=12)
     weights = believe(raters, estimates_N, rewards_N)
-    assert np.mean([weights[f"r{rater:02}"] for rater in range(12)]) < 0.05
-    assert np.mean([weights[f"r{rater:02}"] for rater in range(12, 60)]) > 0.9
+    assert np.mean([weights[f"r{rater:02}"] for rater in range(12)]) < 0.15
+    assert np.mean([weights[f"r{rater:02}"] for rater in range(12, 60)]) > 0.8
 
 
 @pytest.mark.parametrize("up", [True, False])
 def test_who_votes_one_way_always_hardly_counts(up: bool) -> None:
     raters, estimates_N, rewards_N = crowd(np.random.default_rng(1), always=12, up=up)
     weights = believe(raters, estimates_N, rewards_N)
-    assert np.mean([weights[f"r{rater:02}"] for rater in range(12)]) < 0.25
-    assert np.mean([weights[f"r{rater:02}"] for rater in range(12, 60)]) > 0.9
+    assert np.mean([weights[f"r{rater:02}"] for rater in range(12)]) < 0.15
+    assert np.mean([weights[f"r{rater:02}"] for rater in range(12, 60)]) > 0.8
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_honest_raters_hardly_differ(seed: int) -> None:
     raters, estimates_N, rewards_N = crowd(np.random.default_rng(seed))
     weights = list(believe(raters, estimates_N, rewards_N).values())
-    assert np.std(weights) < 0.15 and np.mean(weights) > 0.9
+    assert np.std(weights) < 0.2 and np.mean(weights) > 0.85
 
 
 def test_who_errs_more_often_than_others_is_half_believed() -> None:
