@@ -16,8 +16,9 @@ likelihood estimation of observer error-rates using the EM algorithm"). With p t
 
 a and c, shared by all, say how well what served is calibrated and how often thumbs are wrong; how many raters are of
 each sort is estimated with them. A rater's trust is the mean of what is told of the sorts, each as likely as the votes
-make it, and no less than 0: how much of what a vote seems to say is to be believed. Where all are honest nearly all have
-nearly 1, whatever a few votes of theirs look like by chance; where some vote the opposite a handful of votes show it.
+make it, and no less than 0: how much of what a vote seems to say is to be believed. Where all are honest nearly all
+have nearly 1, whatever a few votes of theirs look like by chance; where some vote the opposite a handful of votes show
+it.
 
 Shape suffixes: N votes, R raters, S the four sorts.
 """
@@ -110,7 +111,8 @@ def _by_line(votes: _Votes, line_2: Floats, raters: int) -> list[Floats]:
     for believed in _BELIEVED_S[:3].tolist():
         sort_N = 0.5 + believed * (up_N - 0.5)
         told_N = votes.rewards_N * np.log(sort_N) + (1 - votes.rewards_N) * np.log(1 - sort_N)
-        likelihoods.append(np.bincount(votes.rater_N, weights=votes.said_N * told_N, minlength=raters))
+        told_R = np.bincount(votes.rater_N, weights=votes.said_N * told_N, minlength=raters)
+        likelihoods.append(told_R.astype(np.float64))
     return likelihoods
 
 

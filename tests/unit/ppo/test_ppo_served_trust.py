@@ -63,8 +63,8 @@ def naive(raters: list[str], estimates: list[float], votes: list[float]) -> dict
         det = curve[0][0] * curve[1][1] - curve[0][1] * curve[1][0]
         a += min(max((curve[1][1] * slope[0] - curve[0][1] * slope[1]) / det, -1), 1)
         c += min(max((curve[0][0] * slope[1] - curve[1][0] * slope[0]) / det, -1), 1)
-    trust = {name: sum(one * p for one, p in zip(believed, sorts[name], strict=True)) for name in names}
-    return {name: max(one, 0.0) for name, one in trust.items()}
+    found = {name: sum((one * p for one, p in zip(believed, sorts[name], strict=True)), 0.0) for name in names}
+    return {name: max(one, 0.0) for name, one in found.items()}
 
 
 def test_it_is_what_a_naive_loop_finds() -> None:
