@@ -32,12 +32,13 @@ def weigh_votes(raters_N: Sequence[str], votes: Sequence[ClassifyVote], trust: b
     if not votes:
         return WeighedVotes((), RaterTrust())
     given_N = np.array([vote.weight for vote in votes])
-    weights_N = limit_voices(given_N * one_voice(raters_N, [(vote.text, vote.label) for vote in votes]), raters_N)
+    said_N = one_voice(raters_N, [(vote.text, vote.label) for vote in votes])
+    weights_N = limit_voices(given_N * said_N, raters_N)
     found = RaterTrust()
     if trust:
         estimates_N = np.array([vote.probabilities[vote.label] for vote in votes])
         rewards_N = np.array([(vote.reward + 1) / 2 for vote in votes])
-        found = served_trust(raters_N, estimates_N, rewards_N, weights_N)
+        found = served_trust(raters_N, estimates_N, rewards_N, said_N, weights_N)
         weights_N = weights_N * np.array([found.weights.get(rater, 1.0) for rater in raters_N])
     weights_N = limit_voices(weights_N, raters_N, [vote.label for vote in votes])
     weights_N *= len(votes) / max(weights_N.sum(), np.finfo(float).tiny)

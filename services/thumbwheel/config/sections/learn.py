@@ -33,8 +33,8 @@ class Learn(Section):
     )
     rater_trust: bool = Field(
         True,
-        description="`generate`, `classify`: weigh raters by how far they go along with what others say (`generate`) "
-        "or with what the versions that served held likely (`classify`), up to 1.5 times, down to .1 and to 0.",
+        description="`generate`, `classify`: weigh raters by how far they go along with what others say (`generate`, "
+        ".1 to 1.5 times) or with what the versions that served held likely (`classify`, 0 to 1).",
     )
     reward_members: Count = Field(
         3,
