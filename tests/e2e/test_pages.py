@@ -320,6 +320,24 @@ def test_votes_are_private_to_their_browser(page: Page, site: Any, chromium: Bro
 
 
 @on_phone_too
+def test_a_long_address_does_not_widen_the_page(page: Page, site: Any) -> None:
+    address = "https://shop.example/orders/" + "0123456789" * 7
+    page.goto(site.url)
+    page.get_by_label("Your message").fill(address)
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+    ask(page, "classify", address)
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+
+
+@pytest.mark.parametrize("context", ["phone"], indirect=True)
+def test_the_head_ends_where_the_cards_end(page: Page, site: Any) -> None:
+    page.goto(f"{site.url}/operate")
+    ends = "css => document.querySelector(css).getBoundingClientRect().right"
+    expect(page.locator(".tiles")).to_be_visible()
+    assert page.evaluate(ends, ".top-nav") == page.evaluate(ends, ".tiles")
+
+
+@on_phone_too
 def test_everything_works_from_the_keyboard(page: Page, site: Any) -> None:
     page.goto(site.url)
     choose(page, "classify")
