@@ -18,6 +18,7 @@ env: $(STAMP) ## Make the environment.
 # uv only makes installing fast; it is itself pinned and hashed.
 $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Thumbwheel needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@echo 'Fetching about 6 GB, most of it torch for GPUs. Where there is none take the CPU build: README.md, "Installing without make"; then .venv/bin/thumbwheel demo.'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt requirements/uv.txt

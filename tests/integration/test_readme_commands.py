@@ -103,6 +103,23 @@ def test_readme_shows_how_to_use_it_and_operate_it(command: str) -> None:
     assert re.search(rf"^ {{4}}thumbwheel {command}\b", PAGES[0].read_text(), re.MULTILINE)
 
 
+def test_readme_activates_the_environment_in_every_terminal_that_it_opens() -> None:
+    first, _, rest = PAGES[0].read_text().partition("    . .venv/bin/activate\n")
+    assert re.findall(r"(?m)^ {4}(?:thumbwheel .*)$|`thumbwheel .*`", first) == []
+    [line] = re.findall(r"(?m)^ {4}\.venv/bin/(thumbwheel .*)$", first)
+    parse(line)
+    _, _, another = rest.partition("In another terminal")
+    assert another.split("\n\n")[1].startswith("    . .venv/bin/activate\n")
+
+
+def test_making_the_environment_says_how_much_it_fetches() -> None:
+    made = ["make", "env", "--dry-run", "--always-make"]
+    [said, *_] = [line for line in subprocess.check_output(made, cwd=ROOT, text=True).splitlines() if "echo" in line]
+    assert "about 6 GB" in said and "about 6 GB" in PAGES[0].read_text()
+    [section] = re.findall(r'README.md, "(.*?)"', said)
+    assert f"## {section}\n" in PAGES[0].read_text()
+
+
 def test_what_readme_lets_a_shell_evaluate_parses() -> None:
     [line] = re.findall(r'^ {4}eval "\$\((.+)\)"$', PAGES[0].read_text(), re.MULTILINE)
     assert line == "thumbwheel completion bash"
