@@ -131,10 +131,21 @@ def _verdict(results: tuple[GateResult, ...]) -> Verdict:
 
 
 def _rejection(failed: list[GateResult], asked: int) -> str:
-    """Why not, in three sentences: how many gates failed, what the first found, and the names of the others."""
-    head = f"Keep the champion: {len(failed)} of {asked} gates failed. {failed[0].name}: {failed[0].sentence}"
-    others = ", ".join(result.name for result in failed[1:])
-    return f"{head} Also failed: {others}." if others else head
+    """Why not: how many gates failed, what the first found, what to do about that, and the titles of the others."""
+    first, *others = failed
+    found = f"{_title(first)}: {first.sentence}"
+    parts = [f"Keep the champion: {len(failed)} of {asked} gates failed.", found]
+    if gate := find_gate(first.name):
+        parts.append(gate.cure)
+    if others:
+        parts.append(f"Also failed: {', '.join(map(_title, others))}.")
+    return " ".join(parts)
+
+
+def _title(result: GateResult) -> str:
+    """The gate's title in quotes, since it says what a candidate that passes does."""
+    gate = find_gate(result.name)
+    return f'"{gate.title if gate else result.name}"'
 
 
 def _gain(results: tuple[GateResult, ...]) -> GateResult:

@@ -19,7 +19,6 @@ Shape suffixes: N labels that were served, K labels there are, V votes.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -29,14 +28,12 @@ from thumbwheel.gates.gate import Rule, holds, refuse
 from thumbwheel.gates.off_policy_support import unusable
 from thumbwheel.gates.outcome_model import label_features, predict_rewards
 from thumbwheel.ope.estimators import doubly_robust_terms, snips_terms
-from thumbwheel.ope.intervals import student_t_interval
+from thumbwheel.ope.intervals import Interval, student_t_interval
 from thumbwheel.ope.outcome_model import fit_error_terms
 from thumbwheel.ope.weights import Indices, clipped, importance_weights
 from thumbwheel.records import GateResult
 
 NO_GAIN = 0.0
-
-_CAVEAT = "Votes are taken as independent, and this counts only beside the doubly robust estimate."
 
 
 class SnipsValue:
@@ -58,7 +55,7 @@ class SnipsValue:
         "It flatters too where these were hardly ever served, so it counts only beside the doubly robust gate."
     )
     setting = ""
-    cure = "The candidate earns no more for certain: collect more votes."
+    cure = "Collect more votes: the more there are, the smaller the gain that they can show."
 
     def check(self, evidence: LabelEvidence, limits: Gates) -> GateResult:
         """Estimate both versions and compare."""
@@ -69,8 +66,7 @@ class SnipsValue:
             snips_terms(cut_weights(evidence, target_NK), evidence.rewards_N)
             for target_NK in (evidence.candidate_NK, evidence.champion_NK)
         )
-        found = _compare(self.name, "By weighted votes", evidence, (candidate_N, champion_N), limits)
-        return replace(found, sentence=f"{found.sentence} {_CAVEAT}")
+        return _compare(self.name, "By weighted votes", evidence, (candidate_N, champion_N), limits)
 
 
 class DoublyRobustValue:
@@ -88,7 +84,7 @@ class DoublyRobustValue:
     unit = "reward"
     why = "A second estimate that errs in another way: a gain that only one of them sees is doubtful."
     setting = ""
-    cure = "The candidate earns no more for certain: collect more votes."
+    cure = "Collect more votes: the more there are, the smaller the gain that they can show."
 
     def check(self, evidence: LabelEvidence, limits: Gates) -> GateResult:
         """Estimate both versions and compare."""
@@ -157,4 +153,13 @@ def _compare(name: str, how: str, evidence: LabelEvidence, terms: tuple[Floats, 
         f"{champion_V.mean():.{digits}f}, a change of {gain.value:+.{digits}f} "
         f"({gain.low:+.{digits}f} to {gain.high:+.{digits}f})."
     )
-    return GateResult(name, holds(Rule.ABOVE, gain, NO_GAIN), gain.value, NO_GAIN, gain.low, gain.high, sentence)
+    passed = holds(Rule.ABOVE, gain, NO_GAIN)
+    told = sentence if passed else f"{_doubt(gain, len(candidate_V), digits)} {sentence}"
+    return GateResult(name, passed, gain.value, NO_GAIN, gain.low, gain.high, told)
+
+
+def _doubt(gain: Interval, votes: int, digits: int) -> str:
+    """Why a gain does not count, for people who do not read intervals."""
+    if gain.value > NO_GAIN:
+        return f"It seems better ({gain.value:+.{digits}f}), but {votes:,} held-out votes can not rule out chance."
+    return f"{votes:,} held-out votes do not show it to be better."

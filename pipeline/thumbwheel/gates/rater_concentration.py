@@ -35,7 +35,7 @@ class RaterConcentration:
         busiest = sorted(counts, key=lambda rater: (-counts[rater], rater))[:SHOWN]
         shares = ", ".join(f"{rater[:8]} {counts[rater] / total:.1%}" for rater in busiest)
         share = counts[busiest[0]] / total
-        sentence = f"{len(counts):,} raters gave {total:,} votes, the busiest being {shares}."
+        sentence = f"{len(counts):,} raters gave {total:,} votes, the busiest (by pseudonym) being {shares}."
         if busiest[0] == UNNAMED and share > limits.max_rater_share:
             sentence += f" {_CURE}"
         return GateResult(

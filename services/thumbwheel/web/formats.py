@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from thumbwheel.gates.shown_gate import shown_gate
 from thumbwheel.records import Run, RunState
 
 _DASH = "–"
@@ -83,7 +84,7 @@ def _utc(time_us: int) -> datetime:
     return datetime.fromtimestamp(time_us / 1e6, UTC)
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., object]] = {
     "course": course,
     "percent": percent,
     "percents": percents,
@@ -95,4 +96,5 @@ FILTERS: dict[str, Callable[..., str]] = {
     "moment": moment,
     "duration": duration,
     "short_digest": short_digest,
+    "shown_gate": shown_gate,
 }

@@ -28,14 +28,16 @@ def test_one_failed_gate_keeps_the_champion_and_says_why(good: GenerateEvidence,
     verdict = judge(PolicyKind.GENERATE, replace(good, kl_per_reply=np.full(50, 9.0)), limits)
     assert not verdict.promote
     assert [result.name for result in verdict.gates if not result.passed] == ["kl_budget"]
-    assert verdict.summary.startswith("Keep the champion: 1 of 20 gates failed. kl_budget: The candidate's replies")
+    assert verdict.summary.startswith("Keep the champion: 1 of 20 gates failed. ")
+    assert '"Stays near the champion": The candidate\'s replies' in verdict.summary
+    assert verdict.summary.endswith(". Lower learn.kl_target or learn.ppo_iterations.")
 
 
 def test_all_gates_are_asked_and_the_failed_ones_named(good: GenerateEvidence, limits: Gates) -> None:
     worse = replace(good, candidate_scores=np.asarray(good.champion_scores) - 1.0, kl_per_reply=np.full(50, 9.0))
     verdict = judge(PolicyKind.GENERATE, worse, limits)
     assert len(verdict.gates) == len(GENERATE)
-    assert verdict.summary.endswith(" Also failed: held_out_reward, win_rate, harmed_users.")
+    assert verdict.summary.endswith(' Also failed: "Higher reward", "Wins side by side", "No users pay for others".')
 
 
 def test_the_same_evidence_gives_the_same_verdict(good: GenerateEvidence, limits: Gates) -> None:

@@ -62,7 +62,21 @@ def test_a_better_classifier_is_promoted(limits: Gates) -> None:
     assert verdict.promote, verdict.summary
     assert [result.name for result in verdict.gates] == [gate.name for gate in CLASSIFY]
     assert "By weighted votes, the candidate earns" in verdict.summary
-    assert "counts only beside the doubly robust estimate" in verdict.summary
+    assert verdict.summary.endswith(").")
+
+
+def test_a_refusal_says_what_it_means_and_what_to_do(limits: Gates) -> None:
+    said = judge(PolicyKind.CLASSIFY, log_of(0.63, votes=1_500)[0], limits).summary
+    assert said.startswith(
+        'Keep the champion: 2 of 9 gates failed. "Earns more (SNIPS)": It seems better (+0.015), '
+        "but 1,500 held-out votes can not rule out chance. By weighted votes, the candidate earns 0."
+    )
+    assert said.endswith(
+        "). Collect more votes: the more there are, the smaller the gain that they can show. "
+        'Also failed: "Earns more (doubly robust)".'
+    )
+    worse = SnipsValue().check(log_of(0.4)[0], limits)
+    assert worse.sentence.startswith("2,000 held-out votes do not show it to be better. By weighted votes")
 
 
 @pytest.mark.parametrize("gate", VALUE)

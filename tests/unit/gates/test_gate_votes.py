@@ -49,7 +49,7 @@ def test_many_raters_pass_and_the_busiest_are_named(good: GenerateEvidence, limi
     found = RaterConcentration().check(good, limits)
     assert (found.passed, found.value) == (True, 0.01)
     assert found.sentence == (
-        "100 raters gave 2,500 votes, the busiest being rater000 1.0%, rater001 1.0%, rater002 1.0%."
+        "100 raters gave 2,500 votes, the busiest (by pseudonym) being rater000 1.0%, rater001 1.0%, rater002 1.0%."
     )
 
 

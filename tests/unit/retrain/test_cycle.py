@@ -176,7 +176,7 @@ def test_the_store_knows_which_step_a_run_is_in(desk: Desk) -> None:
 def test_a_refused_candidate_stays_in_its_folder_and_says_why(desk: Desk) -> None:
     run = desk.cycle(FakeLearner(gain=0.0)).run()
     assert (run.state, run.candidate_version) == (RunState.REJECTED, "")
-    assert run.summary.startswith("Keep the champion") and "off_policy_snips" in run.summary
+    assert run.summary.startswith("Keep the champion") and "Earns more (SNIPS)" in run.summary
     assert [made.version for made in desk.registry.versions("desk")] == ["v1"]
     assert desk.champion == "v1"
     assert (desk.folder.candidate / "model.safetensors").is_file() and desk.folder.report.is_file()

@@ -46,8 +46,8 @@ def test_the_page_shows_versions_runs_gates_and_audit_trail(browser: Any) -> Non
     assert orders[:3] == ["Roll back", "Promote v3", "Promote v1"]
     items = [one.text for one in page.by_role("listitem")]
     assert items[:2] == [
-        "data sanity passed: No rater gave more than 4\u202f% of the votes. 0.04 against 0.2",
-        "held-out reward failed: Reward over the champion's. 0.02 (-0.03 to 0.07) against 0",
+        "data sanity passed: No rater gave more than 4\u202f% of the votes. 0.04, threshold 0.2",
+        "held-out reward failed: Reward over the champion's. 0.02 (−0.03 to 0.07), threshold 0",
     ]
     assert len(items) == 3 + 3 + 2  # the gates of two runs, and the audit trail
     assert items[6].startswith("champion v1 → v2 by retrain, ") and items[6].endswith(" run-0001: every gate passed")
@@ -128,16 +128,20 @@ def test_the_last_swap_says_how_long_it_took(browser: Any, world: World) -> None
     assert "helpdesk · swapped in 1.3 s" in browser.open("/operate/panels").text
 
 
-def test_a_gate_is_called_what_the_commands_call_it(browser: Any, world: World) -> None:
+def test_a_gate_is_called_what_the_report_and_the_commands_call_it(browser: Any, world: World) -> None:
     world.runs[0].gates.extend([gate("off_policy_snips", True, 0.07836, 0.0, "Earns more.", 0.073729)])
+    world.runs[0].gates.extend([gate("rater_concentration", True, 0.0165, 0.2, "Many.")])
     items = [one.text for one in opened(browser).by_role("listitem")]
-    assert "off_policy_snips passed: Earns more. 0.0784 (0.00463 to 0.152) against 0" in items
+    assert (
+        "Earns more (SNIPS) off_policy_snips passed: Earns more. 0.0784 (0.00463 to 0.152), lower bound above 0 reward"
+    ) in items
+    assert "No rater dominates rater_concentration passed: Many. 1.65\u202f%, at most 20\u202f% of votes" in items
 
 
 def test_a_gate_without_an_interval_shows_none(browser: Any, world: World) -> None:
     del world.runs[0].gates[:]
     world.runs[0].gates.extend([gate("latency", True, 1.234567, 1.5, "Not slower.")])
-    assert "1.23 against 1.5" in browser.open("/operate/panels").text
+    assert "1.23, at most 1.5 x the champion" in browser.open("/operate/panels").text
 
 
 def test_promoting_moves_the_champion_and_leaves_who_and_why(browser: Any, world: World) -> None:
@@ -193,7 +197,7 @@ def test_a_running_canary_has_a_panel_of_its_own(browser: Any, world: World) -> 
     page = opened(browser)
     assert "On trial: canary v3 against v2 running v3 has answered 10.0\u202f% of the users since" in page.text
     assert "at the latest: still undecided, v3 is given up." in page.text
-    assert "v3 canary 27.3\u202f% of 55 users v2 champion 54.3\u202f% of 81 users" in page.text
+    assert "v3 canary 50\u202f% 27.3\u202f% of 55 users v2 champion 50\u202f% 54.3\u202f% of 81 users" in page.text
     assert "Difference: −27.0 percentage points (−55.9 to +6.6, with 95.0\u202f% confidence at every look)" in page.text
     assert " Undecided. Evidence Worse by more than 5 points 7.5 to 1 No worse than by 5 points 0.02 to 1" in page.text
     assert "failures 0.0\u202f% of requests failed, 0.1\u202f% before" in page.text
@@ -208,7 +212,10 @@ def test_a_watched_champion_is_shown_with_what_ends_the_watch(browser: Any, worl
     page = opened(browser)
     assert "On trial: new champion v2 against v1 running v2 has been champion since" in page.text
     assert "at the latest, or when 1,000 users have voted on v2." in page.text
-    assert "v2 new champion 27.3\u202f% of 55 users v1 champion before 54.3\u202f% of 81 users" in page.text
+    assert (
+        "v2 new champion 50\u202f% 27.3\u202f% of 55 users v1 champion before 50\u202f% 54.3\u202f% of 81 users"
+        in page.text
+    )
     assert "Stop watching" in [one.name for one in page.by_role("button")]
 
 
@@ -224,7 +231,7 @@ def test_a_trial_that_nobody_has_looked_at_yet_is_shown(browser: Any, world: Wor
 def test_a_rate_is_drawn_whole_at_both_ends(browser: Any, world: World) -> None:
     world.versions[HELPDESK][0].votes.thumbs_up = world.versions[HELPDESK][1].votes.thumbs_down = 0
     markup = browser.open("/operate").text
-    [(left, width)] = {(float(x), float(w)) for x, w in re.findall(r'rate-chart" viewBox="(\S+) 0 (\d+) 16"', markup)}
+    [(left, width)] = {(float(x), float(w)) for x, w in re.findall(r'rate-chart" viewBox="(\S+) 0 (\d+) 26"', markup)}
     dots = [(float(at), float(r)) for at, r in re.findall(r'<circle cx="(\S+)" cy="8" r="(\d+)"', markup)]
     assert {at for at, _ in dots} >= {2.0, 102.0}
     assert all(left <= at - r and at + r <= left + width for at, r in dots)

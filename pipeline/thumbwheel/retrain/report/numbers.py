@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from math import isfinite, isnan
+from math import isnan
 
+from thumbwheel.gates.shown_gate import measure
 from thumbwheel.retrain.report.data import Comparison
 
 LONGEST_TEXT = 1_200
 MICROSECONDS = 1_000_000
-
-
-def measure(value: float, unit: str = "") -> str:
-    """The value with three digits that count; shares as percent, NaN as a dash."""
-    if isnan(value):
-        return "–"
-    sign = "−" if value < 0 else ""
-    return sign + _magnitude(abs(value), unit)
-
-
-def _magnitude(value: float, unit: str) -> str:
-    if not isfinite(value):
-        return "∞"
-    if unit.startswith("share"):
-        return f"{100 * value:.3g}%"
-    if value >= 1000 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
 
 
 def change(row: Comparison) -> str:

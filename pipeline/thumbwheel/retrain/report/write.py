@@ -13,8 +13,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from thumbwheel.durable import write_whole
-from thumbwheel.gates.judge import find_gate
 from thumbwheel.gates.rater_concentration import RaterConcentration
+from thumbwheel.gates.shown_gate import ShownGate, measure, shown_gate
 from thumbwheel.records import GateResult
 from thumbwheel.retrain.report import numbers, plots
 from thumbwheel.retrain.report.data import ReportData, Sample
@@ -51,27 +51,10 @@ def render(data: ReportData) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GateRow:
-    """A gate as the table shows it."""
+    """A gate as the table shows it: in words, and drawn."""
 
-    result: GateResult
-    title: str
-    rule: str
-    unit: str
-    why: str
+    shown: ShownGate
     bar: Markup
-
-    @property
-    def unit_text(self) -> str:
-        """The unit in words; percent says the share already."""
-        return self.unit.removeprefix("share ") if self.unit.startswith("share") else self.unit
-
-    @property
-    def interval(self) -> str:
-        """`low to high`, or nothing."""
-        low, high = self.result.low, self.result.high
-        if not (isfinite(low) and isfinite(high)):
-            return ""
-        return f"{numbers.measure(low, self.unit)} to {numbers.measure(high, self.unit)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +70,7 @@ class PlotSection:
 def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     filters: list[Callable[..., str]] = [
-        numbers.measure,
+        measure,
         numbers.change,
         numbers.judged,
         numbers.score,
@@ -136,12 +119,8 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
 
 
 def _gate_row(result: GateResult) -> GateRow:
-    """The result with what its gate says of itself; a gate that is no more shows its name only."""
-    gate = find_gate(result.name)
-    bar = _drawn(gate_bar(result, gate.rule if gate else None))
-    if gate is None:
-        return GateRow(result, result.name, "threshold", "", "", bar)
-    return GateRow(result, gate.title, gate.rule.value, gate.unit, gate.why, bar)
+    shown = shown_gate(result)
+    return GateRow(shown, _drawn(gate_bar(result, shown.rule)))
 
 
 def _grouped(samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
@@ -182,7 +161,7 @@ def _raters(data: ReportData) -> PlotSection | None:
     shown = min(plots.SHOWN_RATERS, len(data.per_rater))
     share = sum(sorted(data.per_rater.values(), reverse=True)[:shown]) / total
     text = f"The busiest {shown} of {len(data.per_rater):,} raters gave {share:.0%} of {total:,} votes."
-    figure = ("The busiest raters", _drawn(plots.raters_plot(data.per_rater, limit)))
+    figure = ("The busiest raters, by pseudonym", _drawn(plots.raters_plot(data.per_rater, limit)))
     return PlotSection("Who voted", [figure], text)
 
 
