@@ -86,12 +86,22 @@ def losses_of_losers(users: Sequence[str], gains_N: Floats) -> list[float]:
 
     A user whose both halves lose is in it twice. Answers are dealt in turns, in the order given.
     """
+    known = _known(_by_user(users, gains_N))
+    return [loss for gains in known for loss in _losses(gains)] if len(known) >= LEAST_USERS else []
+
+
+def _by_user(users: Sequence[str], gains_N: Floats) -> list[list[float]]:
+    """The gains of each user's answers; those of nobody known are left out."""
     answers: defaultdict[str, list[float]] = defaultdict(list)
     for user, gain in zip(users, gains_N, strict=True):
         if user:
             answers[user].append(float(gain))
-    known = [gains for gains in answers.values() if len(gains) >= LEAST_OF_A_USER]
-    return [loss for gains in known for loss in _losses(gains)] if len(known) >= LEAST_USERS else []
+    return list(answers.values())
+
+
+def _known(answers: Sequence[list[float]]) -> list[list[float]]:
+    """Those of users with enough answers."""
+    return [gains for gains in answers if len(gains) >= LEAST_OF_A_USER]
 
 
 def _losses(gains: Sequence[float]) -> Iterator[float]:
@@ -105,11 +115,27 @@ def _check(name: str, users: Sequence[str], gains_N: Floats, spread: float, limi
     most = limits.max_user_harm
     losses = losses_of_losers(users, gains_N) if len(users) == len(gains_N) and spread > 0.0 else []
     if len(losses) < 2:
-        sentence = "No users are found who lose by it, or none gave enough answers to judge by."
+        sentence = _nobody_loses(users, gains_N, spread)
         return GateResult(name, True, 0.0, most, math.nan, math.nan, sentence)
     lost = student_t_interval(np.array(losses) / spread, limits.confidence)
     passed = not (lost.value > most and lost.low > 0.0)
     return GateResult(name, passed, lost.value, most, lost.low, lost.high, _told(lost, most))
+
+
+def _nobody_loses(users: Sequence[str], gains_N: Floats, spread: float) -> str:
+    """Whether nobody loses by it, or nobody could be looked at."""
+    if len(users) != len(gains_N):
+        return "Not looked at: it is not known whose the held-out answers are."
+    answers = _by_user(users, gains_N)
+    known = len(_known(answers))
+    if known < LEAST_USERS:
+        return (
+            f"Not looked at: of {len(answers):,} held-out users {known:,} have {LEAST_OF_A_USER} answers or more, and "
+            f"it takes {LEAST_USERS} such users."
+        )
+    if spread <= 0.0:
+        return "Not looked at: every held-out answer earns the champion the same."
+    return f"Of {known:,} held-out users with {LEAST_OF_A_USER} answers or more none is found who loses by it."
 
 
 def _told(lost: Interval, most: float) -> str:

@@ -12,6 +12,9 @@ from thumbwheel.ppo.generate.settings import PpoSettings
 from thumbwheel.retrain.report.data import Curve
 from thumbwheel.retrain.run_folder import RunFolder
 
+_RISES = "It rises, and the lower bound gets above 0; where it falls again learning went too far."
+_LEVELS_OFF = "It levels off; if it keeps growing, replies drift away from the champion's."
+
 Choice = Mapping[str, Any]
 """As JSON: the iteration that was taken, of how many; the evaluations; the weights that learned, of how many, rank."""
 
@@ -53,8 +56,8 @@ def held_out_curves(choice: Choice | None) -> list[Curve]:
     reward = {"reward": [one["reward"] for one in seen], "lower bound": [one["low"] for one in seen]}
     drift = {"KL": [one["kl"] for one in seen]}
     return [
-        Curve("Reward less KL, prompts set aside", reward, at=at),
-        Curve("KL to the champion, prompts set aside", drift, "nats a reply", at=at),
+        Curve("Reward less KL, prompts set aside", reward, at=at, look_for=_RISES),
+        Curve("KL to the champion, prompts set aside", drift, "nats a reply", at=at, look_for=_LEVELS_OFF),
     ]
 
 

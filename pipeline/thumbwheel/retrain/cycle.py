@@ -127,7 +127,17 @@ class Cycle:
         self.check_inputs()
         self.lease.demand()
         made = self.registry.publish(self.new_version(), self.folder.candidate)
-        return {"version": made.version, **self.promote(made)}
+        published = {"version": made.version, **self.promote(made)}
+        self.tell_outcome(published)
+        return published
+
+    def tell_outcome(self, published: Record) -> None:
+        """Say in the report, written before, which version the candidate became."""
+        from thumbwheel.retrain.report.write import tell_outcome
+
+        way = "tried as a canary" if published.get("canary") else "made the champion"
+        told = f"The candidate became {published['version']}, and was {way}."
+        tell_outcome(self.folder.report, published["problem"] or told)
 
     def promote(self, made: Manifest) -> Record:
         """Let users meet the version as `canary.mode` says, unless the champion is another one since the run began.

@@ -144,6 +144,23 @@ def test_raters_who_pay_for_others_are_found(limits: Gates) -> None:
     assert HarmedRaters().check(classified(harm=False), limits).passed
     nameless = HarmedRaters().check(replace(classified(harm=True), raters_N=[]), limits)
     assert (nameless.passed, nameless.value) == (True, 0.0)
+    assert nameless.sentence == "Not looked at: it is not known whose the held-out answers are."
+
+
+def test_it_says_whether_nobody_loses_or_nobody_was_looked_at(good: GenerateEvidence, limits: Gates) -> None:
+    champion = np.arange(300.0)
+    better = replace(good, champion_scores=champion, candidate_scores=champion + 1.0)
+    of_thirty = replace(better, prompt_users=[f"h{n % 30}" for n in range(300)])
+    found = HarmedUsers().check(of_thirty, limits).sentence
+    assert found == "Of 30 held-out users with 4 answers or more none is found who loses by it."
+    of_many = replace(better, prompt_users=[f"h{n % 100}" if n < 30 else f"h{n % 5}" for n in range(300)])
+    found = HarmedUsers().check(of_many, limits).sentence
+    assert found == "Not looked at: of 30 held-out users 5 have 4 answers or more, and it takes 20 such users."
+    alike = replace(of_thirty, champion_scores=np.ones(300), candidate_scores=np.ones(300))
+    assert (
+        HarmedUsers().check(alike, limits).sentence
+        == "Not looked at: every held-out answer earns the champion the same."
+    )
 
 
 def test_the_shipped_pairs_favour_no_side() -> None:

@@ -156,7 +156,7 @@ def test_a_better_candidate_becomes_the_champion(desk: Desk) -> None:
     change = desk.registry.history("desk")[0]
     assert (change.previous, change.version, change.reason) == ("v1", "v2", run.summary)
     assert desk.champion == "v2"
-    assert desk.folder.report.is_file()
+    assert "The candidate became v2, and was made the champion." in desk.folder.report.read_text()
     assert run.report_path == f"runs/{run.run_id}/report.html"
     assert desk.settings.home / run.report_path == desk.folder.report
     assert desk.folder.step() is RunStep.PUBLISH

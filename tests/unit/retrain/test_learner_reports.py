@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from thumbwheel.config.settings import Learn
+from thumbwheel.dataset.manifest import Counts
 from thumbwheel.gates.evidence import (
     ClassifyEvidence,
     EditedTexts,
@@ -23,7 +26,7 @@ from thumbwheel.ppo.tag.votes import TagVote
 from thumbwheel.records import PolicyKind
 from thumbwheel.retrain import learn_classify, learn_generate, learn_tag
 from thumbwheel.retrain.report.numbers import judged
-from thumbwheel.retrain.report_head import APPROX_KL, curves, learn_settings, save_history
+from thumbwheel.retrain.report_head import APPROX_KL, curves, learn_settings, save_history, votes_told
 from thumbwheel.retrain.run_folder import RunFolder
 
 VOTES = Votes(positive=1, negative=1, per_rater={"a": 2}, least=1)
@@ -44,6 +47,13 @@ def generate() -> GenerateEvidence:
     return GenerateEvidence(
         VOTES, LATENCY, HeldOutVotes([], []), [0.1], [0.3], [5.0], [6.0], [1.5], none, none, ["On its way."]
     )
+
+
+def test_votes_that_taught_judged_and_wait_are_told() -> None:
+    counts = Counts(lessons=Counter(train=2_402, held_out=388), left_out=Counter(newest=12, rater_cap=3))
+    told = "2,402 votes taught, 388 of held-out users judged"
+    assert votes_told(counts) == f"{told}, the 12 newest wait for the next run."
+    assert votes_told(replace(counts, left_out=Counter())) == f"{told}."
 
 
 def test_a_label_that_changed_is_shown_with_the_vote_and_the_voted_labels_chance(classify: ClassifyEvidence) -> None:

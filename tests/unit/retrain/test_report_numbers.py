@@ -8,10 +8,11 @@ import re
 import pytest
 
 from thumbwheel.gates.gate import Rule
+from thumbwheel.gates.shown_gate import measure
 from thumbwheel.records import GateResult
 from thumbwheel.retrain.report.data import Comparison
 from thumbwheel.retrain.report.gate_bar import gate_bar
-from thumbwheel.retrain.report.numbers import change, duration, measure
+from thumbwheel.retrain.report.numbers import change, duration
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from thumbwheel.records import GateResult, PolicyKind, Verdict
 from thumbwheel.retrain.report.data import Comparison, Curve, ReportData, RewardModelFit, Sample
 from thumbwheel.retrain.report.samples import BEST, RANDOM, WORST, pick_samples
-from thumbwheel.retrain.report.write import render, write_report
+from thumbwheel.retrain.report.write import render, tell_outcome, write_report
 
 EVIL = '<script>alert("x")</script>'
 BARE = ReportData(policy="support", kind=PolicyKind.GENERATE, run_id="run-7", champion="v1", candidate="v2")
@@ -155,6 +155,27 @@ def test_the_contents_lead_to_every_section_in_its_order(full: ReportData) -> No
 def test_a_report_of_one_section_has_no_contents() -> None:
     page = Page(render(replace(BARE, seeds={"run": 0})))
     assert (page.tags["h2"], page.tags["nav"]) == (1, 0)
+
+
+def test_answers_come_before_the_charts_and_each_chart_says_what_to_look_for(full: ReportData) -> None:
+    curve = Curve("KL", {"KL": [0.1, 1.5]}, look_for="It levels off.")
+    page = Page(render(replace(full, curves=[curve], votes_text="3 votes taught, 1 of held-out users judged.")))
+    assert page.text.index("Gates") < page.text.index("Answers side by side") < page.text.index("How it learned")
+    for look_for in ("It levels off.", "Dots on the dashed line", "longer than the grey ones", "beyond the red line"):
+        assert look_for in page.text
+    assert "3 votes taught, 1 of held-out users judged." in page.text
+
+
+def test_what_became_of_the_candidate_is_told_when_it_is_known(full: ReportData, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    tell_outcome(path, "nothing to tell it in")
+    assert not path.exists()
+    write_report(path, full)
+    for outcome in ("The candidate became v2.", r"\1 <b> & v2"):
+        tell_outcome(path, outcome)
+        page = Page(path.read_text("utf-8"))
+        assert page.text.count(outcome) == 1 and page.tags["b"] == 0
+    assert "The candidate became v2." not in page.text
 
 
 def test_curves_without_a_value_are_left_out(full: ReportData) -> None:

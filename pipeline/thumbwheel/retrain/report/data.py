@@ -30,7 +30,8 @@ class Comparison:
 class Curve:
     """Values over the course of learning, one or more lines by name; `limit` draws a dashed line.
 
-    They stand at the steps 1, 2, ..., or at those that `at` names. `note` says what the title can not.
+    They stand at the steps 1, 2, ..., or at those that `at` names. `note` says what the title can not, `look_for` what
+    a good course looks like, in a sentence.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Curve:
     limit: float | None = None
     at: Sequence[int] = ()
     note: str = ""
+    look_for: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +83,8 @@ class Sample:
 class ReportData:
     """A whole report. Times are microseconds since the Unix epoch; 0 means unknown.
 
-    `samples_text` tells what the samples are and what is told of each.
+    `votes_text` says how many votes taught, judged or wait; `samples_text` tells what the samples are and what is told
+    of each.
     """
 
     policy: str
@@ -94,6 +97,7 @@ class ReportData:
     ended_us: int = 0
     votes_up: int = 0
     votes_down: int = 0
+    votes_text: str = ""
     per_rater: Mapping[str, int] = field(default_factory=dict)
     comparisons: Sequence[Comparison] = ()
     curves: Sequence[Curve] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -10,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from thumbwheel.durable import write_whole
 from thumbwheel.gates.rater_concentration import RaterConcentration
@@ -21,12 +22,23 @@ from thumbwheel.retrain.report.data import ReportData, Sample
 from thumbwheel.retrain.report.gate_bar import gate_bar
 
 MOST_SAMPLES = 20
+_OUTCOME = re.compile(r'(<p class="outcome">)[^<]*(</p>)')
 _TITLES = {"comparisons": "Champion and candidate", "gates": "Gates", "samples": "Answers side by side"}
 
 
 def write_report(path: Path, data: ReportData) -> None:
     """Write the report to `path`, whole or not at all. Raises OSError when the file can not be written."""
     write_whole(path, render(data))
+
+
+def tell_outcome(path: Path, outcome: str) -> None:
+    """Say in a report what became of its candidate, which is known when the report has long been written.
+
+    May be called again. A report that has no place for it, or is gone, stays as it is.
+    """
+    if path.exists():
+        told = _OUTCOME.sub(lambda place: f"{place[1]}{escape(outcome)}{place[2]}", path.read_text("utf-8"), count=1)
+        write_whole(path, told)
 
 
 def render(data: ReportData) -> str:
@@ -55,6 +67,15 @@ class GateRow:
 
     shown: ShownGate
     bar: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawing with its title, and a sentence on what to look for."""
+
+    title: str
+    look_for: str
+    svg: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +121,7 @@ def _contents(data: ReportData, sections: Sequence[PlotSection]) -> list[str]:
     }
     comparisons, gates, samples = ([title] if has[part] else [] for part, title in _TITLES.items())
     plotted, tables = [section.title for section in sections], [title for title, _ in _tables(data)]
-    return [*comparisons, *gates, *plotted, *samples, *tables]
+    return [*comparisons, *gates, *samples, *plotted, *tables]
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:
@@ -129,7 +150,7 @@ def _grouped(samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
 
 def _course(data: ReportData) -> PlotSection | None:
     shown = [curve for curve in data.curves if plots.has_values(curve.lines)]
-    drawn = [(curve.title, _drawn(plots.curve_plot(curve))) for curve in shown]
+    drawn = [Figure(curve.title, curve.look_for, _drawn(plots.curve_plot(curve))) for curve in shown]
     notes = " ".join(curve.note for curve in shown if curve.note)
     return PlotSection("How it learned", drawn, notes) if drawn else None
 
@@ -140,10 +161,12 @@ def _reward_model(data: ReportData) -> PlotSection | None:
         return None
     figures = []
     if len(fit.thumbs_up):
-        figures.append(("When it says 80%, do 80% vote up?", _drawn(plots.calibration_plot(fit))))
+        look_for = "Dots on the dashed line: what it predicts is what users do."
+        figures.append(Figure("When it says 80%, do 80% vote up?", look_for, _drawn(plots.calibration_plot(fit))))
     aucs = {name: auc for name, auc in {"reward model": fit.auc, **fit.baselines}.items() if isfinite(auc)}
     if len(aucs) > 1:
-        figures.append(("Does it see more than simpler models?", _drawn(plots.auc_plot(aucs))))
+        look_for = "Its bar longer than the grey ones; one at the red line sees no more than a coin."
+        figures.append(Figure("Does it see more than simpler models?", look_for, _drawn(plots.auc_plot(aucs))))
     text = f"On {len(fit.thumbs_up):,} votes of users who were not learned from."
     if len(aucs) == 1:
         text += f" AUC {fit.auc:.2f}, where a coin has 0.50."
@@ -161,7 +184,8 @@ def _raters(data: ReportData) -> PlotSection | None:
     shown = min(plots.SHOWN_RATERS, len(data.per_rater))
     share = sum(sorted(data.per_rater.values(), reverse=True)[:shown]) / total
     text = f"The busiest {shown} of {len(data.per_rater):,} raters gave {share:.0%} of {total:,} votes."
-    figure = ("The busiest raters, by pseudonym", _drawn(plots.raters_plot(data.per_rater, limit)))
+    look_for = "Bars of about the same length, and none beyond the red line, the most that one rater may have."
+    figure = Figure("The busiest raters, by pseudonym", look_for, _drawn(plots.raters_plot(data.per_rater, limit)))
     return PlotSection("Who voted", [figure], text)
 
 
