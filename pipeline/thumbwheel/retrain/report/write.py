@@ -83,7 +83,7 @@ class PlotSection:
     """A heading with plots below it, and facts in words below these."""
 
     title: str
-    figures: Sequence[tuple[str, Markup]]
+    figures: Sequence[Figure]
     text: str = ""
     facts: Sequence[tuple[str, str]] = ()
 
