@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict
@@ -26,6 +28,9 @@ Answer = Classification[FeedbackId] | Candidate[FeedbackId] | Tagging[FeedbackId
 
 MAX_POLICY_CHARS = 100
 _PAIR = 2
+_TOO_LONG = re.compile(r"has (\d+) (?:tokens|words|characters), at most (\d+) are allowed")
+_TWICE = 1.75  # rounded, from here on it is "about two times"
+_NUMBERS = dict(enumerate(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=2))
 
 
 def _askable(kind: PolicyKind) -> bool:
@@ -56,14 +61,16 @@ def routes(deps: Deps) -> list[Route]:
         fields.only("policy", "text")
         policy = fields.text("policy", MAX_POLICY_CHARS)
         text = fields.text("text", deps.max_chars(PolicyKind.CLASSIFY))
-        return _answers([await deps.client.classify(text, policy, user=visitor.user)])
+        with _as_on_the_page():
+            return _answers([await deps.client.classify(text, policy, user=visitor.user)])
 
     async def tag(request: Request) -> Response:
         visitor, fields = await posted(request, deps)
         fields.only("policy", "text")
         policy = fields.text("policy", MAX_POLICY_CHARS)
         text = fields.text("text", deps.max_chars(PolicyKind.TAG))
-        return _answers([await deps.client.tag(text, policy, user=visitor.user)])
+        with _as_on_the_page():
+            return _answers([await deps.client.tag(text, policy, user=visitor.user)])
 
     async def generate(request: Request) -> Response:
         visitor, fields = await posted(request, deps)
@@ -85,11 +92,30 @@ def routes(deps: Deps) -> list[Route]:
 
 @contextmanager
 def _as_on_the_page() -> Iterator[None]:
-    """Let a prompt that the service refuses be called what it is called here."""
+    """Let a message that the service refuses be called what it is called here, and one too long in words for users."""
     try:
         yield
     except InvalidInput as error:
-        raise InvalidInput("text" if error.field == "prompt" else error.field, error.problem) from error
+        field = "text" if error.field == "prompt" else error.field
+        if field == "text" and (found := _TOO_LONG.match(error.problem)):
+            raise _TooLong(field, _too_long(int(found[1]), int(found[2]))) from error
+        raise InvalidInput(field, error.problem) from error
+
+
+class _TooLong(InvalidInput):
+    """Told to who wrote the message, who knows of no fields."""
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+def _too_long(size: int, most: int) -> str:
+    """How much too long a message is, of units that users need not know: tokens, words or characters."""
+    times = size / most
+    if times < _TWICE:
+        return f"Your message is too long: leave out about {10 * math.ceil(10 * (1 - most / size))}\u202f%."
+    named = _NUMBERS.get(round(times), f"{round(times):,}")
+    return f"Your message is too long: about {named} times what this policy reads."
 
 
 async def _policies(deps: Deps) -> Sequence[PolicyDescription]:

@@ -155,11 +155,38 @@ def test_an_error_before_the_first_word_has_a_status(browser: Any) -> None:
 def test_a_prompt_that_the_service_refuses_is_the_pages_text(
     candidates: int, call: str, browser: Any, world: World
 ) -> None:
-    world.failures[call] = InvalidInput("prompt", "has 99 tokens, at most 44 are allowed: shorten it")
+    world.failures[call] = InvalidInput("prompt", "is empty: send some text")
     refused = browser.post("/ask/generate", {"policy": "helpdesk", "text": "hi", "candidates": candidates})
     assert refused.status_code == 422
     error = refused.json()["error"]
-    assert (error["field"], error["message"]) == ("text", "text: has 99 tokens, at most 44 are allowed: shorten it")
+    assert (error["field"], error["message"]) == ("text", "text: is empty: send some text")
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        (824, "about three times what this policy reads."),
+        (450, "about two times what this policy reads."),
+        (5_000, "about 20 times what this policy reads."),
+        (257, "leave out about 10\u202f%."),
+        (400, "leave out about 40\u202f%."),
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "call", "field"), [("classify", "Classify", "text"), ("generate", "Generate", "prompt")]
+)
+def test_a_message_that_is_too_long_is_told_so_in_words_for_users(
+    size: int, told: str, kind: str, call: str, field: str, browser: Any, world: World
+) -> None:
+    world.failures[call] = InvalidInput(field, f"has {size} tokens, at most 256 are allowed: shorten it")
+    asked: dict[str, Any] = {"policy": "helpdesk", "text": "hi"} | ({"candidates": 2} if kind == "generate" else {})
+    refused = browser.post(f"/ask/{kind}", asked)
+    assert refused.status_code == 422
+    assert refused.json()["error"] == {"message": f"Your message is too long: {told}", "field": "text"}
+
+
+def test_what_to_write_is_said_in_words_for_any_policy(browser: Any) -> None:
+    assert 'placeholder="Write your message here"' in browser.open("/").text
 
 
 def test_an_error_on_the_way_is_the_last_line(browser: Any, world: World) -> None:
