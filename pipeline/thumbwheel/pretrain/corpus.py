@@ -25,6 +25,8 @@ MAX_LINE_CHARACTERS: Final = 100_000
 _DESCRIBED_BAD_LINES: Final = 5
 _NUMBERED_BAD_LINES: Final = 20  # besides those described
 
+_NAMED_KEYS: Final = 5
+
 # The tag of a word that is of no entity.
 OUTSIDE: Final = "O"
 
@@ -63,6 +65,14 @@ def read_labelled(path: Path) -> list[LabelledText]:
         problem = 'this is a file of chats: use --kind generate, or give one {"text": "...", "label": "..."} a line'
         raise InvalidData(str(path), problem)
     return _parse(path, lines, _labelled)
+
+
+def demand_labels(path: Path, rows: Sequence[LabelledText]) -> None:
+    """Raise InvalidData where the rows of the file have fewer than two labels: there is nothing to tell apart."""
+    labels = {row.label for row in rows}
+    if len(labels) < 2:
+        only = min(labels, default="")[:40]
+        raise InvalidData(str(path), f"every label is {only!r}: give texts of at least 2 different labels")
 
 
 def read_tagged(path: Path) -> list[TaggedWords]:
@@ -173,8 +183,15 @@ def _all_have(lines: Sequence[str], key: str, *, but_not: str) -> bool:
     return bool(rows) and all(_has(row, key) and not _has(row, but_not) for row in rows)
 
 
+def _value(row: dict[str, object], key: str) -> object:
+    if key not in row:
+        has = ", ".join(json.dumps(name[:40]) for name in list(row)[:_NAMED_KEYS]) or "no keys"
+        raise _BadLine(f'"{key}" is missing, the line has {has}')
+    return row[key]
+
+
 def _text(row: dict[str, object], key: str) -> str:
-    value = row.get(key)
+    value = _value(row, key)
     if not isinstance(value, str) or not value.strip():
         raise _BadLine(f'"{key}" must be a text that is not empty')
     try:
@@ -205,14 +222,14 @@ def _tagged(line: str) -> TaggedWords:
 
 
 def _texts(row: dict[str, object], key: str) -> tuple[str, ...]:
-    values = row.get(key)
+    values = _value(row, key)
     if not isinstance(values, list) or not values:
         raise _BadLine(f'"{key}" must be a list of texts that is not empty')
     return tuple(_text({key: value}, key) for value in values)
 
 
 def _chat(line: str) -> Chat:
-    turns = _object(line).get("messages")
+    turns = _value(_object(line), "messages")
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
         raise _BadLine('"messages" must be a list of {"role", "content"} objects that is not empty')
     chat = tuple(Message(_text(turn, "role"), _text(turn, "content")) for turn in turns)

@@ -11,7 +11,7 @@ from typing import assert_never
 from thumbwheel.app.home import demand_writable
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import AlreadyExists, InvalidInput
-from thumbwheel.pretrain.corpus import read_chats, read_labelled, read_tagged
+from thumbwheel.pretrain.corpus import demand_labels, read_chats, read_labelled, read_tagged
 from thumbwheel.pretrain.step_done import StepDone
 from thumbwheel.records import Channel, Manifest, PolicyKind
 from thumbwheel.registry.artifacts.opening import open_artifacts
@@ -90,7 +90,7 @@ def _read(kind: PolicyKind, data: Path) -> None:
     """Read a data file for its faults. Raises InvalidData."""
     match kind:
         case PolicyKind.CLASSIFY:
-            read_labelled(data)
+            demand_labels(data, read_labelled(data))
         case PolicyKind.TAG:
             read_tagged(data)
         case PolicyKind.GENERATE:

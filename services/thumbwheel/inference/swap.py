@@ -188,6 +188,8 @@ class ServedPolicies:
         have = ", ".join(names) if names else "none"
         if not policy and names:
             raise UnknownPolicy(f"policy: several of kind {kind} are served, name one of: {have}")
+        if (known := self._known.get(policy)) is not None:
+            raise UnknownPolicy(f"policy: {policy!r} is of kind {known}: call {known}()")
         named = f"{policy[:64]!r} is not a policy of kind {kind}" if policy else f"no policy of kind {kind} is served"
         raise UnknownPolicy(f"policy: {named}; there is: {have}")
 

@@ -110,6 +110,16 @@ def test_what_can_not_be_trained_on_is_refused_before_any_work(
     assert said in told and "training" not in told
 
 
+def test_texts_of_one_label_are_refused_by_their_file_before_any_work(
+    init: Init, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data.write_text('{"text": "a", "label": "x"}\n{"text": "b", "label": "x"}\n')
+    assert init() == 2
+    told = capsys.readouterr().err
+    assert f"{data}: every label is 'x': give texts of at least 2 different labels" in told
+    assert "training" not in told
+
+
 def test_without_a_terminal_a_line_says_that_the_training_begins(
     init: Init, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,3 +110,5 @@ def test_names_are_resolved_by_kind(policies: ServedPolicies) -> None:
         policies.resolve("", PolicyKind.GENERATE)
     with pytest.raises(UnknownPolicy, match="'x' is not a policy of kind classify; there is: intent"):
         policies.resolve("x", PolicyKind.CLASSIFY)
+    with pytest.raises(UnknownPolicy, match=r"'intent' is of kind classify: call classify\(\)"):
+        policies.resolve("intent", PolicyKind.GENERATE)

@@ -32,6 +32,16 @@ def test_bad_lines_are_named_by_number(tmp_path: Path) -> None:
     assert "line 1" not in str(refused.value)
 
 
+def test_a_key_that_is_missing_is_said_to_be(tmp_path: Path) -> None:
+    rows = '{"text": "a", "label": "x"}\n{"text": "b", "lable": "x"}\n{}\n{"text": "c", "label": ""}\n'
+    with pytest.raises(InvalidData) as refused:
+        read_labelled(written(tmp_path, rows))
+    assert str(refused.value).split(": ", 1)[1] == (
+        'line 2: "label" is missing, the line has "text", "lable"; line 3: "text" is missing, the line has no keys; '
+        'line 4: "label" must be a text that is not empty'
+    )
+
+
 def test_many_bad_lines_are_counted_not_listed(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match="; and 7 more bad lines: 6, 7, 8, 9, 10, 11, 12$"):
         read_labelled(written(tmp_path, "nope\n" * 12))
@@ -167,7 +177,7 @@ def test_rows_that_have_the_fields_of_both_kinds_are_good_for_both(tmp_path: Pat
 
 
 def test_a_few_chats_among_labelled_texts_are_bad_lines(tmp_path: Path) -> None:
-    with pytest.raises(InvalidData, match='line 2: "text" must be'):
+    with pytest.raises(InvalidData, match='line 2: "text" is missing, the line has "messages"'):
         read_labelled(written(tmp_path, f"{LABELLED}\n{CHAT}\n"))
 
 
