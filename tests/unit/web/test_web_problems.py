@@ -20,6 +20,7 @@ EXPECTED = {
     "TokenMissing": 401,
     "TokenRefused": 403,
     "AlreadyExists": 409,
+    "AlreadyMoved": 409,
     "Conflict": 409,
     "HomeInUse": 409,
     "SchemaMismatch": 409,
