@@ -53,9 +53,9 @@ class DemoPlan:
 
     @property
     def settings(self) -> dict[str, object]:
-        """What the service is started with: learn as soon as the users' first votes are in."""
-        votes = int(min(self.asks.values()) * 0.95)
-        return {"schedule.min_new_votes": votes, "schedule.check_s": 0.5, "serve.reconcile_s": 0.5}
+        """What the service is started with: learn as soon as nearly all first votes on a policy are in."""
+        votes = ", ".join(f"{policy}={int(asks * 0.95)}" for policy, asks in self.asks.items())
+        return {"schedule.min_new_votes_of": votes, "schedule.check_s": 0.5, "serve.reconcile_s": 0.5}
 
 
 @dataclass(frozen=True, slots=True)

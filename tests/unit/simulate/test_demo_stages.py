@@ -7,8 +7,9 @@ from typing import Any, cast
 
 from thumbwheel.client import AdminClient
 from thumbwheel.client.admin import PolicyStatus, ServiceStatus
+from thumbwheel.config.load import load_settings
 from thumbwheel.records import PolicyKind, Run, RunState, RunStep
-from thumbwheel.simulate.demo import _learned
+from thumbwheel.simulate.demo import INTENT, REPLY, DemoPlan, _learned
 
 
 class Admin:
@@ -52,3 +53,10 @@ def test_a_run_that_ended_is_not_said_to_be_waited_for() -> None:
     ended = asyncio.run(_learned(cast(AdminClient, Admin()), ["intent"], show))
     assert show.told == ["fit", "rejected: not better"]
     assert ended["intent"].state is RunState.REJECTED
+
+
+def test_each_policy_learns_from_nearly_all_of_its_users_first_votes() -> None:
+    flags = {name: str(value) for name, value in DemoPlan().settings.items()}
+    schedule = load_settings(None, flags).settings.schedule
+    assert schedule.of(INTENT).min_new_votes == 3_800
+    assert schedule.of(REPLY).min_new_votes == 2_850
