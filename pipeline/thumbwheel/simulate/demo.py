@@ -41,10 +41,13 @@ _POLL_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """How large the demonstration is. The defaults take a few minutes on two cores."""
+    """How large the demonstration is. The defaults take a few minutes on two cores.
+
+    `users` are many, so that about a fifth of them judge whatever the keys: of 120, 14 to 27 % did.
+    """
 
     seed: int = 0
-    users: int = 120
+    users: int = 1_000
     training_rows: int = 6_000
     asks: Mapping[str, int] = field(default_factory=lambda: {INTENT: 4_000, REPLY: 3_000})
     asks_after: int = 500

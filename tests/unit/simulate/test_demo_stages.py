@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import pytest
+
 from thumbwheel.client import AdminClient
 from thumbwheel.client.admin import PolicyStatus, ServiceStatus
 from thumbwheel.config.load import load_settings
-from thumbwheel.records import PolicyKind, Run, RunState, RunStep
+from thumbwheel.dataset.split import split_of
+from thumbwheel.feedback.raters import Raters
+from thumbwheel.records import PolicyKind, Run, RunState, RunStep, Split
 from thumbwheel.simulate.demo import INTENT, REPLY, DemoPlan, _learned
+from thumbwheel.simulate.users import crowd_of
 
 
 class Admin:
@@ -60,3 +65,14 @@ def test_each_policy_learns_from_nearly_all_of_its_users_first_votes() -> None:
     schedule = load_settings(None, flags).settings.schedule
     assert schedule.of(INTENT).min_new_votes == 3_800
     assert schedule.of(REPLY).min_new_votes == 2_850
+
+
+@pytest.mark.parametrize("policy", [INTENT, REPLY])
+def test_about_a_fifth_of_the_users_judge_whatever_the_keys(policy: str) -> None:
+    users = crowd_of(DemoPlan().users)
+    shares = []
+    for key in range(200):
+        raters = Raters(f"a key of {key:029}".encode())
+        parts = [split_of(policy, raters.user_hash(user.user_id), 0.2) for user in users]
+        shares.append(parts.count(Split.HELD_OUT) / len(parts))
+    assert 0.15 < min(shares) < max(shares) < 0.25
