@@ -35,8 +35,9 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
     """See the whole loop: serve, vote, learn, judge, swap.
 
     Simulated users ask a service that is really there, over gRPC, and give thumbs; one in ten is wrong. The service
-    learns from them by itself, and the same users ask again. It takes a few minutes; afterwards the service and its
-    pages stay up until Ctrl-C.
+    learns from them by itself, and the same users ask again. Where its gates refuse what it learned, users go on voting
+    and it learns again, up to three times. It takes a few minutes; afterwards the service and its pages stay up until
+    Ctrl-C.
     """
     from thumbwheel.cli.show import Bars
     from thumbwheel.simulate.demo import INTENT, REPLY, DemoPlan, example_question, run_loop, write_first_data
@@ -46,7 +47,9 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
     home = _home(context)
     with _told_at_the_end(context, home), Bars(stderr=context.json) as bars:
         bars.say(f"home: {home}")
-        bars.say("about five minutes on two idle cores, longer where others compute beside it")
+        bars.say(
+            "about five minutes on two idle cores, longer where others compute beside it, or where the gates refuse"
+        )
         with first_policies(home, write_first_data(plan, home / "data"), bars) as trained:
             trained[INTENT].result()
             service = ServiceProcess(home, {**_free_ports(context), **plan.settings})
@@ -139,6 +142,8 @@ def report(context: Context, outcome: DemoOutcome) -> None:
     for problem in sorted(set(outcome.dropped))[:5]:
         click.secho(f"  {problem}", fg="red")
     for one in outcome.policies:
+        for run in one.refused:
+            click.echo(f"{one.policy} was refused before: {run.summary} report: {run.report_path}")
         if not one.better:
             click.secho(f"{one.policy} did not get better: {one.run.error or one.run.summary}", fg="red")
         click.echo(f"report of {one.policy}: {one.run.report_path}")
