@@ -91,7 +91,10 @@ class PolicyOutcome:
 
 @dataclass(frozen=True, slots=True)
 class DemoOutcome:
-    """What became of the whole: `stored` are the votes that the service counts, `acknowledged` those it said OK to."""
+    """What became of the whole: `stored` are the votes that the service counts, `acknowledged` those it said OK to.
+
+    `under_way` are runs that began by themselves and had not ended.
+    """
 
     policies: tuple[PolicyOutcome, ...]
     asked: int
@@ -99,6 +102,7 @@ class DemoOutcome:
     acknowledged: int
     stored: int
     dead_letters: int
+    under_way: tuple[str, ...] = ()
 
     @property
     def lost(self) -> int:
@@ -153,6 +157,7 @@ async def run_loop(
             ledgers = [ledger for part in (first, meanwhile, after) for ledger in part.values()]
             outcomes = tuple(_outcome(one, ended[one], first, after, status) for one in crowds)
             stored = await asyncio.to_thread(_stored_votes, admin, list(crowds))
+            last = await asyncio.to_thread(admin.status)
     return DemoOutcome(
         policies=outcomes,
         asked=sum(ledger.answered + len(ledger.dropped) for ledger in ledgers),
@@ -160,6 +165,7 @@ async def run_loop(
         acknowledged=sum(ledger.acknowledged for ledger in ledgers),
         stored=stored,
         dead_letters=status.dead_letters,
+        under_way=tuple(one.running_run_id for one in last.policies if one.running_run_id),
     )
 
 
