@@ -14,9 +14,11 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import DamagedArtifact, RunInProgress, Unavailable, UnknownRun
+from thumbwheel.gates.judge import find_gate
 from thumbwheel.gates.threshold_file import answerable, thresholds
 from thumbwheel.records import AuditAction, AuditEntry, Run, RunState, RunStep
 from thumbwheel.registry.port import Registry
@@ -98,6 +100,8 @@ class Runner:
         if interrupted:
             with self._lock:
                 self._demand_idle()
+                for run_id in interrupted:
+                    log.info("run goes on", run_id=run_id, step=self.folder(run_id).step())
                 self._watch(*interrupted)
         return interrupted
 
@@ -153,6 +157,7 @@ class Runner:
             for run_id in run_ids:
                 active.run_id = run_id
                 self._work_until_ended(active)
+                self._tell_end(run_id)
         finally:
             with self._lock:
                 self._active = None
@@ -170,6 +175,18 @@ class Runner:
             log.warning("worker came to no end, starting it again", run_id=active.run_id, status=status)
         name = self.folder(active.run_id).log.name
         self.give_up(active.run_id, f"its worker died {MAX_STARTS} times; {name} in the run's folder may say why")
+
+    def _tell_end(self, run_id: str) -> None:
+        """Log what became of a run."""
+        try:
+            run = self._store.run(run_id)
+        except Unavailable as error:
+            log.warning("what became of the run is not known", run_id=run_id, reason=str(error))
+            return
+        if run and run.state.is_final:
+            log.info("run ended", **_end(run, self._settings.home))
+        elif run and self._stopping.is_set():
+            log.info("stopped; the run goes on at the next start", policy=run.policy, run_id=run_id)
 
     def _one_worker(self, active: _Active) -> int:
         """Start one worker and wait for its end; return its status."""
@@ -232,6 +249,22 @@ def _planned(plan: Plan) -> Run:
         started_us=plan.started_us,
         watermark=plan.watermark,
     )
+
+
+def _end(run: Run, home: Path) -> dict[str, str]:
+    """How a run ended, for the log; what it has nothing of is left out."""
+    failed = next((gate.name for gate in run.gates if not gate.passed), "")
+    known = find_gate(failed)
+    facts = {
+        "policy": run.policy,
+        "run_id": run.run_id,
+        "verdict": run.state.value,
+        "version": run.candidate_version,
+        "failed_gate": known.title if known else failed,
+        "error": run.error,
+        "report": str(home / run.report_path) if run.report_path else "",
+    }
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -85,4 +85,4 @@ class Standings:
 
     def due(self, policy: str) -> str:
         """Why a run of a policy should start now; empty when none should."""
-        return due(self._schedule, self.of(policy), self._now())
+        return due(self._schedule.of(policy), self.of(policy), self._now())

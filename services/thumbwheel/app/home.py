@@ -63,6 +63,7 @@ class Home:
             lock.close()
             raise HomeInUse(_who_holds(self.folder)) from error
         self._lock = lock
+        (self.folder / _ADDRESSES).unlink(missing_ok=True)  # of a service that was killed: ours are not known yet
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,7 +107,7 @@ def trains_here(folder: Path) -> Iterator[None]:
 
 def demand_free(folder: Path) -> None:
     """Raise HomeInUse when a process holds the home now; it may be taken a moment later, which `Home` finds out."""
-    if _held(folder):
+    if is_held(folder):
         raise HomeInUse(_who_holds(folder))
 
 
@@ -131,7 +132,7 @@ def make_home(folder: Path) -> None:
 
 def announced(folder: Path) -> Addresses | None:
     """Return where the home's service answers, or None when none runs."""
-    if not _held(folder):
+    if not is_held(folder):
         return None
     try:
         return Addresses(**json.loads((folder / _ADDRESSES).read_text()))
@@ -150,7 +151,8 @@ def _unwritable(folder: Path, error: OSError) -> Unavailable:
     return Unavailable(said, retry_after_s=5.0)
 
 
-def _held(folder: Path) -> bool:
+def is_held(folder: Path) -> bool:
+    """Whether a process holds the home now: a service, up or still starting, or a command that changes it."""
     # Asking the lock, not the process table: a process id may have been given to somebody else since.
     try:
         with (folder / _LOCK).open() as lock:

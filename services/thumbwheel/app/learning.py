@@ -85,7 +85,7 @@ def schedule_of(policy: str, store: FeedbackStore, standings: Standings, setting
     return Schedule(
         new_votes=standing.new_votes,
         new_other_votes=standing.new_other_votes,
-        votes_needed=settings.schedule.min_new_votes,
+        votes_needed=settings.schedule.of(policy).min_new_votes,
         cron=settings.schedule.cron,
         next_run_us=int(at.timestamp() * 1e6) if at else 0,
         running_run_id=running.run_id if running else "",

@@ -97,18 +97,21 @@ class Context:
         return AdminClient(self.admin_address or self._announced("admin", serve.admin_host, serve.admin_port))
 
     def _announced(self, door: str, host: str, port: int) -> str:
-        """Return where the home's service answers. Raises Unreachable when it doesn't run, and the home was chosen.
+        """Return where the home's service answers.
 
+        Raises Unreachable when it doesn't run, and the home was chosen; Unavailable while it has not told yet where.
         Another home's service may answer at the usual ports, and would be the wrong one to ask, or to erase from.
         """
-        from thumbwheel.app.home import announced
+        from thumbwheel.app.home import announced, is_held
         from thumbwheel.config.load import DEFAULT
-        from thumbwheel.errors import Unreachable
+        from thumbwheel.errors import Unavailable, Unreachable
 
         home = self.settings.home
         addresses = announced(home)
         if addresses:
             return str(getattr(addresses, door))
+        if is_held(home):
+            raise Unavailable(f"the service on the home {home} is still starting; try again in a moment", 2.0)
         if self.loaded.origins["home"] != DEFAULT:
             raise Unreachable(f"no service runs on the home {home}", retry_after_s=1.0)
         return f"{host}:{port}"

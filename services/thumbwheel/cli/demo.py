@@ -20,6 +20,7 @@ from thumbwheel.app.home import make_home
 from thumbwheel.cli.context import COUNT, SEED, Context, json_option, pass_context
 from thumbwheel.cli.first_policies import first_policies
 from thumbwheel.cli.output import counted, emit
+from thumbwheel.records import RunState
 
 if TYPE_CHECKING:
     from thumbwheel.simulate.demo import DemoOutcome, PolicyOutcome
@@ -35,8 +36,9 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
     """See the whole loop: serve, vote, learn, judge, swap.
 
     Simulated users ask a service that is really there, over gRPC, and give thumbs; one in ten is wrong. The service
-    learns from them by itself, and the same users ask again. It takes a few minutes; afterwards the service and its
-    pages stay up until Ctrl-C.
+    learns from them by itself, and the same users ask again. Where its gates refuse what it learned, users go on voting
+    and it learns again, up to three times. It takes a few minutes; afterwards the service and its pages stay up until
+    Ctrl-C.
     """
     from thumbwheel.cli.show import Bars
     from thumbwheel.simulate.demo import INTENT, REPLY, DemoPlan, example_question, run_loop, write_first_data
@@ -46,7 +48,9 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
     home = _home(context)
     with _told_at_the_end(context, home), Bars(stderr=context.json) as bars:
         bars.say(f"home: {home}")
-        bars.say("about five minutes on two idle cores, longer where others compute beside it")
+        bars.say(
+            "about five minutes on two idle cores, longer where others compute beside it, or where the gates refuse"
+        )
         with first_policies(home, write_first_data(plan, home / "data"), bars) as trained:
             trained[INTENT].result()
             service = ServiceProcess(home, {**_free_ports(context), **plan.settings})
@@ -56,6 +60,8 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
                 outcome = asyncio.run(run_loop(plan, service.addresses, trained, bars))
                 bars.stop()
                 report(context, outcome)
+                for run_id in outcome.under_way if leave else ():
+                    click.echo(f"run {run_id} is under way and is broken off; `up` goes on with it", err=context.json)
                 if not leave:
                     _stay(context, service.addresses, example_question(plan))
     for fault in faults(outcome):
@@ -139,8 +145,8 @@ def report(context: Context, outcome: DemoOutcome) -> None:
     for problem in sorted(set(outcome.dropped))[:5]:
         click.secho(f"  {problem}", fg="red")
     for one in outcome.policies:
-        if not one.better:
-            click.secho(f"{one.policy} did not get better: {one.run.error or one.run.summary}", fg="red")
+        for run in one.refused:
+            click.echo(f"{one.policy} was refused before: {run.summary} report: {run.report_path}")
         click.echo(f"report of {one.policy}: {one.run.report_path}")
 
 
@@ -148,7 +154,7 @@ def _rows(one: PolicyOutcome) -> Iterator[dict[str, Any]]:
     passed = f"{sum(gate.passed for gate in one.run.gates)}/{len(one.run.gates)}"
     for version, tally, gates, swap in (
         (one.before, one.tally_before, "", ""),
-        (one.after, one.tally_after, passed, f"{one.swap_s:.2f} s" if one.swap_s else ""),
+        (_after(one), one.tally_after, passed, f"{one.swap_s:.2f} s" if one.swap_s else ""),
     ):
         yield {
             "policy": one.policy,
@@ -159,6 +165,12 @@ def _rows(one: PolicyOutcome) -> Iterator[dict[str, Any]]:
             "gates": gates,
             "swapped in": swap,
         }
+
+
+def _after(one: PolicyOutcome) -> str:
+    """The version that users met last; where no run brought it, why not."""
+    why = {RunState.REJECTED: " (candidate refused)", RunState.FAILED: " (run failed)"}
+    return one.after + why.get(one.run.state, "")
 
 
 def _stay(context: Context, addresses: Mapping[str, Any], example: str) -> None:

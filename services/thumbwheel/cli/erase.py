@@ -11,6 +11,13 @@ from thumbwheel.cli.output import counted, emit_json
 from thumbwheel.cli.versions import actor
 from thumbwheel.errors import Conflict
 
+# What descends from a version that learned from them has learned from them, so a run from a clean one has to follow.
+_WHAT_NEXT = """\
+These stay, and serve where they are the champion. To be rid of what they learned:
+  thumbwheel versions                                  find an earlier version that is not among them
+  thumbwheel promote POLICY VERSION --reason "..."     let it serve
+  thumbwheel retrain POLICY                            learn anew from it, without the user's votes"""
+
 
 @click.command(name="erase")
 @click.argument("user")
@@ -41,6 +48,8 @@ def command(context: Context, user: str, reason: str, yes: bool) -> None:
         return
     click.echo(f"erased: {counted(report.responses, 'answer')}, {counted(report.feedback, 'vote')}")
     click.echo(f"versions that learned from them: {', '.join(versions) or 'none'}")
+    if versions:
+        click.echo(_WHAT_NEXT)
     for run_id in report.runs_ended:
         click.echo(f"run {run_id} was learning from them and ends as failed; start another: thumbwheel retrain POLICY")
 

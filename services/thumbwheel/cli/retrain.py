@@ -68,6 +68,7 @@ def _watch(context: Context) -> None:
     schedule = settings.schedule
     causes = [f"at `{schedule.cron}` UTC"] * bool(schedule.cron)
     causes += [f"after {schedule.min_new_votes:,} new votes"] * bool(schedule.min_new_votes)
+    causes += [f"after new votes ({schedule.min_new_votes_of})"] * bool(schedule.min_new_votes_of)
     configure_logging(settings.telemetry)
 
     def show(probes: str) -> None:

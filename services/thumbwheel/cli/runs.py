@@ -12,6 +12,7 @@ from thumbwheel.cli.output import emit, emit_json, when
 from thumbwheel.records import RunState
 
 if TYPE_CHECKING:
+    from thumbwheel.client import AdminClient
     from thumbwheel.records import Run
 
 
@@ -34,23 +35,36 @@ def command(context: Context, run_id: str, policy: str, limit: int) -> None:
             if context.json:
                 emit_json([asdict(run) for run in runs])
             else:
-                emit(context, [_row(run) for run in runs], empty="no runs yet", prose="summary")
+                far = _how_far(admin) if any(run.state is RunState.RUNNING for run in runs) else {}
+                rows = [_row(run, far.get(run.run_id, "")) for run in runs]
+                emit(context, rows, empty="no runs yet", prose="summary")
             return
         run = admin.run(run_id)
     if context.json:
         emit_json(asdict(run))
         return
-    click.echo(f"{run.policy}: {run.state} at {run.step}, {run.votes} votes, {run.parent_version} as the start")
+    # of one that was judged the step says nothing: it is the last
+    at = f" at {run.step}" if run.state in (RunState.RUNNING, RunState.FAILED) else ""
+    click.echo(f"{run.policy}: {run.state}{at}, {run.votes} votes, {run.parent_version} as the start")
     click.echo(run.error or run.summary)
     emit(context, [_gate_row(gate) for gate in run.gates], empty="not judged", prose="says")
     if run.report_path:
         click.echo(f"report: {run.report_path}")
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _how_far(admin: AdminClient) -> dict[str, str]:
+    """By run: the step it is in, and how far within it, where that is known."""
+    running = [one for one in admin.status().policies if one.running_run_id and one.running_step]
+    return {
+        one.running_run_id: one.running_step + (f" {one.running_progress:.0%}" if one.running_progress else "")
+        for one in running
+    }
+
+
+def _row(run: Run, far: str) -> dict[str, Any]:
     return {
         "run": run.run_id,
-        "state": run.step if run.state is RunState.RUNNING else run.state,
+        "state": (far or run.step) if run.state is RunState.RUNNING else run.state,
         "votes": run.votes,
         "from": run.parent_version,
         "to": run.candidate_version,

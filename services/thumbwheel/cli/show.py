@@ -17,13 +17,16 @@ def draws_bars(console: Console) -> bool:
 
 
 def at_times(say: Callable[[str], None], every_s: float = _EVERY_S) -> Callable[[str], None]:
-    """Return what passes a sentence on to `say` at most every `every_s` seconds, for the first time after as long."""
-    last = monotonic()
+    """Return what passes a sentence on to `say` at most every `every_s` seconds, for the first time after as long.
+
+    One that was passed on last is not said again.
+    """
+    last, said = monotonic(), ""
 
     def perhaps(sentence: str) -> None:
-        nonlocal last
-        if monotonic() - last >= every_s:
-            last = monotonic()
+        nonlocal last, said
+        if sentence != said and monotonic() - last >= every_s:
+            last, said = monotonic(), sentence
             say(sentence)
 
     return perhaps

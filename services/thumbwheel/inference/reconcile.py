@@ -236,6 +236,7 @@ class Reconciler:
         return None
 
     async def _load(self, policy: str, channel: Channel, version: str, kind: PolicyKind) -> Served:
+        logger.info("loading a version", policy=policy, channel=channel.value, policy_version=version)
         manifest = await asyncio.to_thread(self._registry.manifest, policy, version)
         folder = await asyncio.to_thread(self._registry.fetch, policy, version)
         engine = await self._loader.load(kind, folder)

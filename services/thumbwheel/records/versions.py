@@ -74,6 +74,7 @@ class AuditAction(StrEnum):
     CHANNEL_MOVED = "channel moved"
     RUN_QUEUED = "run queued"
     RUN_STARTED = "run started"
+    RUN_ENDED = "run ended"
     USER_ERASED = "user erased"
     PAST_FORGOTTEN = "past forgotten"
     GATES_CHANGED = "gates changed"
@@ -84,7 +85,7 @@ class AuditEntry:
     """One row of the audit trail: who did what, when and why.
 
     `policy` is empty where all are concerned. A moved channel has the last four fields; everything else a `subject`:
-    the run that was queued or started, or how much was erased (never whose).
+    the run that was queued, started, or ended without a version, or how much was erased (never whose).
     """
 
     time_us: int

@@ -205,7 +205,10 @@ class FeedbackStore(Protocol):
         """Give the lock back; nothing happens if it was lost already."""
 
     def save_run(self, run: Run, lease: Lease) -> None:
-        """Insert or update a run. Raises Fenced if the lease was lost."""
+        """Insert or update a run. Raises Fenced if the lease was lost.
+
+        That a run ends as rejected or failed is kept in the audit trail, once; a version's moves are there anyway.
+        """
 
     def run(self, run_id: str) -> Run | None:
         """Return a run, or None."""

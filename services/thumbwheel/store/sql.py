@@ -16,6 +16,7 @@ from thumbwheel.database.sqlite_setup import roomy
 from thumbwheel.database.transactions import reading, writing
 from thumbwheel.errors import Unavailable
 from thumbwheel.records import (
+    AuditAction,
     AuditEntry,
     DeadLetter,
     ErasureReport,
@@ -26,6 +27,7 @@ from thumbwheel.records import (
     RatedResponse,
     Retraction,
     Run,
+    RunState,
     VoteCounts,
 )
 from thumbwheel.store import (
@@ -243,10 +245,13 @@ class SqlStore:
             leases.release(connection, lease)
 
     def save_run(self, run: Run, lease: Lease) -> None:
-        """Insert or update a run. Raises Fenced if the lease was lost."""
+        """Insert or update a run; its end without a version is audited. Raises Fenced if the lease was lost."""
         with writing(self._engine) as connection:
             leases.demand(connection, lease)
+            before = runs.get(connection, run.run_id)
             runs.save(connection, run)
+            if run.state in (RunState.REJECTED, RunState.FAILED) and not (before and before.state.is_final):
+                audit.add(connection, _ended(run))
 
     def run(self, run_id: str) -> Run | None:
         """Return a run, or None."""
@@ -315,3 +320,8 @@ def _settle(connection: Connection, fresh: Sequence[Arrival], joined: Sequence[A
 
 def _us(seconds: float) -> int:
     return int(seconds * 1_000_000)
+
+
+def _ended(run: Run) -> AuditEntry:
+    reason = f"{run.state}: {run.error or run.summary}"
+    return AuditEntry(run.ended_us, AuditAction.RUN_ENDED, "retrain", reason, run.policy, run.run_id)

@@ -129,3 +129,27 @@ def test_runs_are_listed_newest_first(store: FeedbackStore) -> None:
     assert [found.run_id for found in store.runs("bank", 2)] == ["run-3", "run-2"]
     assert store.runs("nothing") == []
     assert store.run("nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (RunState.REJECTED, ["rejected: too close to call"]),
+        (RunState.FAILED, ["failed: died"]),
+        (RunState.PROMOTED, []),
+    ],
+)
+def test_a_run_that_ends_without_a_version_is_audited_once(
+    store: FeedbackStore, state: RunState, said: list[str]
+) -> None:
+    lease = store.acquire_lease("bank", "run-1", LONG_S)
+    store.save_run(run(), lease)
+    error = "died" if state is RunState.FAILED else ""
+    ended = replace(run(), state=state, ended_us=9, summary="too close to call", error=error)
+    for _ in range(2):
+        store.save_run(ended, lease)
+    trail = store.audit_trail("bank", 10)
+    assert [entry.reason for entry in trail] == said
+    for entry in trail:
+        assert (entry.action, entry.subject, entry.policy, entry.actor) == ("run ended", "run-1", "bank", "retrain")
+        assert entry.time_us == 9

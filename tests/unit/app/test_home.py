@@ -39,6 +39,8 @@ def test_addresses_left_by_a_killed_service_are_not_believed(tmp_path: Path) -> 
         left = (tmp_path / "service.json").read_bytes()
     (tmp_path / "service.json").write_bytes(left)
     assert announced(tmp_path) is None
+    with Home(tmp_path):
+        assert announced(tmp_path) is None
 
 
 def test_home_is_private(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from thumbwheel.app.inference import Inference
 from thumbwheel.app.processes import up
 from thumbwheel.config.settings import Serve, Settings
 from thumbwheel.errors import AlreadyMoved, InvalidConfig
@@ -61,3 +63,39 @@ async def test_a_service_that_can_not_come_up_starts_no_run(tmp_path: Path, star
         with pytest.raises(InvalidConfig, match="web_port"):
             await up.run(Settings(home=tmp_path, serve=doors), lambda _: None)
     assert started == []
+
+
+async def test_it_is_ready_once_loading_the_first_versions_was_tried(
+    tmp_path: Path, started: list[Scheduler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    async def tried(_: Inference) -> None:
+        assert not is_announced()
+        await asyncio.sleep(0.1)
+        told.append("loaded")
+
+    def is_announced() -> bool:
+        return (tmp_path / "service.json").exists()
+
+    def ready(_: object) -> None:
+        assert told == ["loaded"] and is_announced()
+        raise _Up
+
+    monkeypatch.setattr(Inference, "tried", tried)
+    with pytest.raises(_Up):
+        await up.run(Settings(home=tmp_path, serve=Serve(port=0, admin_port=0, web_port=0, drain_s=0)), ready)
+
+
+async def test_a_service_that_is_stopped_while_it_loads_ends(
+    tmp_path: Path, started: list[Scheduler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def loading(_: Inference) -> None:
+        stopped.set()
+        await asyncio.Event().wait()
+
+    stopped = asyncio.Event()
+    monkeypatch.setattr(up, "on_signals", lambda: stopped)
+    monkeypatch.setattr(Inference, "tried", loading)
+    async with asyncio.timeout(60):
+        await up.run(Settings(home=tmp_path, serve=Serve(port=0, admin_port=0, web_port=0, drain_s=0)), _end)

@@ -48,6 +48,18 @@ def test_of_a_chosen_home_that_has_no_service_no_strangers_is_asked(
             ask()
 
 
+def test_a_service_that_is_starting_is_to_be_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["thumbwheel", "--home", str(tmp_path), "ask", "hello"])
+    with Home(tmp_path), pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 69
+    said = capsys.readouterr().err
+    assert f"the service on the home {tmp_path} is still starting; try again in a moment" in said
+    assert "thumbwheel up" not in said
+
+
 def test_an_address_goes_before_the_home(tmp_path: Path) -> None:
     assert Context(flags={"home": str(tmp_path)}, address="there:1").grpc_address == "there:1"
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,25 @@ def test_a_status_of_1_is_explained_by_the_last_line(
 ) -> None:
     assert ends(outcome) == 1
     assert capsys.readouterr().err == f"{fault}\n"
+
+
+def test_what_was_refused_before_is_told_and_no_fault(ends: End, capsys: pytest.CaptureFixture[str]) -> None:
+    earlier = replace(REFUSED.run, policy=BETTER.policy, summary="Not promoted: too close to call.")
+    assert ends(DemoOutcome((replace(BETTER, refused=(earlier,)),), 10, (), 10, 10, 0)) == 0
+    said = "helpdesk-intent was refused before: Not promoted: too close to call. report: /runs/r1/report.html"
+    assert said in capsys.readouterr().out
+
+
+def test_the_row_after_a_refusal_says_so_and_the_fault_is_told_once(
+    ends: End, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = replace(REFUSED, after="v1")
+    assert ends(DemoOutcome((refused,), 10, (), 10, 10, 0)) == 1
+    said = capsys.readouterr()
+    assert "v1 (candidate refused)" in said.out
+    assert (said.out + said.err).count("did not get better") == 1
+
+
+def test_a_run_that_is_broken_off_is_told(ends: End, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends(DemoOutcome((BETTER,), 10, (), 10, 10, 0, ("run-7",))) == 0
+    assert "run run-7 is under way and is broken off; `up` goes on with it" in capsys.readouterr().out

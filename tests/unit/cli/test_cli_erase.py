@@ -93,3 +93,18 @@ def test_a_run_that_ends_with_it_is_named(
     assert capsys.readouterr().out.splitlines()[-1] == said
     erased("ann", "--json")
     assert json.loads(capsys.readouterr().out)["runs_ended"] == ["topics-1"]
+
+
+@pytest.mark.parametrize(("versions", "told"), [(("topics/v2",), True), ((), False)])
+def test_what_to_do_about_versions_that_learned_from_the_user_is_told(
+    versions: tuple[str, ...],
+    told: bool,
+    erased: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(AdminClient, "erase_user", lambda *_, **__: ErasureReport(1, 1, versions))
+    erased("ann")
+    said = capsys.readouterr().out
+    for command in ("thumbwheel promote POLICY VERSION", "thumbwheel retrain POLICY"):
+        assert (command in said) is told

@@ -50,6 +50,16 @@ def test_long_work_is_told_of_at_times(capsys: pytest.CaptureFixture[str], monke
         assert capsys.readouterr().out == "asking: 50%\ntraining: 33%\nreply: fit: 50%\nasking: 100%\n"
 
 
+def test_the_same_is_not_told_again(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(show, "monotonic", lambda: now[0])
+    with Bars() as bars:
+        for share in (0.0, 0.0, 0.0, 0.001, 0.5):
+            bars.learning("reply", "fit", share)
+            now[0] += 16.0
+        assert capsys.readouterr().out == "reply: fit\nreply: fit: 0%\nreply: fit: 50%\n"
+
+
 def test_bars_that_were_stopped_leave_nothing_more_behind(capsys: pytest.CaptureFixture[str]) -> None:
     with Bars() as bars:
         bars.counter("asking", 1)()

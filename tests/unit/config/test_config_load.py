@@ -98,6 +98,8 @@ def test_the_file_is_found_where_it_is_named_or_kept(tmp_path: Path, monkeypatch
         ("classify.mode = 'best'", "classify.mode", "must be sample or argmax, got 'best'"),
         ("classify.probability_floor = nan", "classify.probability_floor", "must be 0.0 to 0.5, got nan"),
         ("schedule.cron = '61 * * * *'", "schedule.cron", "must be a cron expression of five fields"),
+        ("schedule.min_new_votes_of = 'desk'", "schedule.min_new_votes_of", "policies with whole numbers"),
+        ("schedule.min_new_votes_of = 'desk=-1'", "schedule.min_new_votes_of", "got `desk=-1`"),
         ("schedule.cron = '* * * * * *'", "schedule.cron", "must be a cron expression of five fields"),
         ("gates.blocked_words = 3", "gates.blocked_words", "must be path or empty, got 3"),
         ("generate.max_new_tokens = 8", "generate", "default_new_tokens must be at most max_new_tokens, 8"),

@@ -98,6 +98,18 @@ def test_the_scheduler_starts_a_due_policy_once() -> None:
     assert loop.started == [("desk", "schedule", "50 new votes, a run takes 50")]
 
 
+def test_a_policy_with_a_number_of_its_own_waits_for_that_many_votes() -> None:
+    loop = FakeLoop()
+    loop.votes["desk"] = 50
+    watched = scheduler(loop, Schedule(min_new_votes=50, min_new_votes_of="desk=70, draft=0"))
+    assert watched.look() == ""
+    loop.votes["desk"] = 70
+    assert watched.look() == "run-1"
+    assert loop.started == [("desk", "schedule", "70 new votes, a run takes 70")]
+    assert scheduler(loop, Schedule(min_new_votes=50, min_new_votes_of="desk=0")).standings.due("desk") == ""
+    assert scheduler(loop, Schedule(min_new_votes=50, min_new_votes_of="draft=0")).standings.due("desk")
+
+
 def test_votes_count_from_the_last_run_on_whatever_became_of_it() -> None:
     loop = FakeLoop()
     loop.votes["desk"] = 130

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from structlog.testing import capture_logs
 
 from thumbwheel.config.settings import Artifacts, Settings
 from thumbwheel.errors import Conflict, InvalidConfig, RunInProgress, Unavailable, UnknownPolicy, UnknownRun
-from thumbwheel.records import AuditAction, Channel, PolicyKind, RunState
+from thumbwheel.records import AuditAction, Channel, GateResult, PolicyKind, Run, RunState, RunStep
 from thumbwheel.registry.artifacts.local import LocalArtifacts
 from thumbwheel.registry.port import NewVersion
 from thumbwheel.registry.sql import SqlRegistry
@@ -67,14 +68,18 @@ def test_a_run_whose_workers_all_die_has_failed_and_frees_the_policy(
     monkeypatch.setattr(sys, "executable", dying_worker(tmp_path))
     monkeypatch.setattr(module, "MAX_STARTS", 3)
     monkeypatch.setattr(module, "RETRY_S", 0.001)
-    run_id = bench.runner.start("desk", "ann", "asked for")
-    assert bench.runner.wait(60)
+    with capture_logs() as told:
+        run_id = bench.runner.start("desk", "ann", "asked for")
+        assert bench.runner.wait(60)
     run = bench.store.run(run_id)
     assert run is not None and run.state is RunState.FAILED and run.ended_us > run.started_us
+    [end] = [entry for entry in told if entry["event"] == "run ended"]
+    assert (end["policy"], end["run_id"], end["verdict"], end["error"]) == ("desk", run_id, "failed", run.error)
     assert "died 3 times" in run.error and "worker.log" in run.error
     assert bench.runner.folder(run_id).log.read_text() == "oh no\n" * 3
     assert bench.store.acquire_lease("desk", "the next one", 60).holder == "the next one"
-    [entry] = bench.store.audit_trail("desk", 10)
+    ended, entry = bench.store.audit_trail("desk", 10)
+    assert (ended.action, ended.subject, ended.reason) == (AuditAction.RUN_ENDED, run_id, f"failed: {run.error}")
     assert (entry.action, entry.actor, entry.reason) == (AuditAction.RUN_STARTED, "ann", "asked for")
     assert (entry.policy, entry.subject, entry.time_us) == ("desk", run_id, run.started_us)
 
@@ -159,6 +164,32 @@ def test_a_run_that_is_waited_for_at_the_end_is_named(
         bench.runner.stop()
     waits = [entry for entry in told if entry["event"] == "waiting for the run to save its place"]
     assert [entry["run_id"] for entry in waits] == [run_id]
+    assert told[-1] == {
+        "event": "stopped; the run goes on at the next start",
+        "policy": "desk",
+        "run_id": run_id,
+        "log_level": "info",
+    }
+    again = Runner(bench.store, bench.registry, bench.settings)
+    with capture_logs() as told:
+        assert again.resume() == [run_id]
+    assert {"event": "run goes on", "run_id": run_id, "step": "freeze", "log_level": "info"} in told
+    again.stop()
+
+
+def test_the_end_of_a_run_is_told_with_the_first_gate_that_failed(tmp_path: Path) -> None:
+    gates = tuple(GateResult(name, name == "data_sanity", 0, 0, 0, 0, "") for name in ("data_sanity", "latency", "old"))
+    run = Run("r1", "desk", RunState.REJECTED, RunStep.PUBLISH, "v1", 1, report_path="runs/r1/report.html", gates=gates)
+    assert module._end(run, tmp_path) == {
+        "policy": "desk",
+        "run_id": "r1",
+        "verdict": "rejected",
+        "failed_gate": "As quick",
+        "report": str(tmp_path / "runs/r1/report.html"),
+    }
+    promoted = replace(run, state=RunState.PROMOTED, candidate_version="v2", gates=gates[:1], report_path="")
+    assert module._end(promoted, tmp_path)["version"] == "v2"
+    assert "failed_gate" not in module._end(promoted, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "../other", ".hidden", "a/b"])

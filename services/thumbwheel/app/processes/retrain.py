@@ -88,8 +88,8 @@ class Outcome:
 async def once(settings: Settings, told: Callable[[Outcome], None]) -> bool:
     """Go on with interrupted runs, then do every run that is due, one after the other; `told` hears of each.
 
-    With neither `schedule.cron` nor `schedule.min_new_votes` whoever calls is the schedule: each policy with a new vote
-    is due. Return whether all was done; False when SIGTERM or SIGINT came first.
+    With neither `schedule.cron` nor a number of new votes whoever calls is the schedule: each policy with a new vote is
+    due. Return whether all was done; False when SIGTERM or SIGINT came first.
 
     Raises as `watch` does, and Unavailable when the database is away: whoever calls it calls again.
     """
@@ -148,5 +148,5 @@ def _ended(store: FeedbackStore, run_id: str) -> Outcome:
 
 
 def _schedule(schedule: Schedule) -> Schedule:
-    asked = schedule.cron or schedule.min_new_votes
+    asked = schedule.cron or schedule.min_new_votes or schedule.min_new_votes_of
     return schedule if asked else schedule.model_copy(update={"min_new_votes": 1})

@@ -5,8 +5,8 @@ It comes up from the inside out and goes down the other way round:
 1. the home is locked; a database elsewhere that is away is waited for, /healthz saying so where the pages will be; the
    storage is opened, relay and ingest are started, and runs that were interrupted go on;
 2. the doors are opened, saying NOT_SERVING, while the reconciler loads what the registry's channels point at;
-3. the pages are opened, the schedule starts, the addresses are announced in the home. So a service that can not come
-   up (a port is taken) starts no new run.
+3. the pages are opened, the schedule starts; once the first versions are loaded, or can not be, the addresses are
+   announced in the home. So a service that can not come up (a port is taken) starts no new run.
 
 On SIGTERM or SIGINT the doors say NOT_SERVING and requests in flight finish; then the schedule and the pages close and
 the models are freed. What the log holds and the store has not stays in the log for the next start, and so does what is
@@ -16,6 +16,7 @@ first start makes the keys, and has to ask the broker whether it may.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -35,7 +36,7 @@ from thumbwheel.app.pages import Behind, pages
 from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.relaying import relaying
 from thumbwheel.app.retention import forget_everywhere, retaining
-from thumbwheel.app.serving import serving
+from thumbwheel.app.serving import Serving, serving
 from thumbwheel.app.settled import is_settled
 from thumbwheel.app.storage import Storage, open_storage
 from thumbwheel.config.settings import Settings
@@ -73,11 +74,24 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         behind = Behind(served.address, served.admin_address, storage.store, served.health, metrics.registry, settled)
         web = await stack.enter_async_context(pages(settings, keys, behind))
         training.follow_schedule()
+        if not await _loaded(served, stopped):
+            return
         addresses = Addresses(os.getpid(), served.address, served.admin_address, web, web)
         home.announce(addresses)
         ready(addresses)
         await stopped.wait()
         await served.host.drain()
+
+
+async def _loaded(served: Serving, stopped: asyncio.Event) -> bool:
+    """Wait until loading was tried for all that the registry names; False when the service was stopped first."""
+    waits = [asyncio.create_task(served.inference.tried()), asyncio.create_task(stopped.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waits:
+            one.cancel()
+    return not stopped.is_set()
 
 
 def _move_events(stack: AsyncExitStack, settings: Settings, storage: Storage, metrics: Metrics) -> None:
