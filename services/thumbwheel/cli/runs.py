@@ -48,6 +48,9 @@ def command(context: Context, run_id: str, policy: str, limit: int) -> None:
     click.echo(f"{run.policy}: {run.state}{at}, {run.votes} votes, {run.parent_version} as the start")
     click.echo(run.error or run.summary)
     emit(context, [_gate_row(gate) for gate in run.gates], empty="not judged", prose="says")
+    for gate in run.gates:
+        if not gate.passed:
+            click.echo(f"why, and what to do: thumbwheel gates explain {gate.name}")
     if run.report_path:
         click.echo(f"report: {run.report_path}")
 

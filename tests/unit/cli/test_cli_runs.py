@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 
 from thumbwheel.cli.main import main
 from thumbwheel.client import AdminClient
 from thumbwheel.client.admin import PolicyStatus, ServiceStatus
-from thumbwheel.records import PolicyKind, Run, RunState, RunStep
+from thumbwheel.records import GateResult, PolicyKind, Run, RunState, RunStep
 
 RUNNING = Run("r2", "desk", RunState.RUNNING, RunStep.IMPROVE, "v1", 1)
 REJECTED = Run("r1", "desk", RunState.REJECTED, RunStep.PUBLISH, "v1", 1, ended_us=2, votes=7, summary="too close.")
@@ -47,3 +48,16 @@ def test_the_step_is_told_of_a_run_that_stands_in_one(
     monkeypatch.setattr(AdminClient, "run", lambda *_: run)
     runs(monkeypatch, run.run_id)
     assert capsys.readouterr().out.splitlines()[0] == told
+
+
+def test_below_a_failed_gate_stands_where_it_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gates = (
+        GateResult("kl_budget", True, 0.1, 3.0, 0.1, 0.1, "near."),
+        GateResult("off_policy_snips", False, 0.0, 0.0, -0.1, 0.1, "too close."),
+    )
+    monkeypatch.setattr(AdminClient, "run", lambda *_: replace(REJECTED, gates=gates))
+    runs(monkeypatch, "r1")
+    told = [line for line in capsys.readouterr().out.splitlines() if "gates explain" in line]
+    assert told == ["why, and what to do: thumbwheel gates explain off_policy_snips"]
