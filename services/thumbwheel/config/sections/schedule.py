@@ -18,7 +18,7 @@ class Schedule(Section):
         0,
         ge=0,
         description="Start when this many new votes are in, of the kinds that the policy learns from; 0: not by votes. "
-        "With fewer than `data.min_votes_*` in all, a run ends and says so.",
+        "With too few in all (`data.min_votes_classify` and its like) a run ends and says so.",
     )
     min_new_votes_of: str = Field(
         "",
