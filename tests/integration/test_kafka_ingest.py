@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from answered import answer_and_vote
+from foreign_records import FORMS, NO_TEXT, send_foreign
 from kafka import TopicPartition
 from kafka_server import KafkaBroker
 from sealed_logs import sealed
@@ -74,6 +75,30 @@ def test_what_retention_took_before_it_was_read_is_counted(kafka_broker: KafkaBr
     assert [(one.topic, one.records, one.dropped) for one in steps] == [(REQUESTS, 30, 20)]
     store.close()
     log.close()
+
+
+def test_a_header_whose_name_is_no_text_makes_a_dead_letter_and_stops_nobody(
+    kafka_broker: KafkaBroker, tmp_path: Path
+) -> None:
+    settings = Kafka(
+        bootstrap_servers=kafka_broker.bootstrap, topic_prefix=f"{uuid.uuid4()}.", partitions=1, replication=1
+    )
+    create_topics(settings)
+    with ExitStack() as stack:
+        log = stack.enter_context(closing(open_kafka_log(settings)))
+        store = stack.enter_context(closing(open_store(f"sqlite:///{tmp_path / 'store.sqlite'}")))
+        log.append([to_log(record) for record in answer_and_vote(0)])
+        send_foreign(settings, b"\0raw", FEEDBACK, 0)
+        log.append([to_log(record) for record in answer_and_vote(1)])
+        IngestWorker(Source(log), store, Ingest()).drain()
+        assert [store.response(f"r{number}") is not None for number in range(3)] == [True, True, False]
+        assert (store.watermark(), store.count_orphans()) == (2, 0)
+        found = {letter.offset: letter for letter in store.dead_letters(100)}
+        assert sorted(found) == list(range(1, 1 + len(FORMS)))
+        named = found[1 + next(at for at, (_, headers) in enumerate(FORMS) if NO_TEXT in dict(headers))]
+        assert (named.topic, named.partition, named.payload) == (FEEDBACK, 0, b"\0raw")
+        assert "not UTF-8" in named.reason
+        assert "key 'k'" in named.reason
 
 
 @pytest.mark.parametrize("running", [True, False])
