@@ -36,7 +36,7 @@ from thumbwheel.app.outboxes import adopting, replicas_dir, shipping
 from thumbwheel.app.pages import Behind, pages
 from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.relaying import relaying
-from thumbwheel.app.retention import forget_everywhere, retaining
+from thumbwheel.app.retention import dropping_keys, forget_everywhere, retaining
 from thumbwheel.app.serving import Serving, serving
 from thumbwheel.app.settled import is_settled
 from thumbwheel.app.storage import Storage, open_storage
@@ -113,6 +113,7 @@ def _move_events(stack: AsyncExitStack, settings: Settings, storage: Storage, me
         stack.enter_context(publishing_dead_letters(source, storage.store, metrics.ingest))
     stack.enter_context(adopting(settings, replicas_dir(settings), source.log))
     stack.enter_context(retaining(settings, lambda actor: forget_everywhere(settings, storage.store, source, actor)))
+    stack.enter_context(dropping_keys(source))
     worker = stack.enter_context(ingesting(source, storage.store, settings.ingest, metrics.ingest))
     observer = whole_service(source, storage.store, storage.registry, settings.log_path)
     stack.enter_context(observing(metrics, observer))
