@@ -10,7 +10,8 @@ Appending needs the log alone: no database, so answers are shipped and votes ack
 1. a key of a user that this process has none of is appended, and acknowledged;
 2. the events are, sealed;
 3. what is new in the topic of keys is read. An event under a key that somebody has removed meanwhile is appended again,
-   under a new one: it is later than the erasure, and not part of it.
+   under a new one: it is later than the erasure, and not part of it. So is one under a key of a topic that was deleted
+   and made anew, which shows by its end.
 
 A key is used for a month, by the clock of whoever made it, and says so in the topic. When all that the log still has
 was appended later, nothing needs it, and `drop_past_keys` removes it; the record that does so tells of no erasure.
@@ -322,6 +323,8 @@ class _OwnKeys:
         """Read on in the topic of keys; return the ids of all that were removed since the first was made here."""
         with self._lock:
             end = self._log.end_offset(USER_KEYS, 0)
+            if self._position is not None and end < self._position:
+                self._lose_all(end)
             while self._position is not None and self._position < end:
                 found = self._log.read(USER_KEYS, 0, self._position, _PAGE)
                 self._removed.update(one.key for one in found if not one.payload)
@@ -329,6 +332,14 @@ class _OwnKeys:
             for key in [key for key in self._keys.values() if key.key_id in self._removed]:
                 del self._keys[key.user_hash]
             return set(self._removed)
+
+    def _lose_all(self, end: int) -> None:
+        """Take all keys for removed: the topic was made anew, which its `identity` does not say for half a minute."""
+        logger.warning("the topic of users' keys was made anew; events are sealed under new ones")
+        self._removed.update(key.key_id for key in self._keys.values())
+        self._keys.clear()
+        self._position = end
+        self._log.identity(USER_KEYS, anew=True)  # so that nothing of the old one is read any more
 
     def _begin_anew_in_another_topic(self) -> None:
         """Forget the keys of a topic that was made anew: the new one has none of them."""

@@ -199,6 +199,35 @@ def test_a_key_is_used_for_a_month_and_not_before_it_was_made(below: EventLog, u
     assert users_of(log) == ["u1"] * 6
 
 
+class MadeAnew:
+    """A log that is another one from some moment on, and does not say so, as Kafka does not for half a minute."""
+
+    def __init__(self, below: EventLog, following: EventLog) -> None:
+        self._below, self._following = below, following
+
+    def make_anew(self) -> None:
+        self._below = self._following
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._below, name)
+
+
+def test_events_after_the_topics_were_made_anew_are_sealed_under_keys_that_are_there(
+    below: EventLog, url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "anew").mkdir()
+    with closing(open_below(tmp_path / "anew")) as following:
+        topics = MadeAnew(below, following)
+        log = sealed(cast(EventLog, topics), url)
+        log.append(records("u1", "u2"))
+        topics.make_anew()
+        log.append(records("u1"))
+        log.append(records("u1", "u2"))
+        reader = sealed(following, f"sqlite:///{tmp_path / 'elsewhere.sqlite'}")
+        assert users_of(reader) == ["u1", "u1", "u2"]
+        assert keys_in(following) == ["u1", "u2"]
+
+
 class Interrupted:
     """A log into which somebody else erases a user just before an append of events is done."""
 
