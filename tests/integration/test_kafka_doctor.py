@@ -55,8 +55,10 @@ def test_all_is_well_with_the_topics_that_were_made(settings: Settings) -> None:
 
 
 def test_each_fault_of_a_topic_has_its_cure(settings: Settings) -> None:
-    missing = found(settings)[f"topic {REQUESTS}"]
-    assert (missing.ok, missing.found) == (False, "is missing")
+    none = found(settings)
+    assert "0 of 4 are there; 4 missing: " in none["topics"].found and not none["topics"].ok
+    missing = none[f"topic {REQUESTS}"]
+    assert (missing.ok, missing.found) == (False, "is missing: 3 partitions are expected, 1 copies of each")
     assert missing.cure == "make it: thumbwheel --config FILE topics create (`thumbwheel move` makes it, too)"
     create_topics(settings.kafka)
     for change, cure in (

@@ -1,4 +1,4 @@
-"""Records in Kafka as only others write them: without a key, with bytes that are no text, with headers of no value."""
+"""Records in Kafka as only others write them: no key, bytes that are no text, headers of no value or name."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ from thumbwheel.bus.sealing import KEY_HEADER
 from thumbwheel.config.settings import Kafka
 
 _NULL = b"stands for no value"
+
+
+class NoText(str):
+    """A name of a header whose bytes are no UTF-8; it reads as they do with escapes."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Return the bytes, as kafka-python's producer asks for them."""
+        return b"caf\xe9 \xff"
+
+
+NO_TEXT = NoText(r"caf\xe9 \xff")
 Form = tuple[bytes | None, Sequence[tuple[str, bytes | None]]]
 FORMS: Sequence[Form] = (
     (None, ()),
@@ -23,6 +36,7 @@ FORMS: Sequence[Form] = (
     (b"k", ((KEY_HEADER, None),)),
     (b"k", ((KEY_HEADER, b"\0\xff"),)),
     (b"k", ((KEY_HEADER, b"x" * 40_000),)),
+    (b"k", ((NO_TEXT, b"v"), ("a", b"v"))),
 )
 
 

@@ -11,6 +11,7 @@ report.html          for people
 STEP.done.json       written last by each step, whole: a step that has it is not done again
 progress.jsonl       one line a step of work
 attempts.json        how often each step was begun, and the checkpoint from which it was last
+away.json            since when, and until when, what the run needs was seen to be away, and in which step
 worker.lock          held by the process that works here
 """
 
@@ -27,6 +28,9 @@ from thumbwheel.durable import write_whole
 from thumbwheel.records import GateResult, RunStep, Verdict
 
 _TAIL_BYTES = 16_384
+# Whoever waits looks every quarter of a minute; a look may take minutes. After this long without one that found
+# something away the run was at work, or the service was down: what is away then is away anew.
+_ANOTHER_ABSENCE_S = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,18 @@ class RunFolder:
         attempts = _read(self._attempts) or {}
         attempts[step] = max(0, attempts.get(step, 0) - 1)
         write_whole(self._attempts, json.dumps(attempts) + "\n")
+
+    def away_s(self, now_s: float) -> float:
+        """Note that what the step in hand needs is away at `now_s`, seconds since the epoch; return for how long now.
+
+        0 the first time, and where it was last seen away more than an hour ago, or in another step.
+        """
+        step, path = self.step(), self.path / "away.json"
+        before = _read(path) or {}
+        goes_on = before.get("step") == step and 0 <= now_s - before["last_s"] <= _ANOTHER_ABSENCE_S
+        since_s = before["since_s"] if goes_on else now_s
+        write_whole(path, json.dumps({"step": step, "since_s": since_s, "last_s": now_s}) + "\n")
+        return float(now_s - since_s)
 
     def clear_checkpoint(self) -> None:
         """Remove what `improve` no longer needs."""

@@ -85,23 +85,48 @@ def _work(plan: Plan, folder: RunFolder) -> None:
 
 
 def _ended(cycle: Cycle) -> Run:
-    """The run's final row. What trying again can not mend fails the run at once."""
+    """The run's final row. What trying again can not mend fails the run at once.
+
+    So does a store that stays away for `learn.max_away_s`: the policy is free for another run then. A database that is
+    away is waited for however long it takes, for nobody can write down how the run ended.
+    """
     try:
         return cycle.run()
     except (Fenced, RunInProgress):
         raise
-    except (Unavailable, SystemExit):  # no fault of the step's
+    except (Unavailable, SystemExit) as error:  # no fault of the step's
         cycle.folder.forgive(cycle.folder.step())
+        if isinstance(error, Unavailable) and _is_given_up(cycle.plan, cycle.folder):
+            waited = f"what the run needs was away for more than {cycle.plan.settings.learn.max_away_s / 3600:g} h"
+            return _failed(cycle, f"{waited} (learn.max_away_s): {error}; then start another run")
         raise
     except ThumbwheelError as error:
-        return replace(cycle.row(cycle.folder.step()), state=RunState.FAILED, ended_us=cycle.now_us(), error=str(error))
+        return _failed(cycle, str(error))
+
+
+def _failed(cycle: Cycle, error: str) -> Run:
+    return replace(cycle.row(cycle.folder.step()), state=RunState.FAILED, ended_us=cycle.now_us(), error=error)
+
+
+def _is_given_up(plan: Plan, folder: RunFolder) -> bool:
+    """Note that something is away; say whether it has been for too long."""
+    return folder.away_s(time.time()) > plan.settings.learn.max_away_s
 
 
 def _keep_report(plan: Plan, folder: RunFolder, ended: Run) -> None:
-    """Where versions are kept outside of the home, put the report beside them before the run's row names it."""
+    """Where versions are kept outside of the home, put the report beside them before the run's row names it.
+
+    A store that stays away for too long does without: the verdict counts, and the report stays in the run's folder.
+    """
     reports = open_reports(plan.settings)
-    if reports is not None and ended.report_path:
+    if reports is None or not ended.report_path:
+        return
+    try:
         reports.keep(plan.run_id, folder.report)
+    except Unavailable as error:
+        if not _is_given_up(plan, folder):
+            raise
+        sys.stderr.write(f"the report is kept in {folder.report} alone: {error}\n")
 
 
 def _learner(plan: Plan, kind: PolicyKind) -> Learner:

@@ -23,6 +23,14 @@ def health(policies: ServedPolicies, troubled: Container[str], draining: bool, u
     return Health(HealthState.SERVING if whole else HealthState.DEGRADED, parts)
 
 
+def beside(served: Health, part: str, problem: str) -> Health:
+    """Return what a process says that does more than to serve: a `problem` there degrades it, and is told."""
+    if not problem:
+        return served
+    state = HealthState.NOT_SERVING if served.state is HealthState.NOT_SERVING else HealthState.DEGRADED
+    return Health(state, {**served.parts, part: problem})
+
+
 def _part(policies: ServedPolicies, policy: str, is_troubled: bool) -> str:
     served = ", ".join(f"{served.channel} {served.ref.version}" for served in policies.served(policy))
     if not is_troubled:

@@ -17,6 +17,7 @@ from thumbwheel.telemetry.metrics import IngestMetrics
 
 _AFTER_DEFECT_S = 1.0
 _DEFECT = "stands still by a defect, and tries again; what it was is logged: ingest failed and goes on"
+_ENDED = "has ended, and nothing comes into the store any more; restart the process"
 
 logger = get_logger(__name__)
 
@@ -61,15 +62,19 @@ def ingesting(
     worker = IngestWorker(source, store, settings, step_done, got_over, assigned)
 
     def work(stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                worker.run(stop)
-            except Exception:
-                # A defect. Nothing is lost: the transaction was rolled back, and the log keeps what was not moved.
-                logger.exception("ingest failed and goes on")
-                metrics.failures.inc(reason="defect")
-                worker.broke_off(_DEFECT)
-                stop.wait(_AFTER_DEFECT_S)
+        try:
+            while not stop.is_set():
+                try:
+                    worker.run(stop)
+                except Exception:
+                    # A defect. Nothing is lost: the transaction was rolled back, and the log keeps what was not moved.
+                    logger.exception("ingest failed and goes on")
+                    metrics.failures.inc(reason="defect")
+                    worker.broke_off(_DEFECT)
+                    stop.wait(_AFTER_DEFECT_S)
+        finally:
+            if not stop.is_set():  # what no loop can go on after
+                worker.broke_off(_ENDED)
 
     with in_background("ingest", work):
         yield worker

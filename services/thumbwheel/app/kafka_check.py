@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from thumbwheel.app.clock_check import judge_clock
 from thumbwheel.app.durability import feedback_durability
@@ -37,6 +37,7 @@ def _look(settings: Settings, seen: list[Finding]) -> str:
     kafka = settings.kafka
     states, configs = describe_topics(kafka), topic_configs(kafka)
     at_broker = feedback_durability(settings).place == "broker"
+    seen.append(_all_topics(states))
     seen += [_topic(state, kafka, configs.get(state.topic, {}), at_broker) for state in states]
     seen.append(judge_clock("kafka clock", clock_ahead_s(kafka)))
     seen.append(_workers(settings))
@@ -52,6 +53,25 @@ def _workers(settings: Settings) -> Finding:
     return Finding("ingest", True, f"{members} in group {group}")
 
 
+def _all_topics(states: Sequence[TopicState]) -> Finding:
+    """How many topics there are of those that there have to be, and how many partitions in each; names the others."""
+    missing = [one for one in states if not one.partitions]
+    other = [one for one in states if one.partitions and one.partitions != one.wanted_partitions]
+    found = f"{len(states) - len(missing)} of {len(states)} are there"
+    if missing:
+        wanted = (f"{one.topic} (partitions expected: {one.wanted_partitions})" for one in missing)
+        found += f"; {len(missing)} missing: {', '.join(wanted)}"
+    if other:
+        counts = (f"{one.topic} ({one.partitions} instead of {one.wanted_partitions})" for one in other)
+        found += f"; {len(other)} with other partitions than expected: {', '.join(counts)}"
+    if not missing and not other:
+        return Finding("topics", True, f"{found}, each with the partitions that are expected")
+    cure = (
+        "thumbwheel --config FILE topics create makes those that are missing" if missing else "see each of them below"
+    )
+    return Finding("topics", False, found, cure)
+
+
 def _topic(state: TopicState, settings: Kafka, config: Mapping[str, str], at_broker: bool) -> Finding:
     found = f"{state.partitions} partitions, {state.replication} copies"
     problem, cure = _problem(state, settings, config)
@@ -63,7 +83,22 @@ def _topic(state: TopicState, settings: Kafka, config: Mapping[str, str], at_bro
 def _problem(state: TopicState, settings: Kafka, config: Mapping[str, str]) -> tuple[str, str]:
     """Return what is wrong with a topic, and its cure; empty where nothing is."""
     if not state.partitions:
-        return "is missing", "make it: thumbwheel --config FILE topics create (`thumbwheel move` makes it, too)"
+        return (
+            f"is missing: {state.wanted_partitions} partitions are expected, {settings.replication} copies of each",
+            "make it: thumbwheel --config FILE topics create (`thumbwheel move` makes it, too)",
+        )
+    if state.partitions != state.wanted_partitions and state.topic.endswith(USER_KEYS):
+        return (
+            f"has {state.partitions} partitions instead of 1: keys in the others are not read",
+            "nobody can take partitions away: end every process, choose another kafka.topic_prefix, and call "
+            "thumbwheel topics create; a topic without a key may be deleted and made anew instead",
+        )
+    if 0 < state.partitions < state.wanted_partitions:
+        return (
+            f"has {state.partitions} partitions instead of {state.wanted_partitions}",
+            f"set kafka.partitions to {state.partitions} where all topics have so many; else bring this one to "
+            f"{state.wanted_partitions} (kafka-topics.sh --alter --partitions), every process ended and ingest through",
+        )
     if state.partitions != state.wanted_partitions:
         return (
             f"has {state.partitions} partitions instead of {state.wanted_partitions}",

@@ -26,6 +26,7 @@ from thumbwheel.store.sql import open_store
 from thumbwheel.telemetry.logging import get_logger
 
 _PERIOD_S = 3_600.0
+_KEYS_PERIOD_S = 86_400.0
 _DAY_US = 86_400_000_000
 
 logger = get_logger(__name__)
@@ -49,20 +50,39 @@ def retaining(settings: Settings, apply: Callable[[str], object]) -> Iterator[No
     if not settings.store.retention_days:
         yield
         return
-
-    def work(stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                apply("schedule")
-            except Unavailable as error:
-                logger.warning("retention waits for its next turn", problem=str(error))
-            except Exception:
-                # A defect. Nothing is half done: what was not removed is removed the next time.
-                logger.exception("retention failed and is tried again")
-            stop.wait(_PERIOD_S)
-
-    with in_background("retention", work):
+    with in_background("retention", lambda stop: _every(_PERIOD_S, lambda: apply("schedule"), stop)):
         yield
+
+
+@contextmanager
+def dropping_keys(source: Source) -> Iterator[None]:
+    """Remove users' keys that a log which drops events by itself needs no more, every day while the block runs.
+
+    Such a log has a retention of its own, so this goes on where `store.retention_days` keeps everything.
+    """
+    sealed = source.sealed
+    if sealed is None:
+        yield
+        return
+
+    def drop() -> None:
+        if dropped := sealed.drop_past_keys():
+            logger.info("users' keys were removed: Kafka has nothing under them any more", keys=dropped)
+
+    with in_background("past-keys", lambda stop: _every(_KEYS_PERIOD_S, drop, stop)):
+        yield
+
+
+def _every(period_s: float, apply: Callable[[], object], stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            apply()
+        except Unavailable as error:
+            logger.warning("retention waits for its next turn", problem=str(error))
+        except Exception:
+            # A defect. Nothing is half done: what was not removed is removed the next time.
+            logger.exception("retention failed and is tried again")
+        stop.wait(period_s)
 
 
 def apply_retention(settings: Settings, actor: str) -> Applied:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from thumbwheel.bus.port import FEEDBACK, REQUESTS, NewRecord, StoredRecord
+from thumbwheel.bus.port import FEEDBACK, FOREIGN_NAME, REQUESTS, NewRecord, StoredRecord
 from thumbwheel.bus.sealing import KEY_HEADER
 from thumbwheel.errors import PoisonRecord
 from thumbwheel.events.convert import EventRecord, decode, encode
@@ -14,6 +14,7 @@ from thumbwheel.records import Feedback, LoggedResponse
 SCHEMA_HEADER = "thumbwheel-schema"
 SCHEMA = b"events.v1"
 TRACE_HEADER = "traceparent"
+_KEY_SHOWN = 64  # an id of an answer is shorter
 
 
 def to_log(record: EventRecord, trace_parent: str = "") -> NewRecord:
@@ -55,6 +56,9 @@ def outline_from_log(stored: StoredRecord) -> Outline:
 
 
 def _demand_schema(stored: StoredRecord) -> None:
+    if FOREIGN_NAME in stored.headers:
+        key = stored.key[:_KEY_SHOWN]
+        raise PoisonRecord("headers", f"the name of one is not UTF-8, which this service never writes (key {key!r})")
     if KEY_HEADER in stored.headers:
         raise PoisonRecord(
             KEY_HEADER, "is sealed and does not open: its key is wrapped under another keys.json, or it was altered"

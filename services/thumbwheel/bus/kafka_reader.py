@@ -10,6 +10,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
+from thumbwheel.bus.header_names import take_any_header_name
 from thumbwheel.bus.kafka_client import RETRY_S, make_client, milliseconds, translated, unavailable
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import InvalidInput, LogUnavailable
@@ -52,6 +53,7 @@ class KafkaReader:
         self._names = names
         self._servers = settings.bootstrap_servers
         self._consumer = make_client(KafkaConsumer, options | _consumer_options(settings))
+        take_any_header_name(self._consumer)
         try:
             with translated(settings.bootstrap_servers):
                 # The client keeps up with the topics it was assigned, and goes on with them when it is assigned fewer.

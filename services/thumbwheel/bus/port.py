@@ -18,6 +18,8 @@ DEAD_LETTERS = "thumbwheel.deadletters"
 """What ingest could not use, for other readers; only in logs that others read. Ingest does not."""
 USER_KEYS = "thumbwheel.userkeys"
 """Keys of users, in logs that seal (`sealed_log.py`): of one partition, and of each key the last record is kept."""
+FOREIGN_NAME = "thumbwheel-foreign-name"
+"""A header that a log adds to a record, which others wrote, one of whose headers has a name that is no text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,11 @@ Appending needs the log alone: no database, so answers are shipped and votes ack
 1. a key of a user that this process has none of is appended, and acknowledged;
 2. the events are, sealed;
 3. what is new in the topic of keys is read. An event under a key that somebody has removed meanwhile is appended again,
-   under a new one: it is later than the erasure, and not part of it.
+   under a new one: it is later than the erasure, and not part of it. So is one under a key of a topic that was deleted
+   and made anew, which shows by its end.
+
+A key is used for a month, by the clock of whoever made it, and says so in the topic. When all that the log still has
+was appended later, nothing needs it, and `drop_past_keys` removes it; the record that does so tells of no erasure.
 
 Reading looks keys up in a table, the store's, which is brought up to date from the topic as often as a key is missing.
 
@@ -25,11 +29,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from thumbwheel.bus.key_topic import of_keys, oldest_key
-from thumbwheel.bus.port import USER_KEYS, EventLog, NewRecord, StoredRecord
+from thumbwheel.bus.key_topic import erased, is_past, made, of_keys, oldest_key, past, until_us
+from thumbwheel.bus.port import DEAD_LETTERS, TOPICS, USER_KEYS, EventLog, NewRecord, StoredRecord
 from thumbwheel.bus.sealing import KEY_HEADER, UserKey, Wrapping, is_key_id, new_key, seal, unseal
 from thumbwheel.bus.user_keys import KeyTable
 from thumbwheel.errors import Fenced, LogUnavailable, PoisonRecord
@@ -41,20 +45,30 @@ _MOST_USERS = 50_000  # whose keys a process remembers; others get another one w
 _PAGE = 1_000
 _RETRY_S = 10.0
 _LOOKS = 3
+_USED_US = 30 * 86_400_000_000
+_CLOCKS_APART_US = 7 * 86_400_000_000  # by which clocks of processes that append may differ, and more
 _NOBODY = ""  # whose a key is that is wrapped under another secret: that can't be read
 
 logger = get_logger(__name__)
 
 
+def _now_us() -> int:
+    return time.time_ns() // 1_000
+
+
 class SealedLog:
     """An `EventLog` over one that cannot erase by key. Any thread may call."""
 
-    def __init__(self, log: EventLog, wrapping: Wrapping, table: KeyTable) -> None:
-        """Seal what goes into `log`; `table` is looked at by readers only. Closes `log` when it is closed."""
+    def __init__(self, log: EventLog, wrapping: Wrapping, table: KeyTable, clock: Callable[[], int] = _now_us) -> None:
+        """Seal what goes into `log`; `table` is looked at by readers only. Closes `log` when it is closed.
+
+        `clock` gives microseconds since the epoch.
+        """
         self._log = log
         self._wrapping = wrapping
         self._table = table
-        self._mine = _OwnKeys(log)
+        self._clock = clock
+        self._mine = _OwnKeys(log, clock)
         self._topic_is_ours = False
         self._synced = ""  # which topic of keys was looked at last
 
@@ -89,10 +103,41 @@ class SealedLog:
         """
         self.sync()
         doomed = self._table.ids_of(user_hash)
-        self._log.append([NewRecord(USER_KEYS, key_id, b"") for key_id in doomed])
+        self._log.append([erased(key_id) for key_id in doomed])
         self._mine.removed()
         self.sync()
         return len(doomed)
+
+    def drop_past_keys(self) -> int:
+        """Remove the keys under which the log has nothing any more, and nothing will be sealed; return how many.
+
+        The oldest key stays, for it says under which secret all are wrapped; so do those of releases that did not say
+        for how long they use one. Raises Unavailable: to be called again.
+        """
+        self._demand_our_topic()
+        before_us = self._oldest_us() - _CLOCKS_APART_US
+        self.sync()
+        kept, position, end, dropped = "", 0, self._log.end_offset(USER_KEYS, 0), 0
+        while position < end and (found := self._log.read(USER_KEYS, 0, position, _PAGE)):
+            made_here = [one for one in of_keys(found) if one.payload]
+            there = self._table.find({one.key for one in made_here})
+            kept = kept or next((one.key for one in made_here if one.key in there), "")
+            untils = {one.key: until_us(one) for one in made_here if one.key in there and one.key != kept}
+            doomed = [key_id for key_id, until in untils.items() if until is not None and until < before_us]
+            if doomed:
+                self._log.append([past(key_id) for key_id in doomed])
+            dropped += len(doomed)
+            if any(until is not None and until >= before_us for until in untils.values()):
+                break  # later ones are used for longer
+            position = found[-1].offset + 1
+        self.sync()
+        return dropped
+
+    def _oldest_us(self) -> int:
+        """Return the time of the oldest event that the log has, now where it has none."""
+        places = [(topic, one) for topic in (*TOPICS, DEAD_LETTERS) for one in self._log.partitions(topic)]
+        first = [self._log.read(*place, self._log.begin_offset(*place), 1) for place in places]
+        return min((found[0].time_us for found in first if found), default=self._clock())
 
     def removed_users(self) -> set[str]:
         """Return whose keys the topic has removed since where the table stands, which stays there.
@@ -105,13 +150,13 @@ class SealedLog:
         while position < end:
             found = self._log.read(USER_KEYS, 0, position, _PAGE)
             owners.update((one.key, self._wrapped(one).user_hash) for one in of_keys(found) if one.payload)
-            gone.update(one.key for one in of_keys(found) if not one.payload)
+            gone.update(one.key for one in of_keys(found) if not one.payload and not is_past(one))
             position = found[-1].offset + 1 if found else end
         owners.update((key_id, self._user_of(key_id, wrapped)) for key_id, wrapped in self._table.find(gone).items())
         return {owners[key_id] for key_id in gone if key_id in owners} - {_NOBODY}
 
     def sync(self) -> set[str]:
-        """Bring the table up to what the topic of keys has now; return whose keys are gone by that.
+        """Bring the table up to what the topic of keys has now; return who was erased by that.
 
         Raises Unavailable.
         """
@@ -122,9 +167,10 @@ class SealedLog:
             found = self._log.read(USER_KEYS, 0, position, _PAGE)
             following = found[-1].offset + 1 if found else end
             new = [self._wrapped(one) for one in of_keys(found) if one.payload]
-            gone = [one.key for one in of_keys(found) if not one.payload]
+            gone = [one.key for one in of_keys(found) if not one.payload and not is_past(one)]
+            dropped = [one.key for one in of_keys(found) if is_past(one)]
             try:
-                gone_users |= self._table.advance(position, following, new, gone, log_id)
+                gone_users |= self._table.advance(position, following, new, gone, log_id, dropped)
             except Fenced:
                 continue  # another process does the same
         return gone_users - {_NOBODY}
@@ -181,8 +227,7 @@ class SealedLog:
         known, new = self._mine.of(users)
         if new:
             self._demand_our_topic()
-            records = [NewRecord(USER_KEYS, key.key_id, self._wrapping.wrap(key)) for key in new]
-            self._log.append(records)
+            self._log.append([made(key, self._wrapping.wrap(key)) for key in new])
             self._demand_our_topic()  # of two that begin at once with different secrets the first one's holds
             self._mine.remember(new)
         return {key.user_hash: key for key in (*known, *new)}
@@ -242,8 +287,9 @@ class SealedLog:
 class _OwnKeys:
     """The keys that this process has made, and what it has read of the topic of keys since it made the first."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, clock: Callable[[], int]) -> None:
         self._log = log
+        self._clock = clock
         self._keys: OrderedDict[str, UserKey] = OrderedDict()
         self._log_id = ""
         self._position: int | None = None
@@ -256,13 +302,14 @@ class _OwnKeys:
             self._begin_anew_in_another_topic()
             if self._position is None:
                 self._position = self._log.end_offset(USER_KEYS, 0)
-            known, new = [], []
+            known, new, now_us = [], [], self._clock()
             for user in sorted(users):
-                if user in self._keys:
+                # Neither after its time nor, where the clock was set back, before: events carry times of this clock.
+                if user in self._keys and 0 <= self._keys[user].until_us - now_us <= _USED_US:
                     self._keys.move_to_end(user)
                     known.append(self._keys[user])
                 else:
-                    new.append(new_key(user))
+                    new.append(new_key(user, now_us + _USED_US))
             return known, new
 
     def remember(self, keys: Sequence[UserKey]) -> None:
@@ -276,6 +323,8 @@ class _OwnKeys:
         """Read on in the topic of keys; return the ids of all that were removed since the first was made here."""
         with self._lock:
             end = self._log.end_offset(USER_KEYS, 0)
+            if self._position is not None and end < self._position:
+                self._lose_all(end)
             while self._position is not None and self._position < end:
                 found = self._log.read(USER_KEYS, 0, self._position, _PAGE)
                 self._removed.update(one.key for one in found if not one.payload)
@@ -283,6 +332,14 @@ class _OwnKeys:
             for key in [key for key in self._keys.values() if key.key_id in self._removed]:
                 del self._keys[key.user_hash]
             return set(self._removed)
+
+    def _lose_all(self, end: int) -> None:
+        """Take all keys for removed: the topic was made anew, which its `identity` does not say for half a minute."""
+        logger.warning("the topic of users' keys was made anew; events are sealed under new ones")
+        self._removed.update(key.key_id for key in self._keys.values())
+        self._keys.clear()
+        self._position = end
+        self._log.identity(USER_KEYS, anew=True)  # so that nothing of the old one is read any more
 
     def _begin_anew_in_another_topic(self) -> None:
         """Forget the keys of a topic that was made anew: the new one has none of them."""

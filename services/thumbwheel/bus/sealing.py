@@ -28,16 +28,20 @@ OVERHEAD_BYTES = _NONCE_BYTES + _TAG_BYTES + len(KEY_HEADER) + 2 * _ID_BYTES + 1
 
 @dataclass(frozen=True, slots=True)
 class UserKey:
-    """A key for events of one user. A user has several: every process makes its own. `key_id`: 32 digits."""
+    """A key for events of one user. A user has several: every process makes its own. `key_id`: 32 digits.
+
+    Nothing is sealed under it after `until_us`, microseconds since the epoch; 0 where that is not known.
+    """
 
     key_id: str
     user_hash: str
     secret: bytes = field(repr=False)
+    until_us: int = 0
 
 
-def new_key(user_hash: str) -> UserKey:
+def new_key(user_hash: str, until_us: int = 0) -> UserKey:
     """Make a key."""
-    return UserKey(secrets.token_hex(_ID_BYTES), user_hash, secrets.token_bytes(_SECRET_BYTES))
+    return UserKey(secrets.token_hex(_ID_BYTES), user_hash, secrets.token_bytes(_SECRET_BYTES), until_us)
 
 
 def is_key_id(text: str) -> bool:

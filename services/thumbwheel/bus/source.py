@@ -20,6 +20,9 @@ class Sealed(Protocol):
     def shred(self, user_hash: str) -> int:
         """Forget a user; return of how many keys. Raises Unavailable."""
 
+    def drop_past_keys(self) -> int:
+        """Remove keys of which the log has nothing left; return how many. Raises Unavailable."""
+
     def removed_users(self) -> set[str]:
         """Return who was forgotten since the table of keys was last brought up to date. Raises Unavailable."""
 

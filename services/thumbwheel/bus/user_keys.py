@@ -15,11 +15,18 @@ class KeyTable(Protocol):
         """Return the offset in the topic up to which the table has read it; 0 when that was another than `log_id`."""
 
     def advance(
-        self, position: int, following: int, new: Sequence[WrappedKey], gone: Collection[str], log_id: str = ""
+        self,
+        position: int,
+        following: int,
+        new: Sequence[WrappedKey],
+        gone: Collection[str],
+        log_id: str = "",
+        past: Collection[str] = (),
     ) -> set[str]:
-        """Take in what the topic has from `position` to before `following`; return whose keys are gone by that.
+        """Take in what the topic has from `position` to before `following`; return whose keys are `gone` by that.
 
-        `gone` are ids; one that is also among `new` was new first. Raises Fenced when the table stands elsewhere.
+        `gone` and `past` are ids, removed alike; one that is also among `new` was new first. Raises Fenced when the
+        table stands elsewhere.
         """
 
     def find(self, key_ids: Collection[str]) -> Mapping[str, bytes]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from thumbwheel.bus.port import StoredRecord
 from thumbwheel.bus.source import Place, Source, places
@@ -23,6 +24,8 @@ from thumbwheel.store.port import Batch, FeedbackStore
 _IDLE_S = 1.0  # longest sleep: orphans expire and other processes' appends are seen without a nudge
 _HOUSEKEEPING_S = 30.0
 _TRIM_ABOVE = 0.5
+_ASIDE_S = 1.0
+_LONGEST_ASIDE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,15 @@ class _Read:
     records: int
     started: float
     dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Aside:
+    """A partition that met a defect: it waits for `wait_s` seconds, until `until_s` of the monotonic clock."""
+
+    problem: str
+    wait_s: float
+    until_s: float
 
 
 def _no_step(_step: Step) -> None: ...
@@ -85,11 +97,13 @@ class IngestWorker:
         self._clock = clock
         self._offsets: dict[Place, tuple[str, int]] = {}  # with the topic's identity
         self._problem = ""
+        self._aside: dict[Place, _Aside] = {}
+        self._away: Place | None = None
 
     @property
     def problem(self) -> str:
-        """Why the last round of `run` came to nothing; empty when it went well. Safe from any thread."""
-        return self._problem
+        """Why the last round of `run` came to nothing, or what stands still; else empty. Safe from any thread."""
+        return self._problem or "; ".join(one.problem for one in tuple(self._aside.values()))
 
     def broke_off(self, problem: str) -> None:
         """Note why `run` ended by a defect: its `problem`, until a round goes well."""
@@ -116,21 +130,35 @@ class IngestWorker:
     def run_once(self) -> int:
         """Move one batch of every partition of its own at most; return how many records were moved.
 
+        A partition that fails by a defect (anything but Unavailable) stands aside for a second, then for twice as long
+        each time; the others go on.
+
         Raises:
             Unavailable: the log or the store is away; nothing was lost, call again.
+            Exception: the defect that one partition met, when all others have had their turn. Nothing was lost.
         """
         ours = list(self._assigned())
         # Where another worker has been meanwhile the store's offset counts.
         self._offsets = {place: known for place, known in self._offsets.items() if place in ours}
-        moved = 0
+        moved, defects, turn = 0, list[Exception](), self._turn(ours)
         # While one batch is written the next is read: the log, the decoding and the database wait less for each other.
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as ahead:
-            reading = [ahead.submit(self._read, *place) for place in ours[:1]]
-            for following in [*ours[1:], None]:
-                read = reading.pop().result() if reading else None
-                if following is not None:
+            reading = [ahead.submit(self._read, *place) for place in turn[:1]]
+            for place, following in zip_longest(turn, turn[1:]):
+                read = reading.pop()
+                if not isinstance(read.exception(), Unavailable) and following is not None:
                     reading.append(ahead.submit(self._read, *following))
-                moved += self._write(read) if read is not None else 0
+                try:
+                    moved += self._write(read.result())
+                    self._went_well(place)
+                except Unavailable:
+                    self._away = place
+                    raise
+                except Exception as defect:  # noqa: BLE001 - raised below, when the others have had their turn
+                    self._stand_aside(place, defect)
+                    defects.append(defect)
+        if defects:
+            raise defects[0]
         return moved
 
     def drain(self) -> int:
@@ -174,15 +202,38 @@ class IngestWorker:
             batch = Batch(consumer, topic, partition, offset, end, log_id=log_id)
         return _Read(batch, len(records), started, self._dropped(topic, partition, offset, records))
 
+    def _turn(self, ours: Sequence[Place]) -> list[Place]:
+        """Return those of our partitions that do not stand aside; the one that was away last comes last."""
+        now_s = time.monotonic()
+        self._aside = {place: one for place, one in self._aside.items() if place in ours}
+        turn = [place for place in ours if place not in self._aside or self._aside[place].until_s <= now_s]
+        return sorted(turn, key=lambda place: place == self._away)
+
+    def _went_well(self, place: Place) -> None:
+        self._aside.pop(place, None)
+        if self._away == place:
+            self._away = None
+
+    def _stand_aside(self, place: Place, defect: Exception) -> None:
+        """Let a partition wait for its next turn: what it met is met there again, and its neighbours meet nothing."""
+        before = self._aside.get(place)
+        wait_s = min(_LONGEST_ASIDE_S, 2 * before.wait_s) if before else _ASIDE_S
+        _, offset = self._offsets.get(place, ("", None))
+        where = f"{place[0]} partition {place[1]}" + (f" at offset {offset}" if offset is not None else "")
+        problem = (
+            f"{where} stands still by a defect ({type(defect).__name__}) and is tried again; what it was is logged"
+        )
+        self._aside[place] = _Aside(problem, wait_s, time.monotonic() + wait_s)
+
     def _dropped(self, topic: str, partition: int, offset: int, records: Sequence[StoredRecord]) -> int:
         """Return how many records from `offset` on the log has dropped by itself. A gap may be erased records, too."""
         if records and records[0].offset == offset:
             return 0
         return max(0, self._log.begin_offset(topic, partition) - offset)
 
-    def _write(self, read: _Read) -> int:
+    def _write(self, read: _Read | None) -> int:
         """Write a batch that was read; return how many records it had, 0 if another worker was there before."""
-        if not self._apply(read.batch):
+        if read is None or not self._apply(read.batch):
             return 0
         if read.records or read.dropped:
             batch, seconds = read.batch, time.monotonic() - read.started

@@ -10,10 +10,10 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, RowMapping, func, insert, select
 
 from thumbwheel.database.engine import connect
-from thumbwheel.database.schema import versions
+from thumbwheel.database.schema import runs, versions
 from thumbwheel.database.transactions import reading, writing
 from thumbwheel.errors import Conflict, InvalidInput, UnknownPolicy, UnknownVersion
-from thumbwheel.records import Channel, ChannelChange, Manifest, PolicyKind
+from thumbwheel.records import Channel, ChannelChange, Manifest, PolicyKind, RunState
 from thumbwheel.registry import channels, manifest, trials
 from thumbwheel.registry.artifacts.port import Artifacts, Upload
 from thumbwheel.registry.channels import Move
@@ -50,10 +50,11 @@ class SqlRegistry:
         with reading(self._engine) as connection:
             self._demand_kind(connection, new)
             published, named = _of_run(connection, new), _locations(connection, new.policy)
+            ended_runs = _ended_runs(connection, new.policy)
         if published:
             return published
         names = version_files(folder)
-        self._artifacts.clear_dead(new.policy, named)
+        self._artifacts.clear_dead(new.policy, named, ended_runs)
         return self._enter(new, self._artifacts.upload(new.policy, folder, names))
 
     def policies(self) -> list[tuple[str, PolicyKind]]:
@@ -221,6 +222,12 @@ def _next_seq(connection: Connection, policy: str) -> int:
 
 def _locations(connection: Connection, policy: str) -> set[str]:
     return set(connection.scalars(select(versions.c.location).where(versions.c.policy == policy)))
+
+
+def _ended_runs(connection: Connection, policy: str) -> set[str]:
+    """Ids of the runs that publish nothing any more."""
+    final = [state for state in RunState if state.is_final]
+    return set(connection.scalars(select(runs.c.run_id).where(runs.c.policy == policy, runs.c.state.in_(final))))
 
 
 def _version(connection: Connection, policy: str, version: str) -> RowMapping:

@@ -29,9 +29,15 @@ class SqlUserKeys:
             return offsets.next_offset(connection, self._consumer, self._topic, 0, log_id)
 
     def advance(
-        self, position: int, following: int, new: Sequence[WrappedKey], gone: Collection[str], log_id: str = ""
+        self,
+        position: int,
+        following: int,
+        new: Sequence[WrappedKey],
+        gone: Collection[str],
+        log_id: str = "",
+        past: Collection[str] = (),
     ) -> set[str]:
-        """Take in what the topic has up to `following`; return whose keys are gone by that. Raises Fenced."""
+        """Take in what the topic has up to `following`; return whose keys are `gone` by that. Raises Fenced."""
         with writing(self._engine) as connection:
             offsets.advance(connection, Batch(self._consumer, self._topic, 0, position, following, log_id=log_id))
             there = set(connection.scalars(select(table.c.key_id).where(among(connection, table.c.key_id, _ids(new)))))
@@ -41,6 +47,7 @@ class SqlUserKeys:
             removed = among(connection, table.c.key_id, gone)
             users = set(connection.scalars(select(table.c.user_hash).where(removed)))
             connection.execute(delete(table).where(removed))
+            connection.execute(delete(table).where(among(connection, table.c.key_id, past)))
             return users
 
     def find(self, key_ids: Collection[str]) -> Mapping[str, bytes]:

@@ -51,13 +51,13 @@ def source(tmp_path: Path) -> Path:
     return made
 
 
-def described(upload: Upload, version: str = "v1") -> Manifest:
-    return manifest.build(NewVersion("intent", PolicyKind.CLASSIFY), version, upload.digests, 1)
+def described(upload: Upload, version: str = "v1", run_id: str = "") -> Manifest:
+    return manifest.build(NewVersion("intent", PolicyKind.CLASSIFY, run_id=run_id), version, upload.digests, 1)
 
 
-def published(kept: Kept, source: Path, version: str = "v1") -> tuple[str, Manifest]:
+def published(kept: Kept, source: Path, version: str = "v1", run_id: str = "") -> tuple[str, Manifest]:
     upload = kept.artifacts.upload("intent", source, NAMES)
-    made = described(upload, version)
+    made = described(upload, version, run_id)
     return upload.seal(made), made
 
 
@@ -159,6 +159,25 @@ def test_only_dead_uploads_are_cleared_and_only_when_old(kept: Kept, source: Pat
     }
     assert {name for name in everything if name.startswith("other/")} <= left
     kept.artifacts.fetch(sealed, made)
+
+
+def test_what_no_row_came_to_name_is_cleared_a_week_after_once_its_run_has_ended(kept: Kept, source: Path) -> None:
+    ended, registered, at_work, foreign, by_hand = (
+        published(kept, source, f"v{number}", run)[0]
+        for number, run in enumerate(("ended", "ended", "at-work", "another-database's", ""))
+    )
+    kept.clock.ahead_s = 7 * A_DAY_S - 600
+    kept.artifacts.clear_dead("intent", {registered}, {"ended"})
+    assert {name.rpartition("/manifest.json")[0] for name in kept.files() if name.endswith("manifest.json")} == {
+        ended, registered, at_work, foreign, by_hand
+    }  # fmt: skip
+    kept.clock.ahead_s = 7 * A_DAY_S + 600
+    kept.artifacts.clear_dead("intent", {registered})
+    assert any(name.startswith(ended) for name in kept.files())
+    kept.artifacts.clear_dead("intent", {registered}, {"ended"})
+    left = {name.rpartition("/manifest.json")[0] for name in kept.files() if name.endswith("manifest.json")}
+    assert left == {registered, at_work, foreign, by_hand}
+    assert not any(name.startswith(f"{ended}/") for name in kept.files())
 
 
 def test_clearing_a_store_that_was_never_used_is_nothing(kept: Kept) -> None:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 
 import pytest
-from foreign_records import FORMS, send_foreign
+from foreign_records import FORMS, NO_TEXT, send_foreign
 
-from thumbwheel.bus.port import FEEDBACK, REQUESTS, TOPICS, USER_KEYS, EventLog, NewRecord, StoredRecord
+from thumbwheel.bus.port import FEEDBACK, FOREIGN_NAME, REQUESTS, TOPICS, USER_KEYS, EventLog, NewRecord, StoredRecord
 from thumbwheel.config.settings import Kafka
 from thumbwheel.errors import Conflict, InvalidInput
 
@@ -269,5 +269,8 @@ def test_what_others_write_is_read_as_it_came_and_keeps_nobody_from_its_neighbou
     log.append([NewRecord(FEEDBACK, "d", b"neighbour")])  # in partition 0
     found = log.read(FEEDBACK, 0, 0, 100)
     assert [one.payload for one in found] == [b"foreign"] * len(FORMS) + [b"neighbour"]
-    assert [one.key for one in found] == ["", "\ufffd\ufffd", "\0", "k", "k", "k", "d"]
-    assert [sorted(one.headers) for one in found] == [sorted(dict(headers)) for _, headers in FORMS] + [[]]
+    assert [one.key for one in found] == ["", "\ufffd\ufffd", "\0", "k", "k", "k", "k", "d"]
+    marked = [[FOREIGN_NAME] if NO_TEXT in dict(headers) else [] for _, headers in FORMS]
+    names = [sorted([*dict(form[1]), *mark]) for form, mark in zip(FORMS, marked, strict=True)]
+    assert [sorted(one.headers) for one in found] == [*names, []]
+    assert log.read(FEEDBACK, 0, len(FORMS), 100) == found[-1:]  # begun in the middle

@@ -25,6 +25,14 @@ def test_keys_are_found_by_id_and_by_user_and_go(url: str) -> None:
     table.close()
 
 
+def test_keys_that_are_past_go_without_a_word_of_their_users(url: str) -> None:
+    table = key_table(url)
+    table.advance(0, 3, [key("a"), key("b", "u2"), key("c", "u3")], [])
+    assert table.advance(3, 5, [key("d", "u4")], ["b"], "", ["a", "d", "never"]) == {"u2"}
+    assert table.find(["a", "b", "c", "d"]) == {"c": b"c"}
+    table.close()
+
+
 def test_another_reader_of_the_topic_is_fenced_and_nothing_is_there_twice(url: str) -> None:
     table, other = key_table(url), key_table(url)
     table.advance(0, 1, [key("a")], [])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from thumbwheel.app.health import health
+from thumbwheel.app.health import beside, health
 from thumbwheel.inference.swap import Served, ServedPolicies
 from thumbwheel.records import Channel, PolicyKind, VersionRef
-from thumbwheel.web.deps import HealthState
+from thumbwheel.web.deps import Health, HealthState
 
 
 @pytest.fixture
@@ -71,3 +71,13 @@ async def test_answers_that_can_not_be_voted_on_degrade_the_process(policies: Se
     found = health(policies, set(), draining=False, unlogged=True)
     assert found.state is HealthState.DEGRADED
     assert found.parts["request log"].startswith("refuses")
+
+
+def test_what_stands_still_beside_serving_degrades_the_process_and_is_told() -> None:
+    well = Health(HealthState.SERVING, {"intent": "champion v1"})
+    assert beside(well, "ingest of events", "") is well
+    found = beside(well, "ingest of events", "the database is away")
+    assert found.state is HealthState.DEGRADED
+    assert found.parts == {"intent": "champion v1", "ingest of events": "the database is away"}
+    closed = beside(Health(HealthState.NOT_SERVING), "ingest of events", "the database is away")
+    assert closed.state is HealthState.NOT_SERVING

@@ -87,3 +87,20 @@ def test_a_partition_that_fails_by_a_defect_is_a_problem_until_it_goes_well(
     assert all("stands still by a defect" in problem for problem in seen[1:4])
     store.close()
     log.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_can_not_go_on_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, store, metrics = open_log(tmp_path / "log.sqlite"), open_store(f"sqlite:///{tmp_path}/store.sqlite"), Metrics()
+
+    def ending(_worker: IngestWorker, _stop: threading.Event) -> None:
+        raise SystemExit  # of a thread it is said nowhere
+
+    monkeypatch.setattr(IngestWorker, "run", ending)
+    with ingesting(Source(log), store, Ingest(), metrics.ingest) as worker:
+        while not worker.problem:
+            threading.Event().wait(0.005)
+        assert "restart the process" in worker.problem
+    assert worker.problem
+    store.close()
+    log.close()

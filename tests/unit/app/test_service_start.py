@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from thumbwheel.app.inference import Inference
+from thumbwheel.app.pages import Behind
 from thumbwheel.app.processes import up
 from thumbwheel.config.settings import Serve, Settings
 from thumbwheel.errors import AlreadyMoved, InvalidConfig
+from thumbwheel.feedback.keys import Keys
+from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.retrain.schedule import Scheduler
+from thumbwheel.web.deps import Health
 
 
 @pytest.fixture
@@ -44,6 +49,28 @@ async def test_the_schedule_starts_once_all_doors_are_open(tmp_path: Path, start
 
     with pytest.raises(Seen):
         await up.run(Settings(home=tmp_path, serve=Serve(port=0, admin_port=0, web_port=0, drain_s=0)), ready)
+
+
+async def test_what_ingest_waits_for_is_said_by_the_whole_service(
+    tmp_path: Path, started: list[Scheduler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Callable[[], Health]] = []
+
+    @asynccontextmanager
+    async def pages(_settings: Settings, _keys: Keys, behind: Behind) -> AsyncIterator[str]:
+        told.append(behind.health)
+        yield "nowhere"
+
+    monkeypatch.setattr(up, "pages", pages)
+    monkeypatch.setattr(IngestWorker, "problem", "the log is away")
+
+    def ready(_: object) -> None:
+        assert told[0]().parts[up.INGEST_PART] == "the log is away"
+        raise _Up
+
+    with pytest.raises(_Up):
+        await up.run(Settings(home=tmp_path, serve=Serve(port=0, admin_port=0, web_port=0, drain_s=0)), ready)
+    assert len(started) == 1
 
 
 async def test_a_home_whose_database_was_moved_is_not_begun_anew(tmp_path: Path, started: list[Scheduler]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from thumbwheel.bus.codec import SCHEMA_HEADER, TRACE_HEADER, from_log, outline_from_log, to_log
-from thumbwheel.bus.port import FEEDBACK, REQUESTS, NewRecord, StoredRecord
+from thumbwheel.bus.port import FEEDBACK, FOREIGN_NAME, REQUESTS, NewRecord, StoredRecord
 from thumbwheel.errors import PoisonRecord
 from thumbwheel.records import (
     Channel,
@@ -52,6 +52,14 @@ def test_a_record_goes_to_its_topic_under_its_responses_key(
 
 reading = pytest.mark.parametrize("read", [from_log, outline_from_log])
 Read = Callable[[StoredRecord], object]
+
+
+@reading
+def test_a_record_with_a_header_name_that_is_no_text_is_poison_and_its_key_is_told(read: Read) -> None:
+    appended = to_log(VOTE)
+    marked = NewRecord(FEEDBACK, "r" * 100, appended.payload, {**appended.headers, FOREIGN_NAME: b""})
+    with pytest.raises(PoisonRecord, match=rf"headers: the name of one is not UTF-8.*\(key '{'r' * 64}'\)"):
+        read(stored(marked))
 
 
 @reading

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from answered import answer_and_vote
-from sealed_logs import SECRET, open_below, sealed
+from sealed_logs import SECRET, key_table, open_below, sealed
 
 from thumbwheel.bus.codec import from_log, to_log
-from thumbwheel.bus.port import FEEDBACK, REQUESTS, USER_KEYS, EventLog, NewRecord
+from thumbwheel.bus.port import FEEDBACK, REQUESTS, USER_KEYS, EventLog, NewRecord, StoredRecord
 from thumbwheel.bus.sealed_log import SealedLog
 from thumbwheel.bus.sealing import KEY_HEADER, Wrapping, new_key, seal
 from thumbwheel.bus.source import Source
@@ -104,6 +106,126 @@ def test_an_erased_user_who_comes_again_is_read(log: SealedLog, below: EventLog,
         each.append(records("u1"))
     assert users_of(log) == ["u1", "u1"]
     assert len(below.read(USER_KEYS, 0, 0, 100)) == 6
+
+
+class Days:
+    """A clock that is set to days from now, in microseconds."""
+
+    def __init__(self) -> None:
+        self.from_now = 0.0
+
+    def __call__(self) -> int:
+        return time.time_ns() // 1_000 + int(self.from_now * 86_400_000_000)
+
+
+class Stamped:
+    """A log whose records carry the time of a clock, as Kafka's carry that of who appended them."""
+
+    def __init__(self, below: EventLog, clock: Days) -> None:
+        self._below, self._clock = below, clock
+        self._times: dict[str, list[int]] = {}
+
+    def append(self, records: Sequence[NewRecord]) -> None:
+        self._below.append(records)
+        for one in records:
+            self._times.setdefault(one.topic, []).append(self._clock())
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[StoredRecord]:
+        found = self._below.read(topic, partition, offset, limit)
+        return [one._replace(time_us=self._times[topic][one.offset]) for one in found]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._below, name)
+
+
+def dated(below: EventLog, url: str) -> tuple[SealedLog, Days]:
+    days = Days()
+    return SealedLog(cast(EventLog, Stamped(below, days)), Wrapping(SECRET), key_table(url), days), days
+
+
+def keys_in(below: EventLog) -> list[str]:
+    """Whose keys the topic has, in order, without those that were removed."""
+    found = below.read(USER_KEYS, 0, 0, 100)
+    gone = {one.key for one in found if not one.payload}
+    return [
+        Wrapping(SECRET).unwrap(one.key, one.payload).user_hash for one in found if one.payload and one.key not in gone
+    ]
+
+
+def test_a_key_goes_when_all_that_the_log_has_came_after_it(below: EventLog, url: str, tmp_path: Path) -> None:
+    log, days = dated(below, url)
+    for days.from_now, user in ((-80, "first"), (-75, "past"), (-36, "used"), (0, "new")):
+        log.append(records(user))
+    assert log.drop_past_keys() == 0  # events under all of them are there
+    assert users_of(log) == ["first", "past", "used", "new"]
+    for topic in (REQUESTS, FEEDBACK):
+        below.trim(topic, 0, 2)
+    assert log.drop_past_keys() == 1  # it was used until 45 days ago, the oldest event is of 36 days ago
+    assert log.drop_past_keys() == 0
+    assert keys_in(below) == ["first", "used", "new"]
+    elsewhere = sealed(log._log, f"sqlite:///{tmp_path / 'elsewhere.sqlite'}")
+    assert elsewhere.removed_users() == set()  # nobody was erased
+    assert (elsewhere.sync(), elsewhere.shred("past"), elsewhere.shred("used")) == (set(), 0, 1)
+    assert sealed(log._log, f"sqlite:///{tmp_path / 'restored.sqlite'}").removed_users() == {"used"}
+    log.append(records("past"))
+    assert users_of(elsewhere) == ["new", "past"]
+
+
+def test_a_log_without_events_needs_no_key_that_is_out_of_use(below: EventLog, url: str) -> None:
+    log, days = dated(below, url)
+    for days.from_now, user in ((-80, "first"), (-38, "past"), (-36, "late"), (0, "new")):
+        log.append(records(user))
+    for topic in (REQUESTS, FEEDBACK):
+        below.trim(topic, 0, 4)
+    assert log.drop_past_keys() == 1
+    assert keys_in(below) == ["first", "late", "new"]
+
+
+def test_keys_of_a_release_that_did_not_say_for_how_long_it_uses_them_stay(below: EventLog, url: str) -> None:
+    log, days = dated(below, url)
+    for user in ("first", "second"):
+        key = new_key(user)
+        log._log.append([NewRecord(USER_KEYS, key.key_id, Wrapping(SECRET).wrap(key))])
+    days.from_now = 4_000
+    assert log.drop_past_keys() == 0
+    assert keys_in(below) == ["first", "second"]
+
+
+def test_a_key_is_used_for_a_month_and_not_before_it_was_made(below: EventLog, url: str) -> None:
+    log, days = dated(below, url)
+    for days.from_now, keys in ((0, 1), (29.9, 1), (30.1, 2), (31, 2), (-1, 3), (20, 3)):
+        log.append(records("u1"))
+        assert len(keys_in(below)) == keys, days.from_now
+    assert users_of(log) == ["u1"] * 6
+
+
+class MadeAnew:
+    """A log that is another one from some moment on, and does not say so, as Kafka does not for half a minute."""
+
+    def __init__(self, below: EventLog, following: EventLog) -> None:
+        self._below, self._following = below, following
+
+    def make_anew(self) -> None:
+        self._below = self._following
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._below, name)
+
+
+def test_events_after_the_topics_were_made_anew_are_sealed_under_keys_that_are_there(
+    below: EventLog, url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "anew").mkdir()
+    with closing(open_below(tmp_path / "anew")) as following:
+        topics = MadeAnew(below, following)
+        log = sealed(cast(EventLog, topics), url)
+        log.append(records("u1", "u2"))
+        topics.make_anew()
+        log.append(records("u1"))
+        log.append(records("u1", "u2"))
+        reader = sealed(following, f"sqlite:///{tmp_path / 'elsewhere.sqlite'}")
+        assert users_of(reader) == ["u1", "u1", "u2"]
+        assert keys_in(following) == ["u1", "u2"]
 
 
 class Interrupted:

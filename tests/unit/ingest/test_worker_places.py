@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from answered import answer_and_vote
@@ -14,7 +16,7 @@ from thumbwheel.bus.port import FEEDBACK, REQUESTS, EventLog
 from thumbwheel.bus.source import Place, Source
 from thumbwheel.bus.sqlite_log import open_log
 from thumbwheel.config.settings import Ingest
-from thumbwheel.errors import Fenced, ThumbwheelError
+from thumbwheel.errors import Fenced, LogUnavailable, ThumbwheelError
 from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.store.port import FeedbackStore
 from thumbwheel.store.sql import open_store
@@ -77,3 +79,56 @@ def test_of_two_that_believe_it_theirs_one_is_refused_and_nothing_is_doubled(wor
     assert zombie.worker.run_once() == 20
     assert one.worker.drain() == 20
     assert one.store.watermark() == 40
+
+
+def test_a_partition_that_meets_a_defect_stands_aside_and_its_neighbours_go_on(
+    workers: tuple[Sharing, Sharing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    clock = SimpleNamespace(monotonic=lambda: now_s, time_ns=time.time_ns)
+    monkeypatch.setattr("thumbwheel.ingest.worker.time", clock)
+    one, _ = workers
+    one.places = [(REQUESTS, 0), (FEEDBACK, 0)]
+    read = type(one.log).read
+    broken = True
+
+    def failing(log: EventLog, topic: str, *rest: int) -> object:
+        if topic == REQUESTS and broken:
+            raise ZeroDivisionError
+        return read(log, topic, *rest)
+
+    monkeypatch.setattr(type(one.log), "read", failing)
+    with pytest.raises(ZeroDivisionError):
+        one.worker.run_once()
+    assert one.store.count_orphans() == 10  # votes of the partition behind it
+    assert [one.worker.run_once() for _ in range(4)] == [10, 10, 10, 0]
+    stands = "thumbwheel.requests partition 0 at offset 0 stands still by a defect (ZeroDivisionError)"
+    assert stands in one.worker.problem
+    now_s = 101.0
+    with pytest.raises(ZeroDivisionError):
+        one.worker.run_once()
+    broken = False
+    now_s = 102.9
+    assert one.worker.run_once() == 0  # two seconds have not passed
+    now_s = 103.0
+    assert [one.worker.run_once() for _ in range(5)] == [10, 10, 10, 10, 0]
+    assert (one.worker.problem, one.store.count_orphans(), one.worker.backlog()) == ("", 0, 0)
+
+
+def test_a_partition_that_is_away_comes_last_the_next_time(
+    workers: tuple[Sharing, Sharing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = workers
+    one.places = [(REQUESTS, 0), (FEEDBACK, 0)]
+    read = type(one.log).read
+
+    def failing(log: EventLog, topic: str, *rest: int) -> object:
+        if topic == REQUESTS:
+            raise LogUnavailable("no leader", 1.0)
+        return read(log, topic, *rest)
+
+    monkeypatch.setattr(type(one.log), "read", failing)
+    for orphans in (0, 10, 20):
+        with pytest.raises(LogUnavailable):
+            one.worker.run_once()
+        assert one.store.count_orphans() == orphans

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from artifact_stores import Kept, folder_store, kept_remotely
 
 from thumbwheel.errors import DamagedArtifact, InvalidInput, Unavailable
-from thumbwheel.records import Manifest, PolicyKind
+from thumbwheel.records import Manifest, PolicyKind, Run, RunState, RunStep
 from thumbwheel.registry import manifest
 from thumbwheel.registry.artifacts.faults import translated
 from thumbwheel.registry.artifacts.remote import RemoteStore
 from thumbwheel.registry.port import NewVersion
+from thumbwheel.registry.sql import SqlRegistry
+from thumbwheel.store.sql import open_store
 
 A_MINUTE_S = 60.0
 AN_HOUR_S = 3_600.0
@@ -39,9 +42,9 @@ def source(tmp_path: Path) -> Path:
     return made
 
 
-def published(kept: Kept, source: Path, version: str = "v1") -> tuple[str, Manifest]:
+def published(kept: Kept, source: Path, version: str = "v1", run_id: str = "") -> tuple[str, Manifest]:
     upload = kept.artifacts.upload("intent", source, NAMES)
-    made = manifest.build(NewVersion("intent", PolicyKind.CLASSIFY), version, upload.digests, 1)
+    made = manifest.build(NewVersion("intent", PolicyKind.CLASSIFY, run_id=run_id), version, upload.digests, 1)
     return upload.seal(made), made
 
 
@@ -183,6 +186,32 @@ def test_what_a_row_names_is_never_cleared(kept: Kept, source: Path) -> None:
     assert len(kept.files()) == 2
     kept.artifacts.clear_dead("intent", set())
     assert kept.files() == set()
+
+
+def test_what_a_publisher_that_died_before_the_row_has_left_goes_once_its_run_has_ended(
+    kept: Kept, source: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+    with closing(open_store(url)) as store, closing(SqlRegistry(url, kept.artifacts)) as registry:
+
+        def run_is(state: RunState) -> None:
+            lease = store.acquire_lease("intent", "dead", 60.0)
+            store.save_run(Run("dead", "intent", state, RunStep.PUBLISH, "v1", started_us=1), lease)
+
+        def publish(run_id: str) -> Manifest:
+            return registry.publish(NewVersion("intent", PolicyKind.CLASSIFY, run_id=run_id), source)
+
+        first, left = publish(""), published(kept, source, run_id="dead")[0]
+        kept.clock.ahead_s = 24 * 7 * AN_HOUR_S + A_MINUTE_S
+        run_is(RunState.RUNNING)
+        publish("second")
+        assert any(name.startswith(left) for name in kept.files())
+        run_is(RunState.FAILED)
+        third = publish("third")
+        assert not any(name.startswith(left) for name in kept.files())
+        for made in (first, third):
+            registry.fetch("intent", made.version)
+        assert len(kept.files()) == 3 * 3
 
 
 def test_a_store_that_lets_nobody_delete_is_no_hindrance(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from thumbwheel.config.settings import Artifacts, Settings
+from thumbwheel.config.settings import Artifacts, Learn, Settings
+from thumbwheel.errors import Unavailable
 from thumbwheel.records import Channel, PolicyKind, Run, RunState, RunStep
 from thumbwheel.registry.artifacts.opening import open_artifacts
 from thumbwheel.registry.port import NewVersion
@@ -57,3 +60,77 @@ def test_a_run_that_ended_leaves_no_checkpoint_nor_does_an_earlier_one(
     monkeypatch.setattr(worker, "_ended", ended)
     worker._work(plan, RunFolder(settings.runs_dir / "this"))
     assert list((tmp_path / "volume" / ".runs").iterdir()) == []
+
+
+class Away:
+    """Time that passes, for a run whose champion can not be read."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 1_000_000.0
+        self.settings = Settings(home=folder / "home", learn=Learn(max_away_s=7_200))
+        self.settings.home.mkdir()
+        self.plan = planned(self.settings, folder / "made")
+        self.folder = RunFolder(self.settings.runs_dir / "this")
+        monkeypatch.setattr(worker, "time", SimpleNamespace(time=lambda: self.now_s, time_ns=time.time_ns))
+        monkeypatch.setattr(Cycle, "run", self.refuse)
+
+    def refuse(self) -> Run:
+        raise Unavailable("the artifact store is away; bring it back", 1.0)
+
+    def waits_at(self, now_s: float) -> bool:
+        """Whether the worker says at this time that the run goes on later, the lease being free meanwhile."""
+        self.now_s = now_s
+        try:
+            worker._work(self.plan, self.folder)
+        except Unavailable:
+            self.taken_by("whoever comes next")
+            return True
+        return False
+
+    def taken_by(self, holder: str) -> None:
+        with closing(open_store(self.settings.database_url)) as store:
+            store.release_lease(store.acquire_lease("desk", holder, 60.0))
+
+    def row(self) -> Run:
+        with closing(open_store(self.settings.database_url)) as store:
+            found = store.run("this")
+            assert found is not None
+            return found
+
+
+def test_a_run_whose_store_stays_away_ends_after_the_limit_and_its_lease_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Away(tmp_path, monkeypatch)
+    assert all(away.waits_at(1_000_000.0 + passed_s) for passed_s in (0, 3_000, 6_000, 7_200))
+    assert not away.waits_at(1_007_201.0)
+    row = away.row()
+    assert (row.state, row.step) == (RunState.FAILED, RunStep.FREEZE)
+    assert "away for more than 2 h (learn.max_away_s): the artifact store is away; bring it back" in row.error
+    away.taken_by("another")
+
+
+def test_an_absence_that_ended_does_not_count_for_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = Away(tmp_path, monkeypatch)
+    assert all(away.waits_at(1_000_000.0 + passed_s) for passed_s in (0, 3_000, 3_000 + 3_601, 8_000))
+    away.folder.mark_done(RunStep.FREEZE, {"votes": 0})
+    assert all(away.waits_at(1_000_000.0 + passed_s) for passed_s in (8_500, 10_000, 13_000, 14_500))
+
+
+def test_a_verdict_counts_where_its_report_can_not_be_kept_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Away(tmp_path, monkeypatch)
+
+    class NowhereToKeep:
+        def keep(self, *_: object) -> None:
+            raise Unavailable("away", 1.0)
+
+    def ended(cycle: Cycle) -> Run:
+        return replace(cycle.row(RunStep.PUBLISH), state=RunState.PROMOTED, ended_us=2, report_path="r.html")
+
+    monkeypatch.setattr(worker, "open_reports", lambda _: NowhereToKeep())
+    monkeypatch.setattr(worker, "_ended", ended)
+    assert all(away.waits_at(1_000_000.0 + passed_s) for passed_s in (0, 3_600, 7_200))
+    assert not away.waits_at(1_007_201.0)
+    assert away.row().state is RunState.PROMOTED

@@ -18,7 +18,7 @@ from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import Observer, at_lag, at_store, observing
 from thumbwheel.app.probing import probing
 from thumbwheel.app.publishing import publishing_dead_letters
-from thumbwheel.app.retention import forget_stored, retaining
+from thumbwheel.app.retention import dropping_keys, forget_stored, retaining
 from thumbwheel.app.shared_log import demand_shared_log
 from thumbwheel.app.storage import ingest_group, open_between
 from thumbwheel.bus.port import FEEDBACK
@@ -58,6 +58,7 @@ async def run(settings: Settings, ready: Callable[[Started], None]) -> None:
         observer = Observer(at_store(store), at_lag(source, store), lambda seen: seen.ingest.partitions.set(held()))
         stack.enter_context(observing(metrics, observer))
         stack.enter_context(retaining(settings, lambda actor: forget_stored(settings, store, source, actor)))
+        stack.enter_context(dropping_keys(source))
 
         def held() -> int:
             return len(membership.held)

@@ -25,6 +25,7 @@ from functools import partial
 
 from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.first_keys import keys_of_whole_service
+from thumbwheel.app.health import beside
 from thumbwheel.app.home import Addresses, Home, trains_here
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.ingesting import ingesting
@@ -35,12 +36,16 @@ from thumbwheel.app.outboxes import adopting, replicas_dir, shipping
 from thumbwheel.app.pages import Behind, pages
 from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.relaying import relaying
-from thumbwheel.app.retention import forget_everywhere, retaining
+from thumbwheel.app.retention import dropping_keys, forget_everywhere, retaining
 from thumbwheel.app.serving import Serving, serving
 from thumbwheel.app.settled import is_settled
 from thumbwheel.app.storage import Storage, open_storage
 from thumbwheel.config.settings import Settings
+from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.telemetry.metrics import Metrics
+from thumbwheel.web.deps import Health
+
+INGEST_PART = "ingest of events"  # no policy has such a name
 
 
 async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
@@ -63,7 +68,7 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         if not await database_there(settings, settings.serve.web_port, "serve.web_port", metrics, stopped):
             return
         storage = stack.enter_context(open_storage(settings, write_observer(metrics.log)))
-        _move_events(stack, settings, storage, metrics)
+        ingest = _move_events(stack, settings, storage, metrics)
         training = stack.enter_context(learning(settings, storage.store, storage.registry))
         identity = Identity.of(keys, settings)
         served = await stack.enter_async_context(serving(settings, storage, identity, metrics, training, started_us))
@@ -71,7 +76,10 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         async def settled() -> bool:
             return await is_settled(storage.store, storage.source, partial(shipping, replicas_dir(settings)))
 
-        behind = Behind(served.address, served.admin_address, storage.store, served.health, metrics.registry, settled)
+        def healthy() -> Health:
+            return beside(served.health(), INGEST_PART, ingest.problem)
+
+        behind = Behind(served.address, served.admin_address, storage.store, healthy, metrics.registry, settled)
         web = await stack.enter_async_context(pages(settings, keys, behind))
         training.follow_schedule()
         if not await _loaded(served, stopped):
@@ -94,8 +102,8 @@ async def _loaded(served: Serving, stopped: asyncio.Event) -> bool:
     return not stopped.is_set()
 
 
-def _move_events(stack: AsyncExitStack, settings: Settings, storage: Storage, metrics: Metrics) -> None:
-    """Ship the outbox, move the log into the store, and look at both, until `stack` is left.
+def _move_events(stack: AsyncExitStack, settings: Settings, storage: Storage, metrics: Metrics) -> IngestWorker:
+    """Ship the outbox, move the log into the store, and look at both, until `stack` is left; return who moves it.
 
     What replicas on Ray left, when they served on this home, comes into the log, too, be it Kafka or embedded.
     """
@@ -105,6 +113,8 @@ def _move_events(stack: AsyncExitStack, settings: Settings, storage: Storage, me
         stack.enter_context(publishing_dead_letters(source, storage.store, metrics.ingest))
     stack.enter_context(adopting(settings, replicas_dir(settings), source.log))
     stack.enter_context(retaining(settings, lambda actor: forget_everywhere(settings, storage.store, source, actor)))
-    stack.enter_context(ingesting(source, storage.store, settings.ingest, metrics.ingest))
+    stack.enter_context(dropping_keys(source))
+    worker = stack.enter_context(ingesting(source, storage.store, settings.ingest, metrics.ingest))
     observer = whole_service(source, storage.store, storage.registry, settings.log_path)
     stack.enter_context(observing(metrics, observer))
+    return worker

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from thumbwheel.config.sections.section import Section
-from thumbwheel.config.units import Count, Fraction, Nats, Ratio
+from thumbwheel.config.units import Count, Fraction, Nats, Ratio, Seconds
 
 
 class Learn(Section):
@@ -23,6 +23,13 @@ class Learn(Section):
         "the cluster of section `ray` (`pip install 'thumbwheel[train]'`), and learn the same up to rounding.",
     )
     niceness: Count = Field(10, ge=0, le=19, description="How far a run steps back for the service (nice).")
+    max_away_s: Seconds = Field(
+        21_600.0,
+        ge=0,
+        le=2_592_000,
+        description="Seconds that a run waits for the versions' store to come back; then it has failed, and the policy "
+        "is free for another one.",
+    )
     ppo_iterations: Count = Field(20, ge=1, le=10_000, description="`generate`: rollout-and-update rounds.")
     ppo_batch: Count = Field(128, ge=8, le=65_536, description="`generate`: episodes a round.")
     kl_target: Nats = Field(

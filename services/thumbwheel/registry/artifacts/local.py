@@ -16,13 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from thumbwheel.durable import sync, write_whole
-from thumbwheel.errors import Unavailable
+from thumbwheel.errors import DamagedArtifact, Unavailable
 from thumbwheel.records import Manifest
-from thumbwheel.registry.files import copy_synced
-from thumbwheel.registry.manifest import verify, write_manifest
+from thumbwheel.registry.files import MANIFEST_NAME, copy_synced
+from thumbwheel.registry.manifest import read_manifest, verify, write_manifest
 
 _PREFIX = ".incoming-"
 _STALE_S = 86_400.0
+_UNREGISTERED_AFTER_S = 7 * _STALE_S
 _RETRY_S = 5.0
 
 
@@ -50,10 +51,14 @@ class LocalArtifacts:
             _remove(staged)
             raise
 
-    def clear_dead(self, policy: str, named: Collection[str]) -> None:
+    def clear_dead(self, policy: str, named: Collection[str], ended_runs: Collection[str] = ()) -> None:
         """See the port. A copy that is younger than a day may be another process at work."""
         limit = self._clock() - _STALE_S
         with _translated(self._folder):
+            for sealed in (self._folder / policy).glob("[!.]*"):
+                if f"{policy}/{sealed.name}" not in named and self._is_left(sealed, ended_runs):
+                    with suppress(FileNotFoundError):
+                        _remove(sealed.rename(sealed.with_name(f"{_PREFIX}{uuid.uuid4().hex}")))  # never half of it
             for left in (self._folder / policy).glob(f"{_PREFIX}*"):
                 with suppress(FileNotFoundError):  # another process was faster
                     if left.stat().st_mtime < limit:
@@ -75,6 +80,14 @@ class LocalArtifacts:
             write_whole(probe, "check")
             probe.read_text()
             probe.unlink()
+
+    def _is_left(self, sealed: Path, ended_runs: Collection[str]) -> bool:
+        """Whether a run that has ended made it, a week ago or more."""
+        try:
+            age_s = self._clock() - (sealed / MANIFEST_NAME).stat().st_mtime
+            return age_s >= _UNREGISTERED_AFTER_S and read_manifest(sealed).run_id in ended_runs
+        except (DamagedArtifact, OSError):
+            return False
 
     def _demand_mounted(self) -> None:
         if self._mounted and not self._folder.is_dir():

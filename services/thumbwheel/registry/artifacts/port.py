@@ -44,11 +44,12 @@ class Artifacts(Protocol):
             Unavailable: the store is away, full or closed to us. What was stored is removed now or by `clear_dead`.
         """
 
-    def clear_dead(self, policy: str, named: Collection[str]) -> None:
-        """Remove what publications that died before their manifest have left, when it is a day old.
+    def clear_dead(self, policy: str, named: Collection[str], ended_runs: Collection[str] = ()) -> None:
+        """Remove what publications that died have left: before their manifest, a day old; before their row, a week old.
 
-        `named` are the locations that rows name: they are left alone, whatever they look like, and so is everything
-        that has a manifest. Its row may be in a backup of the database that is yet to be restored, or in another one.
+        `named` are the locations that rows name: they are left alone, whatever they look like. So is what has a
+        manifest, for its row may be in a backup of the database that is yet to be restored, or in another database;
+        unless the manifest names one of `ended_runs`, of this database: its row would have been there before it ended.
 
         Raises:
             Unavailable: the store is away.

@@ -20,13 +20,14 @@ from thumbwheel.records import Manifest
 from thumbwheel.registry.artifacts.cache import VersionCache
 from thumbwheel.registry.artifacts.faults import RETRY_S, translated
 from thumbwheel.registry.files import MANIFEST_NAME
-from thumbwheel.registry.manifest import to_json, verify
+from thumbwheel.registry.manifest import from_json, to_json, verify
 from thumbwheel.telemetry.logging import get_logger
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _DEAD_AFTER_S = 86_400.0
+_UNREGISTERED_AFTER_S = 7 * _DEAD_AFTER_S
 _CHUNK_BYTES = 1 << 20
 # Of an upload's parts and of what is asked for at once: S3 takes 10,000 parts at most, of 5 MiB at least.
 _BLOCK_BYTES = 16 << 20
@@ -118,11 +119,11 @@ class RemoteArtifacts:
             upload.send(source / name, name)
         return upload
 
-    def clear_dead(self, policy: str, named: Collection[str]) -> None:
+    def clear_dead(self, policy: str, named: Collection[str], ended_runs: Collection[str] = ()) -> None:
         """See the port."""
         for location in {f"{policy}/{folder}" for folder in self._store.folders(policy)} - set(named):
             try:
-                self._clear_if_dead(location)
+                self._clear_if_dead(location, ended_runs)
             except Unavailable as error:  # another process was faster, or nobody may delete: we publish all the same
                 logger.warning("what a dead publication left can not be removed", location=location, problem=str(error))
 
@@ -138,13 +139,23 @@ class RemoteArtifacts:
             raise Unavailable(f"the artifact store {self._store.url} does not return what it took", RETRY_S)
         self._store.remove([name])
 
-    def _clear_if_dead(self, location: str) -> None:
+    def _clear_if_dead(self, location: str, ended_runs: Collection[str]) -> None:
         names = [f"{location}/{name}" for name in self._store.sizes(location)]
-        if not names or f"{location}/{MANIFEST_NAME}" in names:
+        sealed = f"{location}/{MANIFEST_NAME}" in names
+        if not names or (sealed and self._run_of(location) not in ended_runs):
             return
         newest_s = max(self._store.modified_s(name) for name in names)
-        if self._clock() - newest_s >= _DEAD_AFTER_S:  # else another process may be at work
+        # Younger ones may be another process's at work.
+        if self._clock() - newest_s >= (_UNREGISTERED_AFTER_S if sealed else _DEAD_AFTER_S):
             self._store.remove(names)
+            logger.info("what a dead publication left is removed", location=location, sealed=sealed)
+
+    def _run_of(self, location: str) -> str:
+        """Return which run made what has a manifest; empty for none, and where that can not be read."""
+        try:
+            return from_json(b"".join(self._store.read(f"{location}/{MANIFEST_NAME}")).decode(errors="replace")).run_id
+        except DamagedArtifact:
+            return ""
 
     def _download(self, location: str, expected: Manifest) -> Path:
         sizes = self._store.sizes(location)
