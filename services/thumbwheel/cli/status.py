@@ -64,5 +64,5 @@ def _next_run(one: PolicyStatus) -> str:
     if one.running_run_id:
         return f"now: {one.running_step or 'starting'}"
     reasons = [f"at {one.votes_needed} new votes"] if one.votes_needed else []
-    reasons += [when(one.next_run_us)] if one.next_run_us else []
+    reasons += [f"{when(one.next_run_us)} UTC"] if one.next_run_us else []
     return ", or ".join(reasons) or "when asked for"

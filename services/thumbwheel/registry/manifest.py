@@ -61,12 +61,12 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_whole(folder / MANIFEST_NAME, to_json(manifest))
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read a folder's `manifest.json`. Raises DamagedArtifact when it is missing or unreadable."""
+def read_manifest(folder: Path, name: str = "") -> Manifest:
+    """Read a folder's `manifest.json`. Raises DamagedArtifact, with `name`, when it is missing or unreadable."""
     try:
         return from_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise DamagedArtifact(f"{folder.name}: {MANIFEST_NAME} can not be read; {_CURE}") from error
+        raise DamagedArtifact(f"{name or folder.name}: {MANIFEST_NAME} can not be read; {_CURE}") from error
 
 
 def verify(folder: Path, expected: Manifest) -> None:
@@ -76,7 +76,7 @@ def verify(folder: Path, expected: Manifest) -> None:
         DamagedArtifact: a file is missing, altered, unreadable, or was added.
     """
     name = f"{expected.policy} {expected.version}"
-    if read_manifest(folder) != expected:
+    if read_manifest(folder, name) != expected:
         raise DamagedArtifact(f"{name}: {MANIFEST_NAME} was altered; {_CURE}")
     added = _names(folder) - set(expected.files) - {MANIFEST_NAME}
     if added:

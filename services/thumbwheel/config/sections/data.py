@@ -11,7 +11,7 @@ from thumbwheel.config.units import Fraction, Votes
 class Data(Section):
     """What a snapshot takes."""
 
-    held_out: Fraction = Field(0.2, description="Share of users whose votes are only used to judge.")
+    held_out: Fraction = Field(0.2, le=0.9, description="Share of users whose votes are only used to judge.")
     max_votes_per_rater: Votes = Field(
         200, ge=1, description="Votes of one rater that count towards training; the newest are kept."
     )
