@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -59,20 +59,20 @@ class Guarded:
         with closing(open_api_keys(Settings(home=self.home))) as table:
             work(table)
 
+    def client(self, key: str, tls: Tls | None = None) -> AsyncClient:
+        return AsyncClient(self.addresses.grpc, tls=tls or self.tls, api_key=key, retry=ONCE, timeout_s=20)
+
     async def ask(self, key: str = "", tls: Tls | None = None) -> None:
-        given = {"tls": tls or self.tls, "api_key": key, "retry": ONCE, "timeout_s": 20}
-        async with AsyncClient(self.addresses.grpc, **given) as client:
+        async with self.client(key, tls) as client:
             await client.describe()
 
     async def vote(self, key: str) -> None:
-        given = {"tls": self.tls, "api_key": key, "retry": ONCE, "timeout_s": 20}
-        async with AsyncClient(self.addresses.grpc, **given) as client:
+        async with self.client(key) as client:
             await client.ballot("r1", "token").thumbs_up()
 
     async def operate(self, key: str, order: Callable[[AdminClient], T]) -> T:
         def ordered() -> T:
-            given = {"tls": self.tls, "api_key": key, "retry": ONCE, "timeout_s": 20}
-            with AdminClient(self.addresses.admin, **given) as admin:
+            with AdminClient(self.addresses.admin, tls=self.tls, api_key=key, retry=ONCE, timeout_s=20) as admin:
                 return order(admin)
 
         return await asyncio.to_thread(ordered)
@@ -111,7 +111,8 @@ async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     )
     started: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
     running = asyncio.create_task(up.run(settings, started.set_result))
-    await asyncio.wait({running, started}, return_when=asyncio.FIRST_COMPLETED)
+    both: set[asyncio.Future[Any]] = {running, started}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         running.result()
     pair = tls["client_certificate_file"], tls["client_key_file"]
@@ -221,6 +222,6 @@ async def order_by_page(service: Guarded, key: str) -> None:
 
 async def test_an_unknown_policy_is_still_unknown_to_who_may_ask(service: Guarded) -> None:
     key = await service.key("shop", Scope.INFER)
-    async with AsyncClient(service.addresses.grpc, tls=service.tls, api_key=key, retry=ONCE, timeout_s=20) as client:
+    async with service.client(key) as client:
         with pytest.raises(NotFound):
             await client.describe("nowhere")

@@ -188,6 +188,8 @@ def group(
 
 def main() -> None:
     """Run the command line; errors meant for the user become one line and an exit code."""
+    # gRPC's own lines about handshakes that strangers break would fill a service's log; what matters our errors tell.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         with stopped_by_sigterm():
             group.main(prog_name="thumbwheel", standalone_mode=False)

@@ -137,7 +137,7 @@ class AdminClient:
         """
         self._timeout_s = seconds("timeout_s", timeout_s)
         self._channel: grpc.Channel = open_channel(grpc, target, credentials, tls, api_key)
-        self._stub = AdminServiceStub(self._channel)
+        self._stub: AdminServiceStub = AdminServiceStub(self._channel)
         self._retry = retry or RetryPolicy()
 
     def policies(self) -> tuple[PolicySummary, ...]:
