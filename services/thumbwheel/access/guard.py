@@ -55,8 +55,8 @@ class Guard:
         self.inner_key = f"tw_{secrets.token_hex(6)}_{secrets.token_urlsafe(32)}"
         self._inner = self._fingerprint(f"Bearer {self.inner_key}")
 
-    async def admit(self, header: str | None, scope: Scope) -> Caller:
-        """Return who calls, by the header `authorization`.
+    async def admit(self, header: str | None, *scopes: Scope) -> Caller:
+        """Return who calls, by the header `authorization`, for what takes all of `scopes`.
 
         Raises:
             KeyRefused: there is no key, or none that is good.
@@ -75,8 +75,8 @@ class Guard:
         now_us = self._now_us()
         if not key.is_good(now_us):
             raise KeyRefused(BAD_KEY)
-        if scope not in key.scopes:
-            raise ScopeMissing(_not_for(key, scope))
+        if missing := [scope for scope in scopes if scope not in key.scopes]:
+            raise ScopeMissing(_not_for(key, missing[0]))
         if self._pace is not None:
             self._pace.take(key.key_id)
         self._ring.note_use(key.key_id, now_us)

@@ -39,8 +39,8 @@ class KeyDemanded:
             return
         request = Request(scope, receive)
         try:
-            for needed in scopes_of(scope["path"]):
-                enter(await self._guard.admit(bearer(request.headers.get("authorization")), needed))
+            header = bearer(request.headers.get("authorization"))
+            enter(await self._guard.admit(header, *scopes_of(scope["path"])))
         except ThumbwheelError as error:
             response = on_service_error(request, error)
             if isinstance(error, KeyRefused):
