@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import ssl
 from collections.abc import AsyncIterator
@@ -259,3 +260,26 @@ def test_files_that_a_client_can_not_use_are_named(tmp_path: Path) -> None:
         AsyncClient("127.0.0.1:1", tls=Tls(empty))
     with pytest.raises(InvalidInput, match=r"^tls\.certificate_file: goes with key_file"):
         AsyncClient("127.0.0.1:1", tls=Tls(None, empty))
+
+
+async def test_nobody_is_refused_while_certificates_are_renewed_again_and_again(tmp_path: Path) -> None:
+    known = authority(tmp_path)
+    pair = known.sign(tmp_path, "127.0.0.1")
+
+    async def renew() -> None:
+        for number in range(5):
+            (folder := tmp_path / f"renewed {number}").mkdir()
+            # one file after the other, with a pause in which they don't fit each other
+            for new, old in zip(known.sign(folder, "127.0.0.1"), pair, strict=True):
+                new.replace(old)
+                await asyncio.sleep(0.02)
+
+    asked = 0
+    async with door(settings(tmp_path, pair)) as port, AsyncClient(f"127.0.0.1:{port}", tls=Tls(known.file)) as early:
+        renewing = asyncio.create_task(renew())
+        while not renewing.done():
+            await ask(port, Tls(known.file))  # a connection of its own
+            await early.describe()
+            asked += 1
+        await renewing
+    assert asked >= 5
