@@ -19,7 +19,6 @@ EXPECTED = {
     "NothingToRetract": 404,
     "TokenMissing": 401,
     "TokenRefused": 403,
-    "AlreadyMoved": 409,
     "KeyRefused": 401,
     "ScopeMissing": 403,
     "AlreadyExists": 409,
