@@ -30,6 +30,7 @@ from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.records import ApiKey, PolicyKind, Scope
 from unary_overhead import METHOD, REQUEST, FreeLoader, _told_to_stop
 
+Figures = dict[str, list[tuple[float, float]]]
 GOALS = {"tls": 0.15, "keys": 0.03}
 
 
@@ -79,7 +80,7 @@ async def service(name: str, pipe: multiprocessing.connection.Connection) -> Non
         (folder / "model.safetensors").write_bytes(b"")
         tls = certificates(Path(scratch)) if name == "tls" else {}
         key = made_key(home) if name == "keys" else ""
-        sections = {"tls": tls, "auth": {"mode": "keys" if key else "off"}}
+        sections: dict[str, Any] = {"tls": tls, "auth": {"mode": "keys" if key else "off"}}
         policy = ("free", PolicyKind.CLASSIFY, [folder], FreeLoader())
         async with embedded_service(home, *policy, **sections) as running:
             pipe.send(Reached(running.address, tls["ca_file"].read_bytes() if tls else None, key))
@@ -97,11 +98,11 @@ def channel_to(reached: Reached) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(reached.address, grpc.ssl_channel_credentials(reached.ca), options=options)
 
 
-async def measure(services: dict[str, Reached], rounds: int, calls: int, clients: int) -> dict[str, list[Any]]:
+async def measure(services: dict[str, Reached], rounds: int, calls: int, clients: int) -> Figures:
     """For each service the (calls a second, p50 in ms) of every round, the services taking turns."""
     from embedded_service import closed_loop
 
-    figures: dict[str, list[Any]] = {name: [] for name in services}
+    figures: Figures = {name: [] for name in services}
     channels = {name: channel_to(reached) for name, reached in services.items()}
     metadata = {name: (("authorization", f"Bearer {one.key}"),) if one.key else None for name, one in services.items()}
     for turn in range(-1, rounds):
@@ -118,7 +119,7 @@ async def measure(services: dict[str, Reached], rounds: int, calls: int, clients
     return figures
 
 
-def run(rounds: int, calls: int, clients: int) -> dict[str, list[Any]]:
+def run(rounds: int, calls: int, clients: int) -> Figures:
     """Start the services, measure, stop them."""
     context = multiprocessing.get_context("spawn")
     pipes: dict[str, Any] = {}
@@ -134,7 +135,7 @@ def run(rounds: int, calls: int, clients: int) -> dict[str, list[Any]]:
             process.join(30)
 
 
-def told(figures: dict[str, list[Any]], name: str, clients: int) -> bool:
+def told(figures: Figures, name: str, clients: int) -> bool:
     """Print and record what `name` costs; True when the goal is reached."""
     pairs = list(zip(figures[name], figures["plain"], strict=True))
     fewer = 1 - median(one[0] / plain[0] for one, plain in pairs)

@@ -14,10 +14,11 @@ from thumbwheel.errors import InvalidInput
 
 MAX_MESSAGE_BYTES = 64 << 20
 
-# Reconnect within tenths of a second: a service that restarts is back before gRPC's usual pause of a second.
+# Reconnect within tenths of a second: a service that restarts is back before gRPC's usual pause of a second. What gRPC
+# calls the least backoff is how long a connection may take to be made, its handshake included, and no pause.
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
 )

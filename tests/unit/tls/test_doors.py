@@ -283,3 +283,25 @@ async def test_nobody_is_refused_while_certificates_are_renewed_again_and_again(
             asked += 1
         await renewing
     assert asked >= 5
+
+
+async def test_a_handshake_may_take_longer_than_the_pause_between_two(tmp_path: Path, known: Authority) -> None:
+    """As over a long way, or on a busy machine; what is said is let through after a while."""
+
+    async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            await asyncio.sleep(0.15)
+            writer.write(data)
+        writer.close()
+
+    async with door(settings(tmp_path, known.sign(tmp_path, "127.0.0.1"))) as port:
+
+        async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            theirs, ours = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(later(reader, ours), later(theirs, writer))
+
+        async with await asyncio.start_server(through, "127.0.0.1", 0) as slow:
+            once = RetryPolicy(attempts=1)
+            target = f"127.0.0.1:{slow.sockets[0].getsockname()[1]}"
+            async with AsyncClient(target, tls=Tls(known.file), retry=once, timeout_s=20) as client:
+                await client.describe()
