@@ -28,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 BENCHMARKS = (
     "help_time",
     "unary_overhead",
+    "trust_cost",
     "storage",
     "generate_streams",
     "swap_under_load",

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 
+from thumbwheel.app.admission import admitting
 from thumbwheel.app.doors import inference_door, request_log_of
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.observing import write_observer
 from thumbwheel.app.storage import open_storage
+from thumbwheel.app.trust import grpc_tls
 from thumbwheel.bus.codec import from_log
 from thumbwheel.bus.port import REQUESTS, EventLog
 from thumbwheel.config.settings import Settings
@@ -70,7 +72,7 @@ async def _parts(
     settings: Settings, policy: str, kind: PolicyKind, folders: list[Path], loader: Loader | None
 ) -> AsyncIterator[EmbeddedService]:
     metrics = Metrics()
-    with open_storage(settings, write_observer(metrics.log)) as storage:
+    with open_storage(settings, write_observer(metrics.log)) as storage, ExitStack() as guards:
         for folder in folders:
             storage.registry.publish(NewVersion(policy, kind), folder)
         storage.registry.move(policy, Channel.CHAMPION, "v1", actor="benchmark", reason="benchmark")
@@ -78,7 +80,8 @@ async def _parts(
         inference = Inference(settings, storage.registry, metrics, loader)
         request_log = request_log_of(storage.requests, identity, metrics)
         door = inference_door(settings, request_log, inference.policies, metrics, inference.beside)
-        host = LocalHost(settings.serve, [door], metrics.rpc)
+        guard = guards.enter_context(admitting(settings))
+        host = LocalHost(settings.serve, [door], metrics.rpc, grpc_tls(settings), guard)
         await host.start()
         try:
             inference.follow()

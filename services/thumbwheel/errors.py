@@ -12,6 +12,8 @@
     │   └── NothingToRetract
     ├── TokenMissing                     UNAUTHENTICATED        send the token that came with the answer
     ├── TokenRefused                     PERMISSION_DENIED      rate only answers it received itself
+    ├── KeyRefused                       UNAUTHENTICATED        send an API key that is good
+    ├── ScopeMissing                     PERMISSION_DENIED      use a key that is good for this
     ├── AlreadyExists                    ALREADY_EXISTS         choose a new id
     ├── Conflict                         FAILED_PRECONDITION    change the state first
     │   ├── HomeInUse
@@ -99,6 +101,14 @@ class TokenMissing(ThumbwheelError):
 
 class TokenRefused(ThumbwheelError):
     """A feedback token is forged, expired, or belongs to another answer or user."""
+
+
+class KeyRefused(ThumbwheelError):
+    """A call came without an API key, or with none that is good."""
+
+
+class ScopeMissing(ThumbwheelError):
+    """The API key is good, but not for this."""
 
 
 class AlreadyExists(ThumbwheelError):

@@ -32,7 +32,7 @@ from service_ledger import Acknowledged, ask_and_vote, demand_home_balance, wait
 
 from thumbwheel.app.outboxes import unshipped
 from thumbwheel.client import AdminClient
-from thumbwheel.hosts.ray.open_ports import is_loopback
+from thumbwheel.hosts.loopback import is_loopback
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
 from thumbwheel.simulate.service import ServiceProcess

@@ -23,11 +23,14 @@ class Authority:
     certificate: x509.Certificate
     file: Path
 
-    def sign(self, folder: Path, address: str) -> tuple[Path, Path]:
-        """Write a certificate for an IP address and its key into a folder; return both files."""
+    def sign(self, folder: Path, address: str, days: tuple[int, int] = (-1, 30)) -> tuple[Path, Path]:
+        """Write a certificate for an IP address or a name, and its key, into a folder; return both files.
+
+        It is valid between two days, counted from now.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-        made = _builder("server", key.public_key(), self.certificate.subject).add_extension(names, critical=False)
+        names = x509.SubjectAlternativeName([_general_name(address)])
+        made = _builder("server", key.public_key(), self.certificate.subject, days).add_extension(names, critical=False)
         certificate = made.sign(self.key, hashes.SHA256())
         paths = folder / "server.crt", folder / "server.key"
         paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -40,19 +43,28 @@ class Authority:
         return paths
 
 
-def authority(folder: Path, name: str = "authority") -> Authority:
+def authority(folder: Path, name: str = "authority", days: tuple[int, int] = (-1, 30)) -> Authority:
     """Make an authority; its certificate is written into a folder."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     rights = x509.BasicConstraints(ca=True, path_length=None)
-    made = _builder(name, key.public_key(), subject).add_extension(rights, critical=True)
+    made = _builder(name, key.public_key(), subject, days).add_extension(rights, critical=True)
     certificate = made.sign(key, hashes.SHA256())
     file = folder / f"{name}.pem"
     file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return Authority(key, certificate, file)
 
 
-def _builder(name: str, key: ec.EllipticCurvePublicKey, issuer: x509.Name) -> x509.CertificateBuilder:
+def _general_name(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)
+
+
+def _builder(
+    name: str, key: ec.EllipticCurvePublicKey, issuer: x509.Name, days: tuple[int, int]
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -60,6 +72,6 @@ def _builder(name: str, key: ec.EllipticCurvePublicKey, issuer: x509.Name) -> x5
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + 30 * _DAY)
+        .not_valid_before(now + days[0] * _DAY)
+        .not_valid_after(now + days[1] * _DAY)
     )

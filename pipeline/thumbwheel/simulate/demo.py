@@ -61,7 +61,15 @@ class DemoPlan:
     def settings(self) -> dict[str, object]:
         """What the service is started with: learn as soon as nearly all first votes on a policy are in."""
         votes = ", ".join(f"{policy}={int(asks * 0.95)}" for policy, asks in self.asks.items())
-        return {"schedule.min_new_votes_of": votes, "schedule.check_s": 0.5, "serve.reconcile_s": 0.5}
+        # Its own users come in plain text and without a key, whatever the configuration says of the real ones.
+        open_here = {
+            "tls.certificate_file": "",
+            "tls.key_file": "",
+            "tls.client_ca_file": "",
+            "tls.connect": "plain",
+            "auth.mode": "off",
+        }
+        return {"schedule.min_new_votes_of": votes, "schedule.check_s": 0.5, "serve.reconcile_s": 0.5, **open_here}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from thumbwheel.access.caller import signed
 from thumbwheel.errors import InvalidInput
 
 MAX_REASON_CHARS = 500
@@ -24,9 +25,9 @@ def reason(text: str) -> str:
 
 
 def actor(text: str) -> str:
-    """Return who does it. Raises InvalidInput."""
+    """Return who does it, behind the API key that the call came by, if keys are asked for. Raises InvalidInput."""
     sized = _sized("actor", text, MAX_ACTOR_CHARS, "say who decides; it stands in the audit trail")
-    return _without("actor", sized, _CONTROL)
+    return signed(_without("actor", sized, _CONTROL))
 
 
 def user_id(text: str) -> str:

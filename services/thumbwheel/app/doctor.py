@@ -18,6 +18,7 @@ from thumbwheel.app.moved import set_aside_in
 from thumbwheel.app.ray_check import examine_ray
 from thumbwheel.app.secrets_check import examine_secrets
 from thumbwheel.app.sharing_check import examine_sharing
+from thumbwheel.app.trust_check import examine_trust
 from thumbwheel.config.settings import Settings
 from thumbwheel.database.engine import connect
 from thumbwheel.database.migrate import EMPTY
@@ -41,6 +42,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_home(settings),
         *_keys(settings),
         *examine_secrets(settings),
+        *examine_trust(settings),
         *_artifacts(settings),
         *_database(settings),
         *_set_aside(settings),

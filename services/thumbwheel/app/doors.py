@@ -32,7 +32,7 @@ from thumbwheel.inference.servicer import InferenceServicer
 from thumbwheel.inference.swap import ServedPolicies
 from thumbwheel.inference.v1.inference_pb2 import DESCRIPTOR as INFERENCE
 from thumbwheel.inference.v1.inference_pb2_grpc import add_InferenceServiceServicer_to_server
-from thumbwheel.records import PolicyKind
+from thumbwheel.records import PolicyKind, Scope
 from thumbwheel.registry.artifacts.reports import open_reports
 from thumbwheel.telemetry.metrics import Metrics
 
@@ -54,11 +54,12 @@ def inference_door(
     beside: Beside | None = None,
 ) -> Registration:
     """Answer requests with what `policies` serve, logged in `request_log`; `beside` is for who else looks at it."""
-    beside = beside or Beside.of(policies, settings.canary, metrics.shadow)
+    beside = beside or Beside.of(policies, settings.canary, metrics.shadow, settings.auth.asks_per_user_per_minute)
     servicer = InferenceServicer(
         policies, request_log, settings.generate, settings.classify, settings.tag, metrics.queue, beside
     )
-    return Registration(INFERENCE_SERVICE, lambda server: add_InferenceServiceServicer_to_server(servicer, server))
+    add = partial(add_InferenceServiceServicer_to_server, servicer)
+    return Registration(INFERENCE_SERVICE, add, scope=Scope.INFER)
 
 
 def feedback_door(
@@ -79,7 +80,8 @@ def feedback_door(
 
     corrections = Corrections(kind_of, labels_of, storage.store, progress)
     servicer = FeedbackServicer(voters, storage.votes, lookup, ServerClock(), metrics.feedback, corrections)
-    return Registration(FEEDBACK_SERVICE, lambda server: add_FeedbackServiceServicer_to_server(servicer, server))
+    add = partial(add_FeedbackServiceServicer_to_server, servicer)
+    return Registration(FEEDBACK_SERVICE, add, scope=Scope.FEEDBACK)
 
 
 def admin_door(
@@ -98,7 +100,7 @@ def admin_door(
     others = partial(shipping, replicas_dir(settings))
     eraser = Eraser(identity.raters, _progress(storage, others), storage.source, storage.store, copies)
     servicer = AdminServicer(storage.registry, storage.store, loop, eraser, facts, moved)
-    return Registration(ADMIN_SERVICE, lambda server: add_AdminServiceServicer_to_server(servicer, server), ADMIN)
+    return Registration(ADMIN_SERVICE, partial(add_AdminServiceServicer_to_server, servicer), ADMIN, Scope.ADMIN)
 
 
 def _progress(storage: Storage, others: Others | None = None) -> IngestProgress:

@@ -43,7 +43,7 @@ class Inference:
         Under a lease nothing is served that is not a channel's: no earlier version stands in for a damaged one.
         """
         self.policies = ServedPolicies(lease)
-        self.beside = Beside.of(self.policies, settings.canary, metrics.shadow)
+        self.beside = Beside.of(self.policies, settings.canary, metrics.shadow, settings.auth.asks_per_user_per_minute)
         self._registry = registry
         self._loader = loader or EngineLoader(settings, metrics.queue)
         self.reconciler = Reconciler(

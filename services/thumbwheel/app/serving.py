@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from thumbwheel.access.guard import Guard
 from thumbwheel.admin.ports import Loop
 from thumbwheel.app.doors import (
     ADMIN_SERVICE,
@@ -23,6 +24,7 @@ from thumbwheel.app.health import health
 from thumbwheel.app.identity import Identity
 from thumbwheel.app.inference import Inference
 from thumbwheel.app.storage import Storage
+from thumbwheel.app.trust import grpc_tls
 from thumbwheel.config.settings import Settings
 from thumbwheel.hosts.local import ADMIN, PUBLIC, LocalHost
 from thumbwheel.inference.request_log import RequestLog
@@ -49,7 +51,13 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, storage: Storage, identity: Identity, metrics: Metrics, loop: Loop, started_us: int
+    settings: Settings,
+    storage: Storage,
+    identity: Identity,
+    metrics: Metrics,
+    loop: Loop,
+    started_us: int,
+    guard: Guard | None = None,
 ) -> AsyncIterator[Serving]:
     """Serve while the block runs; then requests in flight finish, and the models are freed.
 
@@ -68,7 +76,7 @@ async def serving(
             feedback_door(settings, storage, identity, policies, metrics),
             admin_door(settings, storage, identity, loop, facts, reconciler.nudge),
         ]
-        host = LocalHost(settings.serve, registrations, metrics.rpc)
+        host = LocalHost(settings.serve, registrations, metrics.rpc, grpc_tls(settings), guard)
         await host.start()
         stack.push_async_callback(host.drain)
         for always_serving in (FEEDBACK_SERVICE, ADMIN_SERVICE):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from thumbwheel.app.finding import Finding, tried
+from thumbwheel.app.trust import calls_tls, own_key
 from thumbwheel.client import Client
 from thumbwheel.client.retry import RetryPolicy
 from thumbwheel.config.settings import Settings
@@ -17,7 +18,7 @@ def examine_sharing(settings: Settings) -> Iterator[Finding]:
     if settings.log.is_shared:
         yield _shared(settings)
     if settings.web.address:
-        yield tried("serve", lambda: _door(settings.web.address))
+        yield tried("serve", lambda: _door(settings))
 
 
 def _shared(settings: Settings) -> Finding:
@@ -33,7 +34,10 @@ def _shared(settings: Settings) -> Finding:
     return Finding("shared", True, "all that processes on other homes and machines need is outside of this home")
 
 
-def _door(address: str) -> str:
-    with Client(address, retry=RetryPolicy(attempts=1), timeout_s=_DOOR_S) as client:
+def _door(settings: Settings) -> str:
+    address, once = settings.web.address, RetryPolicy(attempts=1)
+    with Client(
+        address, retry=once, timeout_s=_DOOR_S, tls=calls_tls(settings, address), api_key=own_key(settings)
+    ) as client:
         served = [one for one in client.describe() if one.served]
     return f"answers at {address}, {len(served)} policies served"

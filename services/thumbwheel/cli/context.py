@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from thumbwheel.client import AdminClient, Client
+    from thumbwheel.client import AdminClient, Client, Tls
     from thumbwheel.config.load import Loaded
     from thumbwheel.config.settings import Settings
 
@@ -47,6 +47,14 @@ class IntRange(click.IntRange):
 SEED: Final = IntRange(0, 2**32 - 1)  # what every generator of random numbers takes
 COUNT: Final = IntRange(1, 1_000_000_000)
 
+
+class Way(TypedDict):
+    """What calls bring along, as clients take it."""
+
+    tls: Tls | None
+    api_key: str
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -77,11 +85,17 @@ class Context:
         """Where the running service answers clients."""
         return self.address or self._announced("grpc", self.settings.serve.host, self.settings.serve.port)
 
+    def way(self, address: str) -> Way:
+        """Return what calls to `address` bring along. Raises InvalidConfig when a file can't be used."""
+        from thumbwheel.app.trust import calls_tls, own_key
+
+        return {"tls": calls_tls(self.settings, address), "api_key": own_key(self.settings)}
+
     def client(self) -> Client:
         """Return a client of the running service."""
         from thumbwheel.client import Client
 
-        return Client(self.grpc_address)
+        return Client(self.grpc_address, **self.way(self.grpc_address))
 
     def admin(self) -> AdminClient:
         """Return a client of the running service's admin port.
@@ -94,7 +108,8 @@ class Context:
         if self.address and not self.admin_address:
             raise click.UsageError("this command goes to the operators' door: with --address, say --admin-address, too")
         serve = self.settings.serve
-        return AdminClient(self.admin_address or self._announced("admin", serve.admin_host, serve.admin_port))
+        address = self.admin_address or self._announced("admin", serve.admin_host, serve.admin_port)
+        return AdminClient(address, **self.way(address))
 
     def _announced(self, door: str, host: str, port: int) -> str:
         """Return where the home's service answers.

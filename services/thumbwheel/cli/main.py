@@ -7,6 +7,7 @@ import errno
 import importlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ COMMANDS = {
     "move": ("move", "Move versions and votes to another database and store of files."),
     "database": ("database", "Show the database's schema, upgrade it, or take it back."),
     "replay": ("replay", "Rebuild the store from the log into an empty database."),
-    "keys": ("keys", "Make the secret keys, or change the signing one."),
+    "keys": ("keys", "API keys of callers; the service's own secret keys."),
     "completion": ("completion", "Print the shell completion script."),
 }
 
@@ -65,6 +66,8 @@ EXIT_CODES: dict[type[errors.ThumbwheelError], int] = {
     errors.Overloaded: 75,
     errors.TokenMissing: 77,
     errors.TokenRefused: 77,
+    errors.KeyRefused: 77,
+    errors.ScopeMissing: 77,
 }
 
 # how writing to a full disk, or to who has gone, fails
@@ -81,7 +84,8 @@ Exit status:
   65   a version's files are damaged
   69   the service, or a part of it, is away
   75   overloaded, or the time ran out: try again
-  77   no right to rate the answer
+  77   no right to rate the answer, or no API key that is
+       good for it
   130  stopped with Ctrl-C
   143  stopped with SIGTERM; services end in order, with 0
 """
@@ -133,7 +137,7 @@ def _how_to_reach(context: Context) -> str:
     return f"Is the service running? Start it with {starts}, or name another with --address and --admin-address."
 
 
-def _flags(settings: tuple[str, ...], home: str | None) -> dict[str, str]:
+def _flags(settings: tuple[str, ...], named: Mapping[str, str | None]) -> dict[str, str]:
     flags = {}
     for item in settings:
         name, equals, value = item.partition("=")
@@ -142,9 +146,7 @@ def _flags(settings: tuple[str, ...], home: str | None) -> dict[str, str]:
                 f"{item!r} is not NAME=VALUE, for example classify.mode=argmax", param_hint="--set"
             )
         flags[name] = value
-    if home is not None:
-        flags["home"] = home
-    return flags
+    return flags | {name: value for name, value in named.items() if value is not None}
 
 
 @click.group(
@@ -158,6 +160,7 @@ def _flags(settings: tuple[str, ...], home: str | None) -> dict[str, str]:
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set one value, e.g. serve.port=8080.")
 @click.option("--address", default="", help="host:port of a service elsewhere.")
 @click.option("--admin-address", default="", help="host:port of its admin door.")
+@click.option("--tls-ca", metavar="FILE", help="Authority (PEM) that the service's certificate is of; calls go by TLS.")
 @click.pass_context
 def group(
     ctx: click.Context,
@@ -166,6 +169,7 @@ def group(
     settings: tuple[str, ...],
     address: str,
     admin_address: str,
+    tls_ca: str | None,
 ) -> None:
     """Serve a model, collect your users' thumbs, and let PPO turn them into a better model.
 
@@ -179,11 +183,13 @@ def group(
       thumbwheel vote up
       thumbwheel retrain support
     """
-    ctx.obj = Context(config_file, _flags(settings, home), address, admin_address)
+    ctx.obj = Context(config_file, _flags(settings, {"home": home, "tls.ca_file": tls_ca}), address, admin_address)
 
 
 def main() -> None:
     """Run the command line; errors meant for the user become one line and an exit code."""
+    # gRPC's own lines about handshakes that strangers break would fill a service's log; what matters our errors tell.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         with stopped_by_sigterm():
             group.main(prog_name="thumbwheel", standalone_mode=False)

@@ -87,7 +87,7 @@ def users(
     with Bars(stderr=context.json) as bars:
         told = bars.counter(f"{policy}: asking and voting", asks)
         votes = Votes(crowd, questions, asks, at_once, seed)
-        asyncio.run(_ask(context.grpc_address, served, votes, ledger, told))
+        asyncio.run(_ask(context, served, votes, ledger, told))
     emit(context, _rows(policy, ledger), empty="no question was answered")
     for problem in sorted({*ledger.dropped, *ledger.lost_votes})[:5]:
         click.echo(problem, err=True)
@@ -144,11 +144,13 @@ class Votes:
     seed: int
 
 
-async def _ask(address: str, served: PolicyDescription, votes: Votes, ledger: Ledger, told: Callable[[], None]) -> None:
+async def _ask(
+    context: Context, served: PolicyDescription, votes: Votes, ledger: Ledger, told: Callable[[], None]
+) -> None:
     from thumbwheel.client import AsyncClient
     from thumbwheel.simulate.crowd import ONE_TRY, Crowd
 
-    async with AsyncClient(address, retry=ONE_TRY) as client:
+    async with AsyncClient(context.grpc_address, retry=ONE_TRY, **context.way(context.grpc_address)) as client:
         rng = Random(f"votes {votes.seed}")
         crowd = Crowd(client, served.policy, served.kind, votes.questions, votes.raters, rng)
         await crowd.ask(votes.asks, votes.at_once, ledger, told)

@@ -27,11 +27,13 @@ def command(context: Context) -> None:
     import uvloop
 
     from thumbwheel.app.home import demand_free
+    from thumbwheel.app.trust import demand_guarded, grpc_hosts
     from thumbwheel.hosts.local import demand_ports
     from thumbwheel.telemetry.logging import configure_logging
 
     serve = context.settings.serve
     demand_free(context.settings.home)
+    demand_guarded(context.settings, grpc_hosts(context.settings))
     demand_ports("serve.host", serve.host, {"serve.port": serve.port, "serve.web_port": serve.web_port})
     demand_ports("serve.admin_host", serve.admin_host, {"serve.admin_port": serve.admin_port})
     click.echo("starting", err=True)

@@ -10,10 +10,10 @@ import grpc
 
 from thumbwheel.admin.v1 import admin_pb2 as adm
 from thumbwheel.admin.v1.admin_pb2_grpc import AdminServiceStub
-from thumbwheel.client.channel import DEFAULT_TIMEOUT_S
+from thumbwheel.client.channel import DEFAULT_TIMEOUT_S, Tls, open_channel
 from thumbwheel.client.requests import request_of
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
-from thumbwheel.client.sync import call, open_channel
+from thumbwheel.client.sync import call
 from thumbwheel.client.trials import TrialReport, trial_report
 from thumbwheel.client.values import real, seconds
 from thumbwheel.records import (
@@ -128,11 +128,16 @@ class AdminClient:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retry: RetryPolicy | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | None = None,
+        api_key: str = "",
     ) -> None:
-        """Reach the admin port at `target`; a call, retries included, lasts at most `timeout_s` seconds."""
+        """Reach the admin port at `target`; a call, retries included, lasts at most `timeout_s` seconds.
+
+        With `tls`, or `credentials`, the connection is encrypted; `api_key` goes along with every call.
+        """
         self._timeout_s = seconds("timeout_s", timeout_s)
-        self._channel = open_channel(target, credentials)
-        self._stub = AdminServiceStub(self._channel)
+        self._channel: grpc.Channel = open_channel(grpc, target, credentials, tls, api_key)
+        self._stub: AdminServiceStub = AdminServiceStub(self._channel)
         self._retry = retry or RetryPolicy()
 
     def policies(self) -> tuple[PolicySummary, ...]:

@@ -11,7 +11,7 @@ import grpc
 
 from thumbwheel.client import answers
 from thumbwheel.client.answers import Ballot, Classification, Generation, PolicyDescription, Receipt, Tagging
-from thumbwheel.client.channel import DEFAULT_STREAM_TIMEOUT_S, DEFAULT_TIMEOUT_S, OPTIONS
+from thumbwheel.client.channel import DEFAULT_STREAM_TIMEOUT_S, DEFAULT_TIMEOUT_S, Tls, open_channel
 from thumbwheel.client.errors import client_closed, read_failure, stream_closed
 from thumbwheel.client.requests import Prompt, Sampling, classify_request, generate_request, request_of, tag_request
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
@@ -66,10 +66,15 @@ class AsyncClient:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retry: RetryPolicy | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | None = None,
+        api_key: str = "",
     ) -> None:
-        """Reach the service at `target` (host:port); a call, retries included, lasts at most `timeout_s` seconds."""
+        """Reach the service at `target` (host:port); a call, retries included, lasts at most `timeout_s` seconds.
+
+        With `tls`, or `credentials`, the connection is encrypted; `api_key` goes along with every call.
+        """
         self._timeout_s = seconds("timeout_s", timeout_s)
-        self._channel = _open_channel(target, credentials)
+        self._channel: grpc.aio.Channel = open_channel(grpc.aio, target, credentials, tls, api_key)
         self._retry = retry or RetryPolicy()
         self._inference: InferenceServiceAsyncStub = InferenceServiceStub(self._channel)
         self._sender = _Sender(FeedbackServiceStub(self._channel), self._retry, self._timeout_s)
@@ -169,12 +174,6 @@ class AsyncClient:
 
     def _attempts(self, safety: Safety, timeout_s: float | None) -> Attempts:
         return Attempts(self._retry, safety, self._timeout_s if timeout_s is None else timeout_s)
-
-
-def _open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    if credentials is None:
-        return grpc.aio.insecure_channel(target, OPTIONS)
-    return grpc.aio.secure_channel(target, credentials, OPTIONS)
 
 
 class _Sender:

@@ -26,6 +26,32 @@ _REQUEST_TOO_LARGE = re.compile(r"(?:SERVER: )?Received message larger than max 
 # How gRPC, at our end, tells that nothing has the port; any other cause of its is told in its own words.
 _CONNECTION_REFUSED = re.compile(r"\bipv[46]:(\S+): Failed to connect to remote host: Connection refused$")
 
+# How gRPC, at our end, tells what broke a handshake; every cure is the caller's, so that waiting mends nothing.
+_UNKNOWN_AUTHORITY = (
+    "its certificate is of an authority that is not known here; give the file of that authority (--tls-ca, tls.ca_file)"
+)
+_HANDSHAKES = (
+    (
+        "Hostname Verification Check failed",
+        "its certificate is for another name than the address; call it by the name that it is for, or say that "
+        "(tls.server_name)",
+    ),
+    ("certificate has expired", "its certificate, or the authority that signed it, has expired; have it renewed"),
+    ("certificate is not yet valid", "its certificate is not valid yet; see that this machine's clock is right"),
+    ("CERTIFICATE_VERIFY_FAILED", _UNKNOWN_AUTHORITY),
+    ("certificate signature failure", _UNKNOWN_AUTHORITY),  # it has the name of one that is known
+    (
+        "WRONG_VERSION_NUMBER",
+        "it does not speak TLS there; see that the address is right, or leave TLS out (tls.connect)",
+    ),
+)
+# What is left of a connection that the other end closed before anything was said.
+_CLOSED = re.compile(r"\bipv[46]:\S+: Socket closed$")
+_CLOSED_CAUSE = (
+    "it closed the connection; it is ending, or it takes callers by TLS alone (--tls-ca, tls.ca_file), or with a "
+    "certificate alone (tls.client_certificate_file)"
+)
+
 _Maker = Callable[[str, "Failure"], errors.ThumbwheelError]
 
 
@@ -57,6 +83,11 @@ def read_failure(error: grpc.RpcError) -> Failure:
         # Not by us: a server that stops cancels calls that it had not taken up, or that outlasted its drain.
         return Failure(grpc.StatusCode.UNAVAILABLE, "it stopped while the call was under way", "", "", retry_after_s)
     return Failure(code, error.details() or "", reason, field, retry_after_s)
+
+
+def of_handshake(message: str) -> str:
+    """Return in words why a handshake failed, with the cure; empty when it was not for one that broke at our end."""
+    return next((words for sign, words in _HANDSHAKES if sign in message), "")
 
 
 def client_closed() -> errors.Conflict:
@@ -132,8 +163,12 @@ def _unavailable(message: str, failure: Failure) -> errors.ThumbwheelError:
         return _retryable(errors.Unavailable)(message, failure)
     # Our services give every refusal a reason; without one it is the transport that speaks.
     refused = _CONNECTION_REFUSED.search(message)
-    cause = f"nothing listens at {unquote(refused[1])}" if refused else message
+    cause = f"nothing listens at {unquote(refused[1])}" if refused else _closed(message) or message
     return errors.Unreachable(f"the service can't be reached: {cause}", failure.retry_after_s or _DEFAULT_RETRY_S)
+
+
+def _closed(message: str) -> str:
+    return of_handshake(message) or (_CLOSED_CAUSE if _CLOSED.search(message) else "")
 
 
 def _of(base: type[errors.ThumbwheelError], *narrower: type[errors.ThumbwheelError]) -> _Maker:
@@ -153,8 +188,8 @@ _MAKERS: dict[grpc.StatusCode, _Maker] = {
     grpc.StatusCode.NOT_FOUND: _of(
         errors.NotFound, errors.UnknownPolicy, errors.UnknownVersion, errors.UnknownRun, errors.NothingToRetract
     ),
-    grpc.StatusCode.UNAUTHENTICATED: _of(errors.TokenMissing),
-    grpc.StatusCode.PERMISSION_DENIED: _of(errors.TokenRefused),
+    grpc.StatusCode.UNAUTHENTICATED: _of(errors.TokenMissing, errors.KeyRefused),
+    grpc.StatusCode.PERMISSION_DENIED: _of(errors.TokenRefused, errors.ScopeMissing),
     grpc.StatusCode.ALREADY_EXISTS: _of(errors.AlreadyExists),
     grpc.StatusCode.FAILED_PRECONDITION: _of(
         errors.Conflict,

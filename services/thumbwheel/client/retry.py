@@ -10,7 +10,7 @@ from enum import Enum
 
 import grpc
 
-from thumbwheel.client.errors import Failure, read_failure
+from thumbwheel.client.errors import Failure, of_handshake, read_failure
 from thumbwheel.client.values import seconds
 from thumbwheel.errors import DeadlineMissed
 
@@ -76,7 +76,8 @@ class Attempts:
 
     def _may_retry(self, failure: Failure) -> bool:
         if failure.code is grpc.StatusCode.UNAVAILABLE:
-            return self._safety is not Safety.ONCE
+            # A certificate that is refused once is refused again.
+            return self._safety is not Safety.ONCE and not (not failure.reason and of_handshake(failure.message))
         # Without a hint it is a limit that waiting doesn't change, such as the size of a message.
         exhausted = failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED and failure.retry_after_s is not None
         return exhausted and self._safety is Safety.IDEMPOTENT

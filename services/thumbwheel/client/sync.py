@@ -11,7 +11,7 @@ import grpc
 
 from thumbwheel.client import answers
 from thumbwheel.client.answers import Ballot, Classification, Generation, PolicyDescription, Receipt, Tagging
-from thumbwheel.client.channel import DEFAULT_STREAM_TIMEOUT_S, DEFAULT_TIMEOUT_S, OPTIONS
+from thumbwheel.client.channel import DEFAULT_STREAM_TIMEOUT_S, DEFAULT_TIMEOUT_S, Tls, open_channel
 from thumbwheel.client.errors import client_closed, read_failure
 from thumbwheel.client.requests import Prompt, Sampling, classify_request, generate_request, request_of, tag_request
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
@@ -23,13 +23,6 @@ from thumbwheel.inference.v1 import inference_pb2 as inf
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
 
 Answer = TypeVar("Answer")
-
-
-def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    """Open a channel to `target`; without credentials it is not encrypted."""
-    if credentials is None:
-        return grpc.insecure_channel(target, OPTIONS)
-    return grpc.secure_channel(target, credentials, OPTIONS)
 
 
 def call(method: Callable[..., Answer], request: object, attempts: Attempts) -> Answer:
@@ -63,10 +56,15 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retry: RetryPolicy | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | None = None,
+        api_key: str = "",
     ) -> None:
-        """Reach the service at `target` (host:port); a call, retries included, lasts at most `timeout_s` seconds."""
+        """Reach the service at `target` (host:port); a call, retries included, lasts at most `timeout_s` seconds.
+
+        With `tls`, or `credentials`, the connection is encrypted; `api_key` goes along with every call.
+        """
         self._timeout_s = seconds("timeout_s", timeout_s)
-        self._channel = open_channel(target, credentials)
+        self._channel: grpc.Channel = open_channel(grpc, target, credentials, tls, api_key)
         self._retry = retry or RetryPolicy()
         self._inference = InferenceServiceStub(self._channel)
         self._sender = _Sender(FeedbackServiceStub(self._channel), self._retry, self._timeout_s)

@@ -29,8 +29,8 @@ FILE_NAME = "thumbwheel.toml"
 PREFIX = "THUMBWHEEL_"
 FILE_VARIABLE = "THUMBWHEEL_CONFIG"
 DEFAULT = "default"
-# Not settings: which servers tests demand, and the token of `thumbwheel vote --response-id`.
-_OTHER_VARIABLES = frozenset({FILE_VARIABLE, "THUMBWHEEL_REQUIRE", "THUMBWHEEL_TOKEN"})
+# Not settings: which servers tests demand, the token of `thumbwheel vote --response-id`, and the API key of calls.
+_OTHER_VARIABLES = frozenset({FILE_VARIABLE, "THUMBWHEEL_REQUIRE", "THUMBWHEEL_TOKEN", "THUMBWHEEL_API_KEY"})
 _HIDDEN = "(hidden)"
 _TOLD_PROBLEMS = 20
 _TYPE_NAMES: Mapping[object, str] = {bool: "true or false", Path: "path", type(None): "empty"}

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from thumbwheel.config.paths import LocalPath
 from thumbwheel.config.sections.artifacts import Artifacts
+from thumbwheel.config.sections.auth import Auth
 from thumbwheel.config.sections.canary import Canary
 from thumbwheel.config.sections.classify import Classify
 from thumbwheel.config.sections.data import Data
@@ -34,10 +35,12 @@ from thumbwheel.config.sections.serve import Serve
 from thumbwheel.config.sections.store import Store
 from thumbwheel.config.sections.tag import Tag
 from thumbwheel.config.sections.telemetry import Telemetry
+from thumbwheel.config.sections.tls import Tls
 from thumbwheel.config.sections.web import Web
 
 __all__ = [
     "Artifacts",
+    "Auth",
     "Canary",
     "Classify",
     "Data",
@@ -57,6 +60,7 @@ __all__ = [
     "Store",
     "Tag",
     "Telemetry",
+    "Tls",
     "Web",
 ]
 
@@ -69,6 +73,8 @@ class Settings(Section):
         description="Folder for all that the service keeps.",
     )
     serve: Serve = Serve()
+    tls: Tls = Tls()
+    auth: Auth = Auth()
     ray: Ray = Ray()
     web: Web = Web()
     probes: Probes = Probes()

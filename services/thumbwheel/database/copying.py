@@ -17,7 +17,7 @@ Prepare = Callable[[Connection, Table, Sequence[Row]], None]
 Told = Callable[[int, int], None]
 
 _BATCH_ROWS = 1_000
-_MADE_BY_USE = ("versions", "responses", "feedback_events", "dead_letters", "runs", "consumer_offsets")
+_MADE_BY_USE = ("versions", "responses", "feedback_events", "dead_letters", "runs", "consumer_offsets", "api_keys")
 
 
 def count_rows(engine: Engine) -> int:

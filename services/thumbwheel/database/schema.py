@@ -223,6 +223,23 @@ user_keys = Table(
     Index(None, "user_hash"),
 )
 
+# --- access -------------------------------------------------------------------------------------------------
+
+# Who may call what; `verifier` is a memory-hard hash of the key's secret part, see `access/api_keys.py`.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scopes", Text, nullable=False),  # joined by commas
+    Column("verifier", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("revoked_us", BigInteger, nullable=False),
+    Column("last_used_us", BigInteger, nullable=False),
+)
+
 # --- store: audit -------------------------------------------------------------------------------------------
 
 # What operators and schedules did that moved no channel. It names no user.

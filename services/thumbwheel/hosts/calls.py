@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -18,15 +19,21 @@ from grpc import StatusCode
 from grpc.aio import ServicerContext
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
+from thumbwheel.access.caller import Caller, enter
+from thumbwheel.access.guard import Guard
 from thumbwheel.errors import InvalidInput
 from thumbwheel.hosts.status import CORRELATION_KEY, Refusal, code_of, refusal
+from thumbwheel.records import Scope
 from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import RpcMetrics
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MALFORMED = "not a valid message of this type: text must be UTF-8, and the bytes must follow the .proto"
 # Clients' mistakes are not worth a warning each.
-_QUIET = frozenset({StatusCode.CANCELLED, StatusCode.INVALID_ARGUMENT, StatusCode.NOT_FOUND})
+_QUIET = frozenset(
+    {StatusCode.CANCELLED, StatusCode.INVALID_ARGUMENT, StatusCode.NOT_FOUND, StatusCode.UNAUTHENTICATED}
+)
+_AUTHORIZATION = "authorization"
 
 CallContext = ServicerContext[Any, Any]
 Behavior = Callable[[Any, CallContext], Awaitable[Any]]
@@ -38,11 +45,29 @@ class Malformed:
     """Stands in for a request whose bytes could not be decoded."""
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a call has to bring: an API key that is good for `scope`, as `guard` sees it."""
+
+    guard: Guard
+    scope: Scope
+
+    async def admit(self, context: CallContext) -> Caller:
+        """Return who calls. Raises KeyRefused, ScopeMissing, Overloaded, Unavailable."""
+        sent = (value for key, value in context.invocation_metadata() or () if key == _AUTHORIZATION)
+        header = next(sent, None)
+        return await self.guard.admit(header if isinstance(header, str) else None, self.scope)
+
+
 class Call:
     """One method, as it is called. Both `run` and what it calls may be given any context that acts like gRPC's."""
 
-    def __init__(self, method: str, behavior: Behavior, metrics: RpcMetrics) -> None:
-        """Answer calls of `method`, its bare name, with `behavior`, counting into `metrics`."""
+    def __init__(self, method: str, behavior: Behavior, metrics: RpcMetrics, entry: Entry | None = None) -> None:
+        """Answer calls of `method`, its bare name, with `behavior`, counting into `metrics`.
+
+        Without `entry` whoever calls is answered.
+        """
+        self._entry = entry
         self._method = method
         self._behavior = behavior
         self._metrics = metrics
@@ -59,6 +84,9 @@ class Call:
         code = StatusCode.OK
         try:
             context.set_trailing_metadata(((CORRELATION_KEY, correlation_id),))
+            if self._entry is not None:
+                enter(caller := await self._entry.admit(context))
+                bind_contextvars(key=caller.name)
             if isinstance(request, Malformed):
                 raise InvalidInput("", _MALFORMED)
             return await self._behavior(request, context)

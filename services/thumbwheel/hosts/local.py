@@ -7,14 +7,18 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from thumbwheel.access.guard import Guard
 from thumbwheel.config.settings import Serve
 from thumbwheel.errors import InvalidConfig
+from thumbwheel.hosts.calls import Entry
 from thumbwheel.hosts.interceptors import CallInterceptor
+from thumbwheel.records import Scope
 from thumbwheel.telemetry.logging import get_logger
 from thumbwheel.telemetry.metrics import RpcMetrics
 
@@ -29,11 +33,15 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A service to offer: its full name, what adds its servicer to a server, and behind which door it stands."""
+    """A service to offer: its full name, what adds its servicer to a server, and behind which door it stands.
+
+    `scope` is what a caller's API key has to be good for, where keys are asked for.
+    """
 
     service: str
     add: Callable[[grpc.aio.Server], None]
     door: str = PUBLIC
+    scope: Scope = Scope.ADMIN
 
 
 class _Door:
@@ -53,9 +61,22 @@ class _Door:
 class LocalHost:
     """Serves registrations until it is drained. A service starts as NOT_SERVING; see `set_serving`."""
 
-    def __init__(self, settings: Serve, registrations: Sequence[Registration], metrics: RpcMetrics) -> None:
-        """Offer `registrations` on the addresses of `settings`."""
+    def __init__(
+        self,
+        settings: Serve,
+        registrations: Sequence[Registration],
+        metrics: RpcMetrics,
+        tls: Callable[[], grpc.ServerCredentials] | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        """Offer `registrations` on the addresses of `settings`; without `tls`, which makes
+        credentials for a port, in plain text.
+
+        Without `guard` whoever reaches a door is answered.
+        """
         self._settings = settings
+        self._tls = tls
+        self._guard = guard
         self._metrics = metrics
         places = {
             PUBLIC: ("serve.", settings.host, settings.port),
@@ -124,8 +145,9 @@ class LocalHost:
 
     async def _open(self, door: _Door) -> None:
         names = [one.service for one in door.services]
+        entries = {one.service: Entry(self._guard, one.scope) if self._guard else None for one in door.services}
         server = grpc.aio.server(
-            interceptors=[CallInterceptor(names, self._metrics)],
+            interceptors=[CallInterceptor(entries, self._metrics)],
             options=_options(self._settings),
         )
         for one in door.services:
@@ -143,7 +165,7 @@ class LocalHost:
         address = f"{door.host}:{door.port}"
         try:
             _try_port(door.host, door.port)
-            port = server.add_insecure_port(address)
+            port = server.add_secure_port(address, self._tls()) if self._tls else server.add_insecure_port(address)
         except (OSError, RuntimeError) as error:
             raise _unusable(door.port_setting, address) from error
         if port == 0:

@@ -142,6 +142,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """Choose who answers and keep that engine to the end of the request."""
         policy = self._policies.resolve(name, kind)
         user_hash = self._request_log.user_hash(asker)
+        self._beside.demand_pace(user_hash)
         counting = partial(self._beside.tally.counting, time_left_s=context.time_remaining)
         with self._policies.choose(policy, user_hash).lease() as served, counting(served):
             bind_contextvars(policy=policy, policy_version=served.ref.version)

@@ -5,6 +5,10 @@ Times are integers, microseconds since the Unix epoch, UTC (`..._us`). Log-proba
 
 from __future__ import annotations
 
+from thumbwheel.records.access import (
+    ApiKey,
+    Scope,
+)
 from thumbwheel.records.answers import (
     ROLES,
     Answer,
@@ -51,6 +55,7 @@ from thumbwheel.records.versions import (
 __all__ = [
     "ANONYMOUS_RATER",
     "Answer",
+    "ApiKey",
     "AuditAction",
     "AuditEntry",
     "Channel",
@@ -74,6 +79,7 @@ __all__ = [
     "Run",
     "RunState",
     "RunStep",
+    "Scope",
     "Split",
     "TagAnswer",
     "Verdict",

@@ -78,6 +78,8 @@ class AuditAction(StrEnum):
     USER_ERASED = "user erased"
     PAST_FORGOTTEN = "past forgotten"
     GATES_CHANGED = "gates changed"
+    KEY_CREATED = "API key created"
+    KEY_REVOKED = "API key revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ class AuditEntry:
     """One row of the audit trail: who did what, when and why.
 
     `policy` is empty where all are concerned. A moved channel has the last four fields; everything else a `subject`:
-    the run that was queued, started, or ended without a version, or how much was erased (never whose).
+    the run that was queued, started, or ended without a version, how much was erased (never whose), or which API key it
+    was.
     """
 
     time_us: int

@@ -13,6 +13,7 @@ from thumbwheel.web import ask, operate, probes, report, votes
 from thumbwheel.web.deps import Deps
 from thumbwheel.web.guard import KnownHosts
 from thumbwheel.web.headers import SecurityHeaders
+from thumbwheel.web.keys import KeyDemanded
 from thumbwheel.web.pages import STATIC_DIR
 from thumbwheel.web.problems import on_defect, on_http_error, on_service_error
 
@@ -28,7 +29,11 @@ def create_app(deps: Deps) -> Starlette:
             *probes.routes(deps.health, deps.metrics),
             Mount("/static", StaticFiles(directory=STATIC_DIR)),
         ],
-        middleware=[Middleware(SecurityHeaders), Middleware(KnownHosts, allowed=deps.allowed_hosts)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(KnownHosts, allowed=deps.allowed_hosts),
+            *([Middleware(KeyDemanded, guard=deps.guard)] if deps.guard else []),
+        ],
         exception_handlers={
             ThumbwheelError: on_service_error,
             HTTPException: on_http_error,

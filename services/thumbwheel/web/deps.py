@@ -10,6 +10,7 @@ from typing import Protocol, assert_never
 
 from prometheus_client import CollectorRegistry
 
+from thumbwheel.access.guard import Guard
 from thumbwheel.client import AdminClient, AsyncClient
 from thumbwheel.client.retry import RetryPolicy
 from thumbwheel.records import LoggedResponse, PolicyKind, RatedResponse
@@ -67,6 +68,7 @@ class Deps:
     ("*" for any): this stops other sites from reaching them by a name of their own. Only requests from this
     machine reach the operator's page unless `operate_remotely`. `max_classify_chars` and its like are
     the longest texts users may send to a policy of that kind; a body must arrive within `body_timeout_s` seconds.
+    With `guard` visitors need an API key: see `keys.py`.
     `labels_are_drawn`, `tags_are_drawn`: served by lot, as their probabilities say; otherwise the likeliest is.
     """
 
@@ -79,6 +81,7 @@ class Deps:
     runs_dir: Path
     secret: bytes = field(repr=False)
     settled: Callable[[], Awaitable[bool]] = _always
+    guard: Guard | None = None
     kept_report: Callable[[str], bytes | None] = nowhere
     allowed_hosts: tuple[str, ...] = LOOPBACK_NAMES
     operate_remotely: bool = False

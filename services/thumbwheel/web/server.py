@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
@@ -27,19 +28,25 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: ASGIApp, host: str, port: int, drain_s: float = 20.0, setting: str = _PAGES
+    app: ASGIApp,
+    host: str,
+    port: int,
+    drain_s: float = 20.0,
+    setting: str = _PAGES,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
     """Serve `app` while the block runs; yield its URL. Port 0 takes a free one. `setting` is where the port came from.
+    With `tls` nothing but HTTPS is spoken.
 
     On leaving, no new connection is taken, requests in flight get `drain_s` seconds, then they are cut off.
 
     Raises InvalidConfig when the address can not be listened on.
     """
     listener = listen(host, port, setting)
-    server = _Server(_config(app, drain_s))
+    server = _Server(_config(app, drain_s, tls))
     task = asyncio.create_task(server.serve(sockets=[listener]), name="web")
     try:
-        yield url_of(listener)
+        yield url_of(listener, "https" if tls else "http")
     finally:
         server.should_exit = True
         await task
@@ -54,10 +61,10 @@ def listen(host: str, port: int, setting: str = _PAGES) -> socket.socket:
         raise InvalidConfig(setting, _why(error, host, port)) from error
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
     """Return the URL under which a listening socket is reached."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _why(error: Exception, host: str, port: int) -> str:
@@ -69,7 +76,7 @@ def _why(error: Exception, host: str, port: int) -> str:
     return f"cannot listen on {host} port {port}: {error}"
 
 
-def _config(app: ASGIApp, drain_s: float) -> uvicorn.Config:
+def _config(app: ASGIApp, drain_s: float, tls: ssl.SSLContext | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         lifespan="off",
@@ -77,5 +84,6 @@ def _config(app: ASGIApp, drain_s: float) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         timeout_graceful_shutdown=max(1, round(drain_s)),
     )

@@ -25,9 +25,9 @@ from thumbwheel.client.retry import RetryPolicy
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import Unavailable
 from thumbwheel.feedback.keys import Keys, load_or_make_keys
+from thumbwheel.hosts.loopback import is_loopback
 from thumbwheel.hosts.ray.cluster import Cluster
 from thumbwheel.hosts.ray.node import Node
-from thumbwheel.hosts.ray.open_ports import is_loopback
 
 # kafka-python leaves sockets behind where no broker answers
 pytestmark = [

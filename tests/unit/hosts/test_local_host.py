@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from thumbwheel.config.settings import Serve
 from thumbwheel.errors import InvalidConfig
 from thumbwheel.hosts.local import ADMIN, PUBLIC, LocalHost, Registration
-from thumbwheel.hosts.ray.open_ports import is_loopback
+from thumbwheel.hosts.loopback import is_loopback
 from thumbwheel.inference.v1 import inference_pb2 as pb
 from thumbwheel.inference.v1.inference_pb2_grpc import InferenceServiceStub
 from thumbwheel.telemetry.metrics import Metrics

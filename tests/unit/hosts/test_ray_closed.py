@@ -14,8 +14,9 @@ from ray.serve._private.haproxy_templates import HAPROXY_CONFIG_TEMPLATE
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import InvalidConfig
+from thumbwheel.hosts.loopback import is_loopback
 from thumbwheel.hosts.ray.cluster import demand_closed
-from thumbwheel.hosts.ray.open_ports import is_loopback, open_ports
+from thumbwheel.hosts.ray.open_ports import open_ports
 from thumbwheel.hosts.ray.workers import closed
 
 

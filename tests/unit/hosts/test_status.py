@@ -21,6 +21,8 @@ EXPECTED = {
     "NothingToRetract": StatusCode.NOT_FOUND,
     "TokenMissing": StatusCode.UNAUTHENTICATED,
     "TokenRefused": StatusCode.PERMISSION_DENIED,
+    "KeyRefused": StatusCode.UNAUTHENTICATED,
+    "ScopeMissing": StatusCode.PERMISSION_DENIED,
     "AlreadyExists": StatusCode.ALREADY_EXISTS,
     "Conflict": StatusCode.FAILED_PRECONDITION,
     "AlreadyMoved": StatusCode.FAILED_PRECONDITION,

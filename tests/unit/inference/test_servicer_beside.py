@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc
 import pytest
 
-from thumbwheel.config.settings import Settings
+from thumbwheel.config.settings import Serve, Settings
+from thumbwheel.hosts.local import PUBLIC, LocalHost, Registration
 from thumbwheel.inference.beside import Beside
 from thumbwheel.inference.engine import EngineLimits, Labelled, Progress, Tagged
 from thumbwheel.inference.request_log import RequestLog
@@ -24,6 +26,7 @@ from thumbwheel.registry.trial import Split
 from thumbwheel.telemetry.metrics import Metrics
 
 TRIAL = 7
+SERVICE = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
 class Log:
@@ -61,12 +64,12 @@ class Labels:
 class Desk:
     """A door on loopback, with one version of a policy behind it that is on trial."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, asks_per_user_per_minute: int = 0) -> None:
         self.policies, self.metrics, settings = ServedPolicies(), Metrics(), Settings()
         self.policies.learn_of({"desk": engine.kind})
         self.policies.learn_splits({"desk": Split(TRIAL, "salt", 0)})
         self.serve(Channel.CHAMPION, "v1", engine)
-        self.beside = Beside.of(self.policies, settings.canary, self.metrics.shadow)
+        self.beside = Beside.of(self.policies, settings.canary, self.metrics.shadow, asks_per_user_per_minute)
         somebody: Any = Somebody()
         log = RequestLog(Log(), somebody, somebody, self.metrics.log)
         limits = settings.generate, settings.classify, settings.tag
@@ -134,6 +137,31 @@ async def test_who_hangs_up_early_counts_by_the_time_he_waited_and_as_no_failure
         requests, failures, latencies = await desk.counted(5)
     assert (requests, failures) == (5, 0)
     assert slower_than(latencies, max(b for b, end_s in enumerate(BUCKETS_S) if end_s < 0.09)) == (5, 0)
+
+
+async def test_a_user_who_asks_too_often_is_told_when_to_ask_again_and_others_are_answered() -> None:
+    desk = Desk(Labels(), asks_per_user_per_minute=30)
+    add = partial(add_InferenceServiceServicer_to_server, desk.servicer)
+    host = LocalHost(Serve(port=0, admin_port=0, drain_s=0), [Registration(SERVICE, add)], desk.metrics.rpc)
+    await host.start()
+    try:
+        async with grpc.aio.insecure_channel(host.addresses[PUBLIC]) as channel:
+            ask = InferenceServiceStub(channel).Classify
+            for _ in range(30):
+                await ask(pb.ClassifyRequest(text="x", user=pb.User(id="ann")))
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await ask(pb.ClassifyRequest(text="x", user=pb.User(id="ann")))
+            for _ in range(31):
+                await ask(pb.ClassifyRequest(text="x"))  # nobody known
+            await ask(pb.ClassifyRequest(text="x", user=pb.User(id="bob")))
+    finally:
+        await host.drain()
+        await desk.beside.shadows.close()
+        await desk.policies.close()
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (refused.value.details() or "").startswith("user.id: more than 30 requests in a minute by this user (auth.")
+    hint_ms = int(dict(refused.value.trailing_metadata() or ())["grpc-retry-pushback-ms"])
+    assert 0 < hint_ms <= 2_000  # 30 a minute: one in two seconds
 
 
 class Tags:

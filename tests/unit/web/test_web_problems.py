@@ -19,6 +19,8 @@ EXPECTED = {
     "NothingToRetract": 404,
     "TokenMissing": 401,
     "TokenRefused": 403,
+    "KeyRefused": 401,
+    "ScopeMissing": 403,
     "AlreadyExists": 409,
     "AlreadyMoved": 409,
     "Conflict": 409,

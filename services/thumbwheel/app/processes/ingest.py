@@ -21,6 +21,7 @@ from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.retention import dropping_keys, forget_stored, retaining
 from thumbwheel.app.shared_log import demand_shared_log
 from thumbwheel.app.storage import ingest_group, open_between
+from thumbwheel.app.trust import demand_guarded, probes_host
 from thumbwheel.bus.port import FEEDBACK
 from thumbwheel.bus.source import Place
 from thumbwheel.config.settings import Settings
@@ -46,6 +47,7 @@ async def run(settings: Settings, ready: Callable[[Started], None]) -> None:
         SchemaMismatch: a newer release wrote the database.
     """
     demand_shared_log(settings, "ingest")
+    demand_guarded(settings, probes_host(settings))
     # Imported where it is used: what has no Kafka does without the client.
     from thumbwheel.bus.kafka_membership import KafkaMembership
 

@@ -25,6 +25,7 @@ from thumbwheel.app.observing import Observer, RunsLook, TrialsLook, at_votes, o
 from thumbwheel.app.probing import probing
 from thumbwheel.app.retention import forget_runs, retaining
 from thumbwheel.app.storage import open_learned
+from thumbwheel.app.trust import demand_guarded, probes_host
 from thumbwheel.config.settings import Schedule, Settings
 from thumbwheel.errors import RunInProgress, ThumbwheelError, Unavailable
 from thumbwheel.records import Run
@@ -52,6 +53,7 @@ async def watch(settings: Settings, ready: Callable[[str], None]) -> None:
         SchemaMismatch: a newer release wrote the database.
         Unavailable: the home can not be written. A database that is away is waited for.
     """
+    demand_guarded(settings, probes_host(settings))
     os.umask(0o077)  # snapshots hold users' texts
     stopped, metrics = on_signals(), Metrics()
     async with AsyncExitStack() as stack:

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from thumbwheel.app.admission import admitting
 from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.home import Addresses, Home
 from thumbwheel.app.identity import Identity
@@ -33,6 +34,7 @@ from thumbwheel.app.relaying import relaying, ship_the_rest
 from thumbwheel.app.serving import serving
 from thumbwheel.app.shared_log import demand_shared_log
 from thumbwheel.app.storage import open_storage
+from thumbwheel.app.trust import demand_guarded, grpc_hosts, probes_host
 from thumbwheel.config.settings import Settings
 from thumbwheel.feedback.keys import load_keys
 from thumbwheel.telemetry.metrics import Metrics
@@ -48,6 +50,7 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         Unavailable: the home can not be written. A database that is away is waited for.
     """
     demand_shared_log(settings, "serve")
+    demand_guarded(settings, {**grpc_hosts(settings), **probes_host(settings)})
     os.umask(0o077)  # users' texts are in the outbox
     stopped, started_us, metrics = on_signals(), time.time_ns() // 1000, Metrics()
     async with AsyncExitStack() as stack:
@@ -62,7 +65,8 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         stack.enter_context(adopting(settings, replicas_dir(settings), source.log))
         stack.enter_context(observing(metrics, Observer(at_log(source, settings.log_path))))
         loop = QueuedRuns(storage.store, storage.registry, settings)
-        served = await stack.enter_async_context(serving(settings, storage, identity, metrics, loop, started_us))
+        guard = stack.enter_context(admitting(settings))
+        served = await stack.enter_async_context(serving(settings, storage, identity, metrics, loop, started_us, guard))
         port = settings.probes.serve_port
         url = await stack.enter_async_context(probing(settings, port, "probes.serve_port", served.health, metrics))
         addresses = Addresses(os.getpid(), served.address, served.admin_address, "", url)

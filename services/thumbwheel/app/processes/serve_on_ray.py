@@ -39,6 +39,7 @@ from thumbwheel.app.relaying import relaying
 from thumbwheel.app.replicas import Replicas
 from thumbwheel.app.shared_log import demand_shared_log
 from thumbwheel.app.storage import Storage, open_storage
+from thumbwheel.app.trust import demand_guarded, probes_host
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import InvalidConfig, Unavailable
 from thumbwheel.feedback.keys import Keys, load_keys
@@ -70,6 +71,7 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
     """
     demand_shared_log(settings, "serve --on ray")
     demand_closed(settings)
+    _demand_guarded(settings)
     demand_broker(settings)
     os.umask(0o077)  # users' texts are in the outbox
     stopped, started_us, metrics = on_signals(), time.time_ns() // 1000, Metrics()
@@ -86,6 +88,12 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         home.announce(addresses)
         ready(addresses)
         await ray.watch(stopped)
+
+
+def _demand_guarded(settings: Settings) -> None:
+    """Refuse the doors of this process that would be open, unless the network before Ray is closed anyway."""
+    if not settings.ray.trusted_network:
+        demand_guarded(settings, {"serve.admin_host": settings.serve.admin_host, **probes_host(settings)})
 
 
 def demand_broker(settings: Settings) -> None:

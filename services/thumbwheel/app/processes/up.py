@@ -23,6 +23,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
+from thumbwheel.app.admission import admitting
 from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.first_keys import keys_of_whole_service
 from thumbwheel.app.health import beside
@@ -33,13 +34,14 @@ from thumbwheel.app.learning import learning
 from thumbwheel.app.lifetime import on_signals
 from thumbwheel.app.observing import observing, whole_service, write_observer
 from thumbwheel.app.outboxes import adopting, replicas_dir, shipping
-from thumbwheel.app.pages import Behind, pages
+from thumbwheel.app.pages import Behind, Doors, pages
 from thumbwheel.app.publishing import publishing_dead_letters
 from thumbwheel.app.relaying import relaying
 from thumbwheel.app.retention import dropping_keys, forget_everywhere, retaining
 from thumbwheel.app.serving import Serving, serving
 from thumbwheel.app.settled import is_settled
 from thumbwheel.app.storage import Storage, open_storage
+from thumbwheel.app.trust import calls_tls, demand_guarded, grpc_hosts
 from thumbwheel.config.settings import Settings
 from thumbwheel.ingest.worker import IngestWorker
 from thumbwheel.telemetry.metrics import Metrics
@@ -58,6 +60,8 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         Unavailable: the home can not be written; or there are no keys yet, and Kafka can not be asked for users' keys.
             A database that is away is waited for.
     """
+    demand_guarded(settings, grpc_hosts(settings))
+    calls_tls(settings, f"{settings.serve.host}:{settings.serve.port}")  # the pages' own
     # What is written here holds users' texts: for this user's eyes only, also where the home was opened to others.
     os.umask(0o077)
     stopped, started_us, metrics = on_signals(), time.time_ns() // 1000, Metrics()
@@ -71,7 +75,10 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         ingest = _move_events(stack, settings, storage, metrics)
         training = stack.enter_context(learning(settings, storage.store, storage.registry))
         identity = Identity.of(keys, settings)
-        served = await stack.enter_async_context(serving(settings, storage, identity, metrics, training, started_us))
+        guard = stack.enter_context(admitting(settings))
+        served = await stack.enter_async_context(
+            serving(settings, storage, identity, metrics, training, started_us, guard)
+        )
 
         async def settled() -> bool:
             return await is_settled(storage.store, storage.source, partial(shipping, replicas_dir(settings)))
@@ -79,7 +86,8 @@ async def run(settings: Settings, ready: Callable[[Addresses], None]) -> None:
         def healthy() -> Health:
             return beside(served.health(), INGEST_PART, ingest.problem)
 
-        behind = Behind(served.address, served.admin_address, storage.store, healthy, metrics.registry, settled)
+        doors = Doors(served.address, served.admin_address, guard.inner_key if guard else "", guard)
+        behind = Behind(doors, storage.store, healthy, metrics.registry, settled)
         web = await stack.enter_async_context(pages(settings, keys, behind))
         training.follow_schedule()
         if not await _loaded(served, stopped):

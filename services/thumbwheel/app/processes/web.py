@@ -13,13 +13,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from thumbwheel.app.admission import admitting
 from thumbwheel.app.awaiting import database_there
 from thumbwheel.app.lifetime import on_signals
-from thumbwheel.app.pages import Behind, pages
+from thumbwheel.app.pages import Behind, Doors, pages
 from thumbwheel.app.probing import probing
 from thumbwheel.app.settled import is_settled
 from thumbwheel.app.shared_log import demand_shared_log
 from thumbwheel.app.storage import open_between
+from thumbwheel.app.trust import calls_tls, demand_guarded, own_key, probes_host
 from thumbwheel.client import AsyncClient
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import ThumbwheelError
@@ -47,18 +49,23 @@ async def run(settings: Settings, address: str, admin_address: str, ready: Calla
     A database that is away at the start is waited for, and so is a door, of which the pages say so.
     """
     demand_shared_log(settings, "web")
+    demand_guarded(settings, {"serve.host": settings.serve.host, **probes_host(settings)})
+    for door in (address, admin_address):
+        calls_tls(settings, door)
+    own_key(settings)
     stopped, metrics = on_signals(), Metrics()
     async with AsyncExitStack() as stack:
         keys = load_keys(settings.keys_path)
         if not await database_there(settings, settings.probes.web_port, "probes.web_port", metrics, stopped):
             return
         source, store = stack.enter_context(open_between(settings))
-        health = await stack.enter_async_context(_watching(address, settings.web.look_s))
+        health = await stack.enter_async_context(_watching(settings, address))
 
         async def settled() -> bool:
             return await is_settled(store, source)
 
-        behind = Behind(address, admin_address, store, health, metrics.registry, settled)
+        doors = Doors(address, admin_address, own_key(settings), stack.enter_context(admitting(settings)))
+        behind = Behind(doors, store, health, metrics.registry, settled)
         url = await stack.enter_async_context(pages(settings, keys, behind))
         port = settings.probes.web_port
         probes = await stack.enter_async_context(probing(settings, port, "probes.web_port", health, metrics))
@@ -67,21 +74,21 @@ async def run(settings: Settings, address: str, admin_address: str, ready: Calla
 
 
 @asynccontextmanager
-async def _watching(address: str, look_s: float) -> AsyncIterator[Callable[[], Health]]:
+async def _watching(settings: Settings, address: str) -> AsyncIterator[Callable[[], Health]]:
     """Look now and then, while the block runs, whether the door answers; yield what is known of it."""
     found = {"serve": "not asked yet"}
-    healthy = False
+    healthy, tls = False, calls_tls(settings, address)
 
     async def look() -> None:
         nonlocal healthy
-        async with AsyncClient(address, retry=RETRY) as client:
+        async with AsyncClient(address, retry=RETRY, tls=tls, api_key=own_key(settings)) as client:
             while True:
                 try:
                     await client.describe()
                     found["serve"], healthy = f"answers at {address}", True
                 except ThumbwheelError:
                     found["serve"], healthy = f"does not answer at {address}", False
-                await asyncio.sleep(look_s)
+                await asyncio.sleep(settings.web.look_s)
 
     looking = asyncio.create_task(look(), name="look")
     try:

@@ -26,9 +26,10 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from thumbwheel.config.settings import Settings
 from thumbwheel.errors import InvalidConfig, Unavailable
+from thumbwheel.hosts.loopback import is_loopback
 from thumbwheel.hosts.ray import replica_ports, services
 from thumbwheel.hosts.ray.node import Node
-from thumbwheel.hosts.ray.open_ports import is_loopback, open_ports
+from thumbwheel.hosts.ray.open_ports import open_ports
 from thumbwheel.hosts.ray.replica_ports import held_ports
 from thumbwheel.hosts.ray.workers import DOOR_HOST, HOOK
 from thumbwheel.telemetry.logging import get_logger
@@ -72,7 +73,22 @@ class Cluster:
 
 
 def demand_closed(settings: Settings) -> None:
-    """Refuse what would be open to others, unless it is said plainly that it may. Raises InvalidConfig."""
+    """Refuse what would be open to others, unless it is said plainly that it may. Raises InvalidConfig.
+
+    Also what Ray can't close: whoever sets a certificate believes that nothing passes in plain text.
+    """
+    if settings.tls.certificate_file:
+        raise InvalidConfig(
+            "tls.certificate_file",
+            "Ray's door has no TLS, and would be open in plain text where all is meant to be encrypted; run "
+            "`thumbwheel serve`, or leave it out here and let a proxy before the door encrypt",
+        )
+    if settings.auth.mode == "keys":
+        raise InvalidConfig(
+            "auth.mode",
+            "Ray's door asks for no key, and would be open where keys are meant to be asked for; run "
+            "`thumbwheel serve`, or set auth.mode=off here and let a proxy before the door ask",
+        )
     if settings.ray.trusted_network:
         return
     cure = "close the network before it to others and set ray.trusted_network=true"

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Iterator
 
 import psutil
 
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address; a name counts as loopback only if it is `localhost`."""
-    try:
-        found = ipaddress.ip_address(address.strip("[]"))
-    except ValueError:
-        return address == "localhost"
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_loopback
+from thumbwheel.hosts.loopback import is_loopback
 
 
 def open_ports(allowed: Collection[int] = (), own: Collection[int] = ()) -> list[str]:

@@ -1,0 +1,1 @@
+"""Who may call what: API keys, their scopes, how often, and who a call is of. Every door asks it first."""
