@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -265,43 +265,42 @@ def test_files_that_a_client_can_not_use_are_named(tmp_path: Path) -> None:
 async def test_nobody_is_refused_while_certificates_are_renewed_again_and_again(tmp_path: Path) -> None:
     known = authority(tmp_path)
     pair = known.sign(tmp_path, "127.0.0.1")
-
-    async def renew() -> None:
+    async with door(settings(tmp_path, pair)) as port, AsyncClient(f"127.0.0.1:{port}", tls=Tls(known.file)) as early:
         for number in range(5):
             (folder := tmp_path / f"renewed {number}").mkdir()
-            # one file after the other, with a pause in which they don't fit each other
+            # one file after the other: between them they don't fit each other
             for new, old in zip(known.sign(folder, "127.0.0.1"), pair, strict=True):
                 new.replace(old)
-                await asyncio.sleep(0.02)
+                await ask(port, Tls(known.file))  # a connection of its own
+                await early.describe()
 
-    asked = 0
-    async with door(settings(tmp_path, pair)) as port, AsyncClient(f"127.0.0.1:{port}", tls=Tls(known.file)) as early:
-        renewing = asyncio.create_task(renew())
-        while not renewing.done():
-            await ask(port, Tls(known.file))  # a connection of its own
-            await early.describe()
-            asked += 1
-        await renewing
-    assert asked >= 5
+
+@asynccontextmanager
+async def long_way(port: int) -> AsyncIterator[int]:
+    """A port that leads to another, on which everything takes a while."""
+    ways: list[asyncio.Task[None]] = []
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                await asyncio.sleep(0.15)
+                writer.write(data)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, ours = await asyncio.open_connection("127.0.0.1", port)
+        ways.extend(asyncio.create_task(carry(*ends)) for ends in ((reader, ours), (theirs, writer)))
+
+    async with await asyncio.start_server(through, "127.0.0.1", 0) as slow:
+        yield slow.sockets[0].getsockname()[1]
+        await asyncio.gather(*ways)
 
 
 async def test_a_handshake_may_take_longer_than_the_pause_between_two(tmp_path: Path, known: Authority) -> None:
-    """As over a long way, or on a busy machine; what is said is let through after a while."""
-
-    async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(1 << 16):
-            await asyncio.sleep(0.15)
-            writer.write(data)
-        writer.close()
-
-    async with door(settings(tmp_path, known.sign(tmp_path, "127.0.0.1"))) as port:
-
-        async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            theirs, ours = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(later(reader, ours), later(theirs, writer))
-
-        async with await asyncio.start_server(through, "127.0.0.1", 0) as slow:
-            once = RetryPolicy(attempts=1)
-            target = f"127.0.0.1:{slow.sockets[0].getsockname()[1]}"
-            async with AsyncClient(target, tls=Tls(known.file), retry=once, timeout_s=20) as client:
-                await client.describe()
+    """As over a long way, or on a busy machine."""
+    async with door(settings(tmp_path, known.sign(tmp_path, "127.0.0.1"))) as port, long_way(port) as slow:
+        once = RetryPolicy(attempts=1)
+        async with AsyncClient(f"127.0.0.1:{slow}", tls=Tls(known.file), retry=once, timeout_s=20) as client:
+            await client.describe()
