@@ -8,10 +8,10 @@ UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo scaled-demo servers test drills lint types imports check protos lock benchmarks peers learning wheel clean
+.PHONY: help env demo scaled-demo servers test drills k8s-test lint types imports check protos lock benchmarks peers learning wheel clean
 
 help: ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(STAMP) ## Make the environment.
 
@@ -41,12 +41,15 @@ test: env ## Run every test, two at a time (WORKERS); ARGS go to pytest.
 drills: env ## Break things on purpose and balance the books; ARGS name a drill, `--help` lists them.
 	GRPC_ENABLE_FORK_SUPPORT=0 PYTHONPATH=tests/support:benchmarks $(BIN)/python tests/drills/run.py $(ARGS)
 
+k8s-test: env ## Give the manifests to a real Kubernetes control plane; k8s/tests/fetch builds it first (needs Go).
+	$(BIN)/python -m pytest k8s/tests $(ARGS)
+
 lint: env ## Check style.
-	$(BIN)/ruff check services pipeline tests benchmarks
-	$(BIN)/ruff format --check services pipeline tests benchmarks
+	$(BIN)/ruff check services pipeline tests benchmarks k8s
+	$(BIN)/ruff format --check services pipeline tests benchmarks k8s
 
 types: env ## Check types.
-	$(BIN)/mypy services pipeline tests benchmarks
+	$(BIN)/mypy services pipeline tests benchmarks k8s
 
 imports: env ## Check which part imports which.
 	$(BIN)/lint-imports
@@ -60,6 +63,7 @@ protos: env ## Make the Python stubs from the .proto files anew, if no reader or
 lock: env ## Pin the dependencies anew.
 	$(UV) pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o requirements/dev.txt --quiet
 	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -c requirements/dev.txt -o requirements/runtime.txt --quiet
+	$(UV) pip compile pyproject.toml --extra s3 --extra train --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -c requirements/dev.txt -o requirements/image.txt --quiet
 	$(UV) pip compile requirements/trl.in --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -c requirements/dev.txt -o requirements/trl.txt --quiet
 	$(UV) pip compile requirements/benchmarks.in --no-deps --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o requirements/benchmarks.txt --quiet
 
