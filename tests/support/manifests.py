@@ -179,5 +179,5 @@ def matches(selector: Object, labels: Mapping[str, str]) -> bool:
 def _expressed(expression: Object, labels: Mapping[str, str]) -> bool:
     key, operator = expression["key"], expression["operator"]
     if operator in ("Exists", "DoesNotExist"):
-        return (key in labels) == (operator == "Exists")
-    return (labels.get(key) in expression["values"]) == (operator == "In")
+        return (key in labels) is (operator == "Exists")
+    return (labels.get(key) in list(expression["values"])) is (operator == "In")

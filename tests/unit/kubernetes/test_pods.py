@@ -48,19 +48,22 @@ def value(loaded: Loaded, name: str) -> object:
     return getattr(getattr(loaded.settings, section), field)
 
 
+def parse(words: list[str]) -> None:
+    """Parse as the program does, down to the last command, without running it."""
+    name, context, rest = "thumbwheel", None, list(words)
+    command: click.Command | None = group
+    while command is not None:
+        context = command.make_context(name, rest, parent=context)
+        if not isinstance(command, click.Group):
+            return
+        found, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        name = found or ""
+
+
 def test_every_part_runs_a_command_of_the_product(objects: list[Object]) -> None:
     called = [arguments(container) or [] for _, container in own(objects)]
     for words in called:
-        name, rest, command = "thumbwheel", words, group
-        context: click.Context | None = None
-        while True:
-            context = command.make_context(name, list(rest), parent=context)
-            if not isinstance(command, click.Group):
-                break
-            found, command, rest = command.resolve_command(  # type: ignore[assignment]
-                context, [*context._protected_args, *context.args]
-            )
-            name = found or ""
+        parse(words)
     assert {words[0] for words in called} == {"serve", "ingest", "web", "retrain", "database", "topics"}
 
 
