@@ -170,8 +170,7 @@ def test_accounts_have_no_rights(objects: list[Object]) -> None:
     accounts = {one["metadata"]["name"]: one for one in of_kind(objects, "ServiceAccount")}
     assert all(one["automountServiceAccountToken"] is False for one in accounts.values())
     for pods in pods_of(objects):
-        if pods.own:
-            assert pods.spec["serviceAccountName"] in accounts
+        assert pods.spec["serviceAccountName"] in accounts
 
 
 def test_images_are_pinned_and_ours_is_this_release(objects: list[Object]) -> None:
