@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 import pytest
-from manifests import Object, Pods, arguments, environment, of_kind, pods_of
+from manifests import K8S, Object, Pods, arguments, environment, of_kind, pods_of
 from service_names import ADMIN_SERVICE, FEEDBACK_SERVICE, INFERENCE_SERVICE
 
 from thumbwheel.cli.main import group
@@ -65,6 +66,13 @@ def test_every_part_runs_a_command_of_the_product(objects: list[Object]) -> None
     for words in called:
         parse(words)
     assert {words[0] for words in called} == {"serve", "ingest", "web", "retrain", "database", "topics"}
+
+
+def test_what_the_readme_runs_in_pods_exists() -> None:
+    called = re.findall(r"(?:-- |^    )thumbwheel ([^\n`]+)", (K8S / "README.md").read_text(), re.MULTILINE)
+    assert len(called) >= 4
+    for line in called:
+        parse(line.replace("/tmp/tickets.jsonl", __file__).split())
 
 
 def test_the_configuration_is_one_that_the_product_takes(
