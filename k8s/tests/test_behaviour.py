@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -20,8 +19,8 @@ NO_SCHEDULE = {"spec": {"nodeSelector": {"nowhere": "true"}}}
 
 
 @pytest.fixture(scope="module")
-def service(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """The overlay for production, its pods running on nodes that KWOK plays."""
+def service(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> ControlPlane:
+    """The overlay for production, its pods running on nodes that are played."""
     objects = manifests.moved("production", tmp_path_factory.mktemp("sets") / "production", SPACE)
     plane.apply(of_kind(objects, "Namespace"))
     plane.apply([one for one in objects if one["kind"] not in ("Namespace", "ScaledObject")])
@@ -29,8 +28,7 @@ def service(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> It
     for one in ("deployment/web", "deployment/ingest", "statefulset/serve"):
         plane.kubectl("--namespace", SPACE, "rollout", "status", one, "--timeout=100s")
     plane.wait_for(lambda: len(ready(plane, "serve")) == 3, 100)  # what the autoscaler wants at least
-    yield plane
-    plane.kubectl("delete", "namespace", SPACE, "--wait=false")
+    return plane
 
 
 def ready(plane: ControlPlane, part: str) -> list[str]:

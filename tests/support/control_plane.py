@@ -1,10 +1,14 @@
-"""A real Kubernetes control plane on loopback: API server, controllers, scheduler, etcd, and nodes that KWOK plays."""
+"""A real Kubernetes control plane on loopback: API server, controllers, scheduler and etcd.
+
+Nodes are played: a pod that the scheduler has put on one is said to run and to be ready, and one that is to go is gone.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +22,7 @@ from loopback import free_port
 from manifests import Object, folder
 
 CURE = "no Kubernetes control plane here; get it with: k8s/tests/fetch (needs Go 1.24 or newer)"
-PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "kubectl")
+PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 NODES = 4
 VOLUMES = 24
 _TOKEN = "of-this-test-alone"
@@ -39,7 +43,7 @@ class ControlPlane:
         """Write what the parts read into `home`; nothing runs yet."""
         self._programs = programs
         self._home = home
-        self._etcd, self._peers, self._port, self._kwok = (free_port() for _ in range(4))
+        self._etcd, self._peers, self._port = (free_port() for _ in range(3))
         self._kubeconfig = home / "kubeconfig.yaml"
         (home / "tokens.csv").write_text(f'{_TOKEN},tester,1,"system:masters"\n')
         key = rsa.generate_private_key(65537, 2048)
@@ -93,17 +97,11 @@ class ControlPlane:
         )
         access = f"--kubeconfig={self._kubeconfig}"
         quiet = ["--leader-elect=false", "--secure-port=0"]
-        yield "kube-controller-manager", [access, *quiet, f"--service-account-private-key-file={key}"]
+        signing = f"--service-account-private-key-file={key}"
+        # no kubelet tells how the nodes are, so nobody is to conclude that they are dead
+        all_but = "--controllers=*,-node-lifecycle-controller"
+        yield "kube-controller-manager", [access, *quiet, signing, all_but]
         yield "kube-scheduler", [access, *quiet]
-        yield (
-            "kwok",
-            [
-                access,
-                "--manage-all-nodes=false",
-                "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-                f"--server-address=127.0.0.1:{self._kwok}",
-            ],
-        )
 
     def start(self, stack: ExitStack) -> None:
         """Start every part; they are ended with `stack`."""
@@ -167,7 +165,44 @@ def running(programs: Path) -> Iterator[ControlPlane]:
         plane = ControlPlane(programs, home)
         plane.start(stack)
         plane.apply([*map(_node, range(NODES)), _CLASS, *map(_volume, range(VOLUMES))])
+        plane.kubectl("taint", "nodes", "--all", "node.kubernetes.io/not-ready:NoSchedule-")
+        stack.enter_context(_played(plane))
         yield plane
+
+
+@contextmanager
+def _played(plane: ControlPlane) -> Iterator[None]:
+    """Be the kubelets of all nodes while the block runs."""
+    ended = threading.Event()
+    kubelets = threading.Thread(target=_play, args=(plane, ended), name="kubelets")
+    kubelets.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        kubelets.join()
+
+
+def _play(plane: ControlPlane, ended: threading.Event) -> None:
+    while not ended.wait(_LOOK_S):
+        for pod in plane.get("pods", "--all-namespaces")["items"]:
+            where, about = ["--namespace", pod["metadata"]["namespace"]], pod["metadata"]
+            if "deletionTimestamp" in about:
+                plane.kubectl(
+                    "delete", "pod", about["name"], *where, "--force", "--grace-period=0", "--wait=false", check=False
+                )
+            elif pod["spec"].get("nodeName") and pod["status"].get("phase") == "Pending":
+                patch = ["--subresource=status", "--type=merge", f"--patch={json.dumps({'status': _RUNS})}"]
+                plane.kubectl("patch", "pod", about["name"], *where, *patch, check=False)
+
+
+_RUNS: Object = {
+    "phase": "Running",
+    "conditions": [
+        {"type": one, "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        for one in ("Initialized", "PodScheduled", "ContainersReady", "Ready")
+    ],
+}
 
 
 def _node(number: int) -> Object:
@@ -177,7 +212,6 @@ def _node(number: int) -> Object:
         "kind": "Node",
         "metadata": {
             "name": name,
-            "annotations": {"kwok.x-k8s.io/node": "fake"},
             "labels": {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": f"zone-{number % 3}"},
         },
         "status": {"allocatable": room, "capacity": room},
