@@ -22,5 +22,9 @@ async def test_a_second_server_does_not_get_a_part_of_anothers_calls() -> None:
     demand_own_ports()
     first = gRPCGenericServer(Mock(), extra_options=[("grpc.so_reuseport", "0")])
     port = first.add_insecure_port("[::]:0")
-    with pytest.raises(RuntimeError, match="in use|bind"):
-        await start_grpc_server(Mock(), gRPCOptions(port=port), event_loop=asyncio.get_running_loop())
+    await first.start()  # else stopping it leaves the port bound
+    try:
+        with pytest.raises(RuntimeError, match="in use|bind"):
+            await start_grpc_server(Mock(), gRPCOptions(port=port), event_loop=asyncio.get_running_loop())
+    finally:
+        await first.stop(None)
