@@ -46,7 +46,11 @@ def command() -> None:
 def start(
     context: Context, policy: str, version: str, share: float | None, shadow: bool, reason: str, who: str
 ) -> None:
-    """Let VERSION answer a share of the users, who decide by their thumbs."""
+    """Let VERSION answer a share of the users, who decide by their thumbs.
+
+    \b
+    thumbwheel canary start support v7 --reason "trained on the new catalogue"
+    """
     with context.admin() as admin:
         if shadow:
             show_move(context, admin.set_shadow(policy, version, reason=reason, actor=who))
@@ -62,7 +66,11 @@ def start(
 @json_option
 @pass_context
 def stop(context: Context, policy: str, shadow: bool, reason: str, who: str) -> None:
-    """End the trial that is running: a canary is withdrawn, a watched champion stays."""
+    """End the trial that is running: a canary is withdrawn, a watched champion stays.
+
+    \b
+    thumbwheel canary stop support --reason "a holiday, votes are odd"
+    """
     with context.admin() as admin:
         if shadow:
             show_move(context, admin.set_shadow(policy, "", reason=reason, actor=who))
@@ -75,7 +83,11 @@ def stop(context: Context, policy: str, shadow: bool, reason: str, who: str) -> 
 @json_option
 @pass_context
 def status(context: Context, policy: str) -> None:
-    """Show the latest trials of POLICY (of all, if none is named), newest first."""
+    """Show the latest trials of POLICY (of all, if none is named), newest first.
+
+    \b
+    thumbwheel canary status support
+    """
     with context.admin() as admin:
         names = [policy] if policy else [one.policy for one in admin.policies()]
         trials = {name: admin.trials(name, limit=5) for name in names}

@@ -12,12 +12,20 @@ from thumbwheel.cli.output import emit, emit_json
 
 @click.group(name="config")
 def command() -> None:
-    """Show the configuration."""
+    """Show the configuration.
+
+    \b
+    thumbwheel config show
+    """
 
 
 @command.command(short_help="Print the page docs/configuration.md.")
 def markdown() -> None:
-    """Print the page docs/configuration.md."""
+    """Print the page docs/configuration.md.
+
+    \b
+    thumbwheel config markdown > docs/configuration.md
+    """
     from thumbwheel.config.document import markdown
 
     click.echo(markdown(), nl=False)

@@ -14,6 +14,9 @@ def command() -> None:
 
     The database is database.url, or the file in the home. Every start brings it up to date by itself; `upgrade` does so
     ahead of one.
+
+    \b
+    thumbwheel database upgrade
     """
 
 

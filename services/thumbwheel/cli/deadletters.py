@@ -12,7 +12,11 @@ _SHOWN_BYTES = 256  # of those that people look at; --json has all
 
 @click.group(name="deadletters")
 def command() -> None:
-    """Look at records of the log that could not be used, or try them again. Works on the home and its database."""
+    """Look at records of the log that could not be used, or try them again. Works on the home and its database.
+
+    \b
+    thumbwheel deadletters list
+    """
 
 
 @command.command(name="list", short_help="List the newest.")
@@ -20,7 +24,11 @@ def command() -> None:
 @json_option
 @pass_context
 def list_(context: Context, limit: int) -> None:
-    """List the newest dead letters, each with the reason."""
+    """List the newest dead letters, each with the reason.
+
+    \b
+    thumbwheel deadletters list
+    """
     from thumbwheel.app.dead_letters import stored
 
     with stored(context.settings) as store:
@@ -48,6 +56,9 @@ def show(context: Context, number: int) -> None:
     """Show a dead letter: its place, the reason, its bytes, and the event in them if they are one.
 
     It may hold users' texts.
+
+    \b
+    thumbwheel deadletters show 17
     """
     from thumbwheel.app.dead_letters import find, stored
 

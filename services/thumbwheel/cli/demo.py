@@ -39,6 +39,10 @@ def command(context: Context, leave: bool, seed: int, asks: int) -> None:
     learns from them by itself, and the same users ask again. Where its gates refuse what it learned, users go on voting
     and it learns again, up to three times. It takes a few minutes; afterwards the service and its pages stay up until
     Ctrl-C.
+
+    \b
+    thumbwheel demo
+    thumbwheel demo --exit --seed 7
     """
     from thumbwheel.cli.show import Bars
     from thumbwheel.simulate.demo import INTENT, REPLY, DemoPlan, example_question, run_loop, write_first_data

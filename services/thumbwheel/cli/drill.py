@@ -18,6 +18,10 @@ def command(ctx: click.Context) -> None:
 
     Without a name every drill runs, one after the other. Nothing of it touches this home. The exit status is 0 only if
     all was stopped before full traffic by what it is for, and what truly gains passed.
+
+    \b
+    thumbwheel drill planted
+    thumbwheel drill poison --seeds 3
     """
     if ctx.invoked_subcommand is not None:
         return

@@ -29,7 +29,11 @@ def command() -> None:
 @json_option
 @pass_context
 def show(context: Context) -> None:
-    """Show every gate with the threshold that is in force, as settings and `gates.file` say."""
+    """Show every gate with the threshold that is in force, as settings and `gates.file` say.
+
+    \b
+    thumbwheel gates show
+    """
     gates = _gates(context, "")
     if context.json:
         emit_json([asdict(gate) for gate in gates])
@@ -54,7 +58,11 @@ def show(context: Context) -> None:
 @json_option
 @pass_context
 def explain(context: Context, gate: str) -> None:
-    """Explain GATE, or every gate: what it asks, why, its threshold, and what to do when a candidate fails it."""
+    """Explain GATE, or every gate: what it asks, why, its threshold, and what to do when a candidate fails it.
+
+    \b
+    thumbwheel gates explain off_policy_snips
+    """
     gates = _gates(context, gate)
     if context.json:
         emit_json([asdict(one) for one in gates])

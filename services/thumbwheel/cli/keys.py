@@ -29,6 +29,10 @@ def command() -> None:
 
     The service's secret keys sign feedback tokens and make users' pseudonyms; nobody else sees them. They are in a file
     (`create` without a name, `rotate`).
+
+    \b
+    thumbwheel keys create shop --scope infer --scope feedback
+    thumbwheel keys list
     """
 
 
@@ -93,7 +97,11 @@ def create(context: Context, name: str, scopes: tuple[str, ...], days: int, reas
 @json_option
 @pass_context
 def list_(context: Context) -> None:
-    """List the API keys, also those that expired or were revoked; what they are themselves nobody can show again."""
+    """List the API keys, also those that expired or were revoked; what they are themselves nobody can show again.
+
+    \b
+    thumbwheel keys list --json
+    """
     with closing(_table(context)) as table:
         keys = table.all()
     emit(

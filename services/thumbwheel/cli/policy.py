@@ -26,7 +26,11 @@ _OF_ONE_KIND = {"labels_per_class": "classify", "tagged_texts": "tag", "worth_ke
 
 @click.group(name="policy")
 def command() -> None:
-    """Make a first policy, or take an existing model."""
+    """Make a first policy, or take an existing model.
+
+    \b
+    thumbwheel policy init support --kind classify --data tickets.jsonl
+    """
 
 
 @command.command(short_help="Make the first version of a policy, and its champion.")

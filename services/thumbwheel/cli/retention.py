@@ -11,7 +11,11 @@ from thumbwheel.cli.versions import actor
 
 @click.group(name="retention")
 def command() -> None:
-    """Forget answers, votes and snapshots that are older than store.retention_days."""
+    """Forget answers, votes and snapshots that are older than store.retention_days.
+
+    \b
+    thumbwheel --set store.retention_days=90 retention apply
+    """
 
 
 @command.command(short_help="Forget what is past now.")

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 @click.group(name="simulate")
 def command() -> None:
-    """Let simulated users ask and vote, or write the help desk's texts to a file."""
+    """Let simulated users ask and vote, or write the help desk's texts to a file.
+
+    \b
+    thumbwheel simulate users support --data tickets.jsonl --asks 5000
+    """
 
 
 @command.command(short_help="Let simulated users ask a running service and vote.")
@@ -99,7 +103,11 @@ def users(
 @json_option
 @pass_context
 def sorts(context: Context) -> None:
-    """List the sorts of users that `simulate users --part` can name, and their options as they are by default."""
+    """List the sorts of users that `simulate users --part` can name, and their options as they are by default.
+
+    \b
+    thumbwheel simulate sorts
+    """
     from thumbwheel.simulate.mixed_crowd import SORTS
 
     emit(context, [_sort(name, sort.options, sort.about) for name, sort in SORTS.items()], prose="users who")

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 @json_option
 @pass_context
 def command(context: Context) -> None:
-    """Show the state of the loop: versions served, votes waiting, and what starts the next run."""
+    """Show the state of the loop: versions served, votes waiting, and what starts the next run.
+
+    \b
+    thumbwheel status
+    thumbwheel status --json
+    """
     with context.admin() as admin:
         status = admin.status()
     if context.json:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 @click.group(name="topics")
 def command() -> None:
-    """Make or show the event log's topics in Kafka (section `kafka` of the configuration)."""
+    """Make or show the event log's topics in Kafka (section `kafka` of the configuration).
+
+    \b
+    thumbwheel topics create
+    thumbwheel topics describe
+    """
 
 
 @command.command(short_help="Make the topics that are missing.")
@@ -42,6 +47,9 @@ def describe(context: Context) -> None:
     in_step is of the partition with the fewest copies in step: with fewer than min_in_step (min.insync.replicas)
     nothing is acknowledged. What is older than retention_hours goes, read or not; -1 keeps all. A compacted topic keeps
     the last record of each key, whatever its retention.
+
+    \b
+    thumbwheel topics describe --json
     """
     from thumbwheel.bus.kafka_cluster import topic_configs
     from thumbwheel.bus.kafka_topics import describe_topics
