@@ -90,7 +90,7 @@ def audit_entry(entry: AuditEntry) -> pb.AuditEntry:
         actor=entry.actor,
         reason=entry.reason,
         evidence_digest=entry.evidence_digest,
-        action=entry.action.value,
+        action=str(entry.action),
         subject=entry.subject,
     )
 

@@ -289,7 +289,7 @@ def _moved(change: adm.ChannelChange) -> Moved:
 def _entry(entry: adm.AuditEntry) -> AuditEntry:
     return AuditEntry(
         time_us=entry.time_unix_us,
-        action=AuditAction(entry.action),
+        action=AuditAction.told(entry.action),
         actor=entry.actor,
         reason=entry.reason,
         policy=entry.policy,

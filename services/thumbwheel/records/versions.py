@@ -81,6 +81,14 @@ class AuditAction(StrEnum):
     KEY_CREATED = "API key created"
     KEY_REVOKED = "API key revoked"
 
+    @classmethod
+    def told(cls, text: str) -> AuditAction | str:
+        """The action of a row; where a newer release wrote it, maybe none that is known here, its own words."""
+        try:
+            return cls(text)
+        except ValueError:
+            return text
+
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
@@ -92,7 +100,7 @@ class AuditEntry:
     """
 
     time_us: int
-    action: AuditAction
+    action: AuditAction | str
     actor: str
     reason: str
     policy: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, RowMapping, insert, select
 
 from thumbwheel.database.schema import audit as table
 from thumbwheel.records import AuditAction, AuditEntry
@@ -13,7 +13,7 @@ _COLUMNS = ("time_us", "policy", "subject", "actor", "reason")
 def add(connection: Connection, entry: AuditEntry) -> None:
     """Keep an entry."""
     row = {name: getattr(entry, name) for name in _COLUMNS}
-    connection.execute(insert(table).values(row | {"action": entry.action.value}))
+    connection.execute(insert(table).values(row | {"action": str(entry.action)}))
 
 
 def newest(connection: Connection, policy: str, limit: int) -> list[AuditEntry]:
@@ -22,4 +22,6 @@ def newest(connection: Connection, policy: str, limit: int) -> list[AuditEntry]:
     if policy:
         query = query.where(table.c.policy.in_(("", policy)))
     rows = connection.execute(query).mappings()
-    return [AuditEntry(action=AuditAction(row["action"]), **{name: row[name] for name in _COLUMNS}) for row in rows]
+    return [
+        AuditEntry(action=AuditAction.told(row["action"]), **{name: row[name] for name in _COLUMNS}) for row in rows
+    ]

@@ -27,7 +27,7 @@ def keys(url: str) -> Iterator[SqlApiKeys]:
         yield table
 
 
-def trail(url: str) -> list[tuple[AuditAction, str, str, str]]:
+def trail(url: str) -> list[tuple[AuditAction | str, str, str, str]]:
     with closing(open_store(url)) as store:
         return [(one.action, one.actor, one.subject, one.reason) for one in store.audit_trail("", 9)]
 

@@ -11,8 +11,11 @@ import grpc
 import pytest
 
 from thumbwheel import errors
+from thumbwheel.admin.v1 import admin_pb2 as adm
 from thumbwheel.client import AdminClient
+from thumbwheel.client.admin import _entry
 from thumbwheel.client.retry import Attempts, RetryPolicy, Safety
+from thumbwheel.records import AuditAction
 
 if TYPE_CHECKING:
     from tests.unit.client.conftest import Script
@@ -102,3 +105,10 @@ def test_the_client_imports_nothing_heavy() -> None:
     heavy = {"torch", "ray", "transformers", "sqlalchemy", "numpy", "pydantic", "structlog", "prometheus_client"}
     assert "grpc" in loaded
     assert heavy & set(loaded) == set()
+
+
+def test_what_a_newer_release_wrote_into_the_trail_is_told_in_its_own_words() -> None:
+    newer = adm.AuditEntry(time_unix_us=1, action="moon phased", actor="ann", reason="new", subject="full")
+    known = adm.AuditEntry(time_unix_us=1, action="run ended", actor="ann", reason="new")
+    assert _entry(newer).action == "moon phased"
+    assert _entry(known).action is AuditAction.RUN_ENDED
