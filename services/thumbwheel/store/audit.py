@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, insert, select
 
 from thumbwheel.database.schema import audit as table
 from thumbwheel.records import AuditAction, AuditEntry
