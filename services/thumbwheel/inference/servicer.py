@@ -94,6 +94,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
 
     async def DescribePolicy(self, request: pb.DescribePolicyRequest, context: _Context) -> pb.DescribePolicyResponse:
         """What is served now; with an empty name everything."""
+        self._policies.demand_known()
         infos = [info for info in self._policies.known() if request.policy in ("", info.policy)]
         if request.policy and not infos:
             have = ", ".join(info.policy for info in self._policies.known()) or "none"

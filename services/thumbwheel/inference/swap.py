@@ -78,6 +78,7 @@ class ServedPolicies:
         """Serve nothing yet; later only while `lease` holds, by default for ever."""
         self._lease = lease or Lease()
         self._known: dict[str, PolicyKind] = {}
+        self._has_looked = False
         self._served: dict[tuple[str, Channel], Served] = {}
         self._retiring: dict[asyncio.Task[None], Served] = {}
         self._problems: dict[str, str] = {}
@@ -112,6 +113,7 @@ class ServedPolicies:
 
     def learn_of(self, policies: Mapping[str, PolicyKind]) -> None:
         """Take note of the policies that exist, so that those not yet loaded are told from unknown ones."""
+        self._has_looked = True
         if dict(policies) != self._known:
             self._known = dict(policies)
             self._changed()
@@ -130,8 +132,13 @@ class ServedPolicies:
             self._all_tried = True
             self._changed()
 
+    def demand_known(self) -> None:
+        """Raise Unavailable until it is known what policies there are: till then none is unknown."""
+        if not self._has_looked:
+            raise Unavailable("the service is starting and does not know its policies yet: try again", _LOADING_S)
+
     def known(self) -> list[PolicyInfo]:
-        """Every policy there is, by name."""
+        """Every policy there is, by name; none before the registry was read."""
         return [PolicyInfo(policy, kind) for policy, kind in sorted(self._known.items())]
 
     def served(self, policy: str) -> list[Served]:
@@ -178,8 +185,9 @@ class ServedPolicies:
     def resolve(self, policy: str, kind: PolicyKind) -> str:
         """Return the policy's name; an empty one stands for the only policy of its kind.
 
-        Raises UnknownPolicy, which names what exists.
+        Raises UnknownPolicy, which names what exists; Unavailable while that is not known yet.
         """
+        self.demand_known()
         names = sorted(name for name, known in self._known.items() if known is kind)
         if policy in names:
             return policy

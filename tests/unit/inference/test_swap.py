@@ -92,6 +92,16 @@ async def test_readiness_follows_what_serves(policies: ServedPolicies) -> None:
     assert not ServedPolicies().ready
 
 
+def test_before_the_registry_was_read_no_policy_is_unknown() -> None:
+    policies = ServedPolicies()
+    with pytest.raises(Unavailable, match="does not know its policies yet: try again") as early:
+        policies.resolve("intent", PolicyKind.CLASSIFY)
+    assert early.value.retry_after_s == 1.0
+    policies.learn_of({})
+    with pytest.raises(UnknownPolicy, match="'intent' is not a policy of kind classify; there is: none"):
+        policies.resolve("intent", PolicyKind.CLASSIFY)
+
+
 async def test_one_policy_that_serves_is_enough_once_all_were_tried(policies: ServedPolicies) -> None:
     heard: list[bool] = []
     policies.learn_of({"intent": PolicyKind.CLASSIFY, "chat": PolicyKind.GENERATE})
