@@ -136,7 +136,7 @@ async def test_an_unknown_policy_is_answered_with_those_that_exist(home: Any, se
     for error in (wrong, of_other_kind, described, tagged, ambiguous):
         assert error.code() is NOT_FOUND
     assert "chatt" in wrong.details() and "there is: chat" in wrong.details()
-    assert "kind generate" in of_other_kind.details()
+    assert "is of kind classify: call classify()" in of_other_kind.details()
     assert "chat, intent" in described.details()
     assert "chat, chat-two" in ambiguous.details()
 

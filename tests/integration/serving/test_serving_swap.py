@@ -210,7 +210,7 @@ async def test_with_nothing_servable_the_process_stays_up_and_says_not_serving(h
         await service.stub.Generate(pb.GenerateRequest(prompt="x"))
 
 
-async def test_a_damaged_champion_at_start_is_unavailable_not_fatal(home: Any, serve: Any) -> None:
+async def test_a_damaged_champion_at_start_is_refused_not_fatal(home: Any, serve: Any) -> None:
     made = home.publish("chat", PolicyKind.GENERATE, seed=1)
     home.publish("intent", PolicyKind.CLASSIFY, seed=1)
     flip_a_byte(home.registry.fetch("chat", made.version) / "model.safetensors")
@@ -218,7 +218,7 @@ async def test_a_damaged_champion_at_start_is_unavailable_not_fatal(home: Any, s
         await service.inference.reconciler.reconcile()
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await service.stub.Generate(pb.GenerateRequest(prompt="x"))
-        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         await service.stub.Classify(pb.ClassifyRequest(text="x"))
         # The door stays open for those who ask the other policy.
         assert await health(service) == health_pb2.HealthCheckResponse.SERVING

@@ -121,7 +121,7 @@ def test_texts_whose_tags_changed_are_shown_with_the_vote(tag: TagEvidence) -> N
 
 def test_a_report_lists_the_settings_of_its_kind_by_their_names() -> None:
     shown = {kind: set(learn_settings(Learn(), kind)) for kind in PolicyKind}
-    shared = {f"learn.{name}" for name in ("seed", "threads", "workers", "niceness")}
+    shared = {f"learn.{name}" for name in ("seed", "threads", "workers", "niceness", "max_away_s")}
     tag = {"learn.past_versions", *(f"learn.tag_{name}" for name in ("epochs", "correction_weight"))}
     of_classify = ("epochs", "validation", "learning_rate", "past_weight", "wrong_votes")
     classify = {"learn.past_versions", *(f"learn.classify_{name}" for name in of_classify)}

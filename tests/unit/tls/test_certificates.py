@@ -26,7 +26,7 @@ def test_a_sound_pair_is_taken_with_its_names_and_its_end(tmp_path: Path) -> Non
     pair = authority(tmp_path).sign(tmp_path, "models.example", (-1, 7))
     read = read_door(files_of(pair), NOW)
     assert (read.names, read.client_ca) == (("models.example",), None)
-    assert abs((read.expires - NOW - dt.timedelta(days=7)).total_seconds()) < 60
+    assert abs((read.expires - utc_now() - dt.timedelta(days=7)).total_seconds()) < 60
     assert abs((earliest_end(PemFile("x", pair[0])) - read.expires).total_seconds()) == 0
     assert "PRIVATE" not in repr(read)
 
